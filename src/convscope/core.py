@@ -1,0 +1,192 @@
+"""The whole vocabulary between a network and those who look into it. No framework is imported here.
+
+    Layer, Graph      what the network is made of
+    Tap               where to read
+    Edit              what to change
+    Engine            runs a network with taps and edits
+    Differentiable    an Engine whose runs can be pulled back
+
+Every array that crosses this boundary is NumPy, float32, channels first: (n, c, *spatial) for maps, (n, units) for dense
+layers, (out, in, *kernel) for kernels. Engines transpose; nobody else does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError, Shape, UnknownLayer
+
+Array = npt.NDArray[np.float32]
+Reduce = Literal["none", "mean", "max"]
+Kind = Literal[
+    "input", "convolution", "depthwise", "separable", "transposed", "dense", "normalisation", "activation", "pooling",
+    "padding", "merge", "reshape", "dropout", "network", "other",
+]  # fmt: skip
+CONVOLUTIONS: frozenset[Kind] = frozenset({"convolution", "depthwise", "separable", "transposed"})
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One row of the layer table: one array that flows through the network.
+
+    A layer that is called twice has two rows, `relu` and `relu#2`; one with several outputs has `lstm:0` and `lstm:1`.
+    """
+
+    index: int
+    name: str
+    kind: Kind
+    native: str  # the framework's own word: "Conv2D", "BatchNorm2d", "Gemm"
+    shape: Shape | None = None  # of the output, channels first, without the batch: (c, *spatial). None: not known
+    native_shape: Shape | None = None  # the same as the framework prints it: (None, 224, 224, 64)
+    parameters: int = 0
+    kernel: Shape | None = None  # the kernel's shape in the framework's own layout: Keras says (3, 3, 3, 64)
+    inputs: tuple[str, ...] = ()  # the rows that feed it, where the graph is wired
+    activation: str | None = None  # an activation inside the layer ("relu"), so that its output is after it
+    trainable: int = 0  # how many of the parameters are trained
+
+    @property
+    def is_convolution(self) -> bool:
+        return self.kind in CONVOLUTIONS
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The layers in the order in which they run. Row 0 is the input. `wired`: whether `Layer.inputs` is known."""
+
+    layers: tuple[Layer, ...]
+    wired: bool = True
+    parameters: int | None = None  # in all, shared ones counted once; None: the sum of the rows
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(layer.name for layer in self.layers)
+
+    def __getitem__(self, name: str) -> Layer:
+        """The row called `name`. Raises UnknownLayer."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise UnknownLayer(name, self.names)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+
+@dataclass(frozen=True)
+class Tap:
+    """Read `layer`'s output. `reduce` collapses the spatial axes where the network runs: (n, c, *spatial) -> (n, c)."""
+
+    layer: str
+    reduce: Reduce = "none"
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """Replace `layer`'s output `a` by `a * scale + shift`; both broadcast against (n, c, *spatial), channels first.
+
+    An edit is data, not a callback, so that it survives jit, ONNX and a trip to another machine. To switch off unit 17
+    of 64: `Edit("conv1", scale=mask)` with `mask` of shape (64, 1, 1), zero at 17.
+    """
+
+    layer: str
+    scale: Array | float = 1.0
+    shift: Array | float = 0.0
+
+
+class Run(Mapping[Tap, Array]):
+    """What was read: `run["conv1"]`, `run[Tap("conv1", "mean")]`, `run["output"]`."""
+
+    def __init__(self, values: Mapping[Tap, Array]):
+        self._values = dict(values)
+
+    def __getitem__(self, tap: Tap | str) -> Array:
+        tap = as_tap(tap)
+        if tap not in self._values:
+            asked = ", ".join(f"'{each.layer}'" for each in self._values)
+            raise InputError(f"'{tap.layer}' with reduce='{tap.reduce}' was not read in this run. What was read: {asked}.")
+        return self._values[tap]
+
+    def __iter__(self) -> Iterator[Tap]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+class Trace(Protocol):
+    """A run that remembers how it was computed."""
+
+    def __getitem__(self, tap: Tap | str) -> Array: ...
+
+    def pullback(self, seeds: Mapping[str, Array], wrt: Sequence[str]) -> dict[str, Array]:
+        """Vector-Jacobian product: for each name in `wrt`, the gradient of sum_k <seeds[k], value of k>.
+
+        `seeds` may stand at "output" and at tapped layers; `wrt` may name "input" and tapped layers. Zero where nothing flows.
+        """
+        ...
+
+
+class Engine(Protocol):
+    """Runs one network. "input" and "output" are names too; of several outputs, "output:1" is the second."""
+
+    graph: Graph
+
+    @property
+    def framework(self) -> str:
+        """Name and version, for the provenance: "onnxruntime 1.32.0"."""
+        ...
+
+    def weights(self, layer: str) -> Mapping[str, Array]:
+        """`kernel` (out, in / groups, *kernel) and `bias` (out,) where there are such; else by the framework's names.
+
+        Raises UnknownLayer.
+        """
+        ...
+
+    def run(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
+        """Read `taps` while `pictures` (n, c, *spatial) pass. Without taps, the output.
+
+        What is read is what the next layer received, after any edit. Stops as soon as the last tap is known.
+        Raises UnknownLayer, WrongPictureShape, EngineError.
+        """
+        ...
+
+
+@runtime_checkable
+class Differentiable(Engine, Protocol):
+    """An Engine with gradients."""
+
+    def trace(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Trace:
+        """As `run`, always to the output, remembering how it was computed."""
+        ...
+
+
+def as_tap(tap: Tap | str) -> Tap:
+    return Tap(tap) if isinstance(tap, str) else tap
+
+
+def merged(edits: Iterable[Edit]) -> dict[str, Edit]:
+    """One edit per layer: several of the same layer act one after the other, (a * s + t) * s' + t'."""
+    result: dict[str, Edit] = {}
+    for edit in edits:
+        before = result.get(edit.layer, Edit(edit.layer))
+        factor: Any = np.asarray(edit.scale, np.float32)
+        result[edit.layer] = Edit(edit.layer, before.scale * factor, before.shift * factor + np.asarray(edit.shift, np.float32))
+    return result
+
+
+def reduced(values: Array, reduce: Reduce) -> Array:
+    """Collapse the spatial axes of (n, c, *spatial) by mean or max; (n, units) stays as it is."""
+    axes = tuple(range(2, values.ndim))
+    if reduce == "none" or not axes:
+        return values
+    result: Array = values.mean(axes) if reduce == "mean" else values.max(axes)
+    return result

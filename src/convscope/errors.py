@@ -1,0 +1,150 @@
+"""Every error that convscope raises on purpose. Anything else that escapes is a defect of ours.
+
+    ConvscopeError                 catch this
+     |- ModelError                 the network, as given
+     |   |- Unsupported            no engine, or no gradient here; says what can
+     |   |- MissingExtra           a package is not installed      .package .extra
+     |   |- NotAModel              a file that cannot be opened    .path
+     |   |- Untrusted              a file that could run code      .path
+     |   |- UnknownLayer(KeyError) .name .known
+     |   `- EngineError            the framework failed            .layer, the last one reached; the original as __cause__
+     |- InputError(ValueError)     .received .expected
+     |   |- WrongPictureShape
+     |   |- NotAPicture            .path
+     |   `- WrongOption            an argument that is not one of those that are possible
+     |- OutputError                .path  a folder or file that cannot be written
+     `- StudyError                 .path  a study folder that is missing, damaged or of another version
+
+A message says what happened, what was received and what to do, a sentence each.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from os import PathLike
+
+Shape = tuple[int | None, ...]
+
+
+class ConvscopeError(Exception):
+    """Base of every error that convscope raises on purpose."""
+
+
+class ModelError(ConvscopeError):
+    """Something about the network, as given."""
+
+
+class Unsupported(ModelError):
+    """The network, as given, cannot answer this question; the message says what can."""
+
+
+class MissingExtra(ModelError):
+    """A package that this network needs is not installed."""
+
+    def __init__(self, package: str, extra: str, why: str):
+        self.package, self.extra = package, extra
+        super().__init__(f"{why} needs {package}, which is not installed. Run: pip install 'convscope[{extra}]'")
+
+
+class NotAModel(ModelError):
+    """A file that is no network, is damaged, or is of another kind than its name says."""
+
+    def __init__(self, path: str | PathLike[str], why: str):
+        self.path = str(path)
+        super().__init__(f"Cannot open '{path}' as a network: {why}")
+
+
+class Untrusted(ModelError):
+    """A file that would run code of its author when it is opened."""
+
+    def __init__(self, path: str | PathLike[str], why: str):
+        self.path = str(path)
+        super().__init__(
+            f"'{path}' {why}, so that opening it could run somebody's code. "
+            "If you trust where it comes from, open it with trust=True (--trust on the command line)."
+        )
+
+
+class UnknownLayer(ModelError, KeyError):
+    """No such layer. `name` was asked for, `known` are those there are."""
+
+    def __init__(self, name: str, known: Sequence[str]):
+        self.name, self.known = name, tuple(known)
+        super().__init__(f"No layer '{name}' among the {len(known)} of this network.{did_you_mean(name, known)}")
+
+    def __str__(self) -> str:  # KeyError would show the message in quotes
+        return str(self.args[0])
+
+
+class EngineError(ModelError):
+    """The framework failed while the network ran. `layer` is the last one that was reached."""
+
+    def __init__(self, message: str, layer: str | None = None):
+        self.layer = layer
+        super().__init__(message)
+
+
+class InputError(ConvscopeError, ValueError):
+    """A picture or an argument that cannot be used."""
+
+    def __init__(self, message: str, *, received: object = None, expected: object = None):
+        self.received, self.expected = received, expected
+        super().__init__(message)
+
+
+class WrongPictureShape(InputError):
+    """An array of another shape than the network takes. Shapes are channels first; None stands for any size."""
+
+    def __init__(self, received: Sequence[int], expected: Shape):
+        hint = ""
+        if len(received) == len(expected) and received[-1] == expected[1] != received[1]:
+            hint = " The channels look last: pass pictures.transpose(0, 3, 1, 2)."
+        wanted = "(" + ", ".join("any" if size is None else str(size) for size in expected) + ")"
+        super().__init__(
+            f"This network takes pictures of shape {wanted}, but received {tuple(received)}.{hint}",
+            received=tuple(received),
+            expected=expected,
+        )
+
+
+class NotAPicture(InputError):
+    """A file that no picture can be read from."""
+
+    def __init__(self, path: str | PathLike[str], why: str):
+        self.path = str(path)
+        super().__init__(f"Cannot read '{path}' as a picture: {why}", received=str(path), expected="a picture")
+
+
+class WrongOption(InputError):
+    """An argument that is not one of the possible ones."""
+
+    def __init__(self, what: str, received: object, expected: Sequence[str]):
+        near = did_you_mean(received, expected) if isinstance(received, str) else ""
+        super().__init__(
+            f"{what} cannot be {received!r}. It is one of: {', '.join(map(repr, expected))}.{near}",
+            received=received,
+            expected=tuple(expected),
+        )
+
+
+class OutputError(ConvscopeError):
+    """A file or folder that cannot be written."""
+
+    def __init__(self, path: str | PathLike[str], why: str):
+        self.path = str(path)
+        super().__init__(f"Cannot write '{path}': {why}")
+
+
+class StudyError(ConvscopeError):
+    """A study folder that is missing, damaged or of another version."""
+
+    def __init__(self, path: str | PathLike[str], why: str):
+        self.path = str(path)
+        super().__init__(f"Cannot open the study '{path}': {why}")
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """ " Did you mean 'conv1' or 'conv2'?", or "" where nothing is near."""
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(repr(each) for each in near)}?" if near else ""
