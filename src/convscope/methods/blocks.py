@@ -1,0 +1,47 @@
+"""Which layers to look at: the ends of blocks, and the activation that follows a convolution."""
+
+from __future__ import annotations
+
+from ..core import Graph, Layer
+
+
+def block_ends(graph: Graph) -> tuple[str, ...]:
+    """The last convolution before each change of resolution, and the last one of all.
+
+    It is found by what flows, never by names: VGG16 gives its layers 2, 5, 9, 13 and 17. Convolutions on 1 x 1 maps
+    (squeeze-and-excite, a classifier at the end) do not end a block, unless there are no others.
+    """
+    convolutions = [layer for layer in graph if layer.is_convolution and layer.shape is not None]
+    spread = [layer for layer in convolutions if any(size != 1 for size in resolution(layer))] or convolutions
+    following = [*spread[1:], None]
+    return tuple(
+        layer.name
+        for layer, after in zip(spread, following, strict=True)
+        if after is None or resolution(after) != resolution(layer)
+    )
+
+
+def resolution(layer: Layer) -> tuple[int | None, ...]:
+    """The spatial sizes of a layer's output; () for a dense layer."""
+    return (layer.shape or ())[1:]
+
+
+def activation_after(graph: Graph, name: str) -> str | None:
+    """The activation layer that alone receives `name`'s output, directly or through a normalisation; None if there is none.
+
+    None too where the graph is not known well enough to be sure: a wrong name here would be a wrong picture.
+    """
+    at = name
+    while True:
+        followers = [layer for layer in graph if at in layer.inputs]
+        if len(followers) != 1 or followers[0].kind not in ("activation", "normalisation"):
+            return None
+        if followers[0].kind == "activation":
+            return followers[0].name
+        at = followers[0].name
+
+
+def is_activated(graph: Graph, name: str) -> bool:
+    """Whether `name`'s own output is after an activation: one inside the layer, or the layer itself is one."""
+    layer = graph[name]
+    return layer.kind == "activation" or layer.activation is not None

@@ -1,0 +1,22 @@
+"""The learned kernels of one layer."""
+
+from __future__ import annotations
+
+from ..core import Array, Engine
+from ..errors import InputError
+
+
+def kernels(engine: Engine, layer: str) -> dict[str, Array]:
+    """The kernels of a convolution or dense layer by name: "kernel", or "depthwise_kernel" and "pointwise_kernel"; and "bias".
+
+    A kernel is found by what the layer is, never by its name or by how many weights it has.
+
+    raises   UnknownLayer; InputError for a layer without a kernel
+    """
+    row = engine.graph[layer]
+    weights = {name: values for name, values in engine.weights(layer).items() if name.endswith(("kernel", "bias"))}
+    if not any(name.endswith("kernel") for name in weights):
+        convolutions = [each.name for each in engine.graph if each.is_convolution]
+        hint = f" The first convolution is '{convolutions[0]}'." if convolutions else ""
+        raise InputError(f"'{layer}' is a {row.kind} layer ({row.native}) and has no filters.{hint}", received=layer)
+    return weights

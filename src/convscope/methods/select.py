@@ -1,0 +1,56 @@
+"""From what a user writes for `at` to the names of layers."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+
+from ..core import Graph
+from ..errors import InputError, UnknownLayer
+from .blocks import block_ends
+
+At = str | int | Sequence[str | int]
+
+
+def select(graph: Graph, at: At) -> tuple[str, ...]:
+    """The names that `at` stands for, in the order in which the layers run, each once.
+
+    at        "blocks", the last convolution before each change of resolution; "convs"; "all", every layer but the input;
+              a name; an index of the layer table; a pattern such as "block5_*"; or a list of these
+    raises    UnknownLayer, also for a pattern that fits nothing; InputError if there is nothing to select
+    """
+    parts = list(at) if isinstance(at, Sequence) and not isinstance(at, str) else [at]
+    if not parts:
+        raise InputError("No layer was asked for: 'at' is empty. Name a layer, or 'blocks', 'convs' or 'all'.", received=at)
+    chosen = {name for part in parts for name in _one(graph, part)}
+    return tuple(name for name in graph.names if name in chosen)
+
+
+def _one(graph: Graph, part: object) -> tuple[str, ...]:
+    if isinstance(part, bool) or not isinstance(part, str | int):
+        raise InputError(f"A layer is asked for by name or index, but received {part!r}.", received=part)
+    if isinstance(part, int):
+        return (by_index(graph, part),)
+    if part in graph.names:  # before the words below: a layer may be called "all"
+        return (part,)
+    if part in ("blocks", "convs"):
+        convolutions = tuple(layer.name for layer in graph if layer.is_convolution)
+        if not convolutions:
+            raise InputError("This network has no convolutions. Ask for its layers by name, or at='all'.", received=part)
+        return convolutions if part == "convs" else block_ends(graph)
+    if part == "all":
+        return tuple(layer.name for layer in graph if layer.kind != "input")
+    matching = tuple(fnmatch.filter(graph.names, part)) if any(mark in part for mark in "*?[") else ()
+    if matching:
+        return matching
+    if part.lstrip("-").isdigit():  # the command line has only text
+        return (by_index(graph, int(part)),)
+    raise UnknownLayer(part, graph.names)
+
+
+def by_index(graph: Graph, index: int) -> str:
+    """The name of row `index`; negative ones count from the end. Raises UnknownLayer."""
+    try:
+        return graph.layers[index].name
+    except IndexError:
+        raise UnknownLayer(str(index), graph.names) from None

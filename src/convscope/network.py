@@ -1,0 +1,149 @@
+"""The object that users hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .core import Array, Engine, Graph
+from .errors import ModelError
+from .layers import Layers
+from .methods import answers as answering
+from .methods import filters as kernels
+from .methods import maps as reading
+from .methods.answers import Answer
+from .methods.select import At, by_index, select
+from .pictures import Prepared, Preprocess, prepare
+from .results import FeatureMaps, Filters, MapSet, NetworkInfo, Shown
+
+
+class Network:
+    """A network that is open: its layers, its filters, and what pictures leave in it. Made by `convscope.open`.
+
+    engine       the level below: `engine.run(pictures, taps, edits)`
+    preprocess   what is done to a picture before the network receives it, as data
+    labels       names of the classes, or None
+    """
+
+    def __init__(self, engine: Engine, info: NetworkInfo, preprocess: Preprocess, labels: Sequence[str] | None = None):
+        self.engine, self.info, self.preprocess = engine, info, preprocess
+        self.labels = None if labels is None else tuple(labels)
+
+    @property
+    def graph(self) -> Graph:
+        return self.engine.graph
+
+    @property
+    def layers(self) -> Layers:
+        """The layer table; print it, or take rows by index or name; `.convolutions` has only those."""
+        return Layers(self.graph)
+
+    def filters(self, layer: str | int) -> Filters:
+        """The learned kernels of one layer: `.values` (out, in / groups, *kernel), `.biases`, `.sheet()`.
+
+        raises   UnknownLayer; InputError for a layer without a kernel
+        """
+        name = by_index(self.graph, layer) if isinstance(layer, int) else layer
+        return Filters(self.graph[name], kernels.kernels(self.engine, name))
+
+    def maps(
+        self,
+        pictures: Any,
+        at: At = "blocks",
+        *,
+        activated: bool = False,
+        progress: reading.Progress | None = None,
+    ) -> MapSet:
+        """The feature maps that `pictures` leave in the layers `at`, all in one pass, which ends at the last of them.
+
+        pictures    a path, a folder, an array, a PIL image, or a list of these; float arrays (n, c, h, w) pass as they are
+        at          "blocks", "convs", "all", a name, an index, a pattern "block5_*", or a list of these
+        activated   read a convolution after the activation that follows it, where that is a layer of its own
+        returns     {layer: maps}, each with .values (n, c, *spatial) float32, unscaled
+        raises      UnknownLayer, InputError and its kinds, EngineError
+        """
+        return self._look(prepare(pictures, self.preprocess), at, activated=activated, top=0, progress=progress)
+
+    def look(
+        self,
+        pictures: Any,
+        at: At = "blocks",
+        *,
+        activated: bool = True,
+        top: int = 5,
+        progress: reading.Progress | None = None,
+    ) -> MapSet:
+        """As `maps`, run to the end, with the `top` answers and the filters of the first convolution: all that a page shows."""
+        return self._look(prepare(pictures, self.preprocess), at, activated=activated, top=top, progress=progress)
+
+    def predict(self, pictures: Any, *, top: int = 5, progress: reading.Progress | None = None) -> list[list[tuple[str, float]]]:
+        """Per picture the `top` classes with their probabilities, 0..1: [[("cat", 0.98), ...], ...].
+
+        raises   Unsupported for a network that is no classifier; InputError and its kinds
+        """
+        rows = self.answers(pictures, top=top, progress=progress).values()
+        return [[(each.label, each.probability) for each in row] for row in rows]
+
+    def answers(self, pictures: Any, *, top: int = 5, progress: reading.Progress | None = None) -> dict[str, list[Answer]]:
+        """As `predict`, by the name of the picture, and with the class numbers."""
+        prepared = prepare(pictures, self.preprocess)
+        output = self._read(prepared.values, ["output"], progress)["output"]
+        rows = answering.answers(answering.probabilities(output)[0], self.labels, top=top)
+        return dict(zip(prepared.names, rows, strict=True))
+
+    def _look(self, prepared: Prepared, at: At, *, activated: bool, top: int, progress: reading.Progress | None) -> MapSet:
+        readings = [reading.reading(self.graph, name, activated=activated) for name in select(self.graph, at)]
+        values = self._read(prepared.values, [each.read_at for each in readings] + ["output"] * bool(top), progress)
+        answers, answers_from = self._answer(values["output"], top) if top else (None, None)
+        maps = {each.layer: FeatureMaps(self.graph[each.layer], each, values[each.read_at], prepared.names) for each in readings}
+        return MapSet(
+            maps=maps,
+            network=self.info,
+            pictures=tuple(map(Shown, prepared.names, prepared.shown, prepared.notes)),
+            preprocess=prepared.preprocess,
+            asked={"at": at if isinstance(at, str | int) else list(at), "activated": activated},
+            answers=answers,
+            answers_from=answers_from,
+            filters=self._first_filters() if top else None,
+        )
+
+    def _answer(self, output: Array, top: int) -> tuple[tuple[tuple[Answer, ...], ...] | None, str | None]:
+        if not is_classifier(output):
+            return None, None
+        probability, how = answering.probabilities(output)
+        return tuple(tuple(row) for row in answering.answers(probability, self.labels, top=top)), how
+
+    def _first_filters(self) -> Filters | None:
+        convolutions = self.layers.convolutions
+        return self.filters(convolutions[0].name) if convolutions else None
+
+    def _read(self, pictures: Array, names: Sequence[str], progress: reading.Progress | None) -> dict[str, Array]:
+        values = reading.read(self.engine, pictures, names, progress)
+        # A sum is NaN or infinite if a value is; only then is it worth looking for the cause.
+        if not all(np.isfinite(each.sum(dtype=np.float64)) for each in values.values()):
+            self._refuse_broken_weights()
+        return values
+
+    def _refuse_broken_weights(self) -> None:
+        for layer in self.graph:
+            for name, weight in self.engine.weights(layer.name).items() if layer.parameters else ():
+                if broken := int(np.count_nonzero(~np.isfinite(weight))):
+                    raise ModelError(
+                        f"The weights of this network are broken: '{name}' of layer '{layer.name}' holds {broken} of "
+                        f"{weight.size} values that are not finite. Load the network again from a sound file; "
+                        "filters() still shows what is there."
+                    )
+
+    def __repr__(self) -> str:
+        shape = self.graph.layers[0].shape
+        return (
+            f"Network('{self.info.name}', {self.info.framework}: {len(self.graph)} layers, "
+            f"{len(self.layers.convolutions)} convolutions, {self.layers.parameters:,} parameters, input {shape})"
+        )
+
+
+def is_classifier(output: Array) -> bool:
+    """Whether the output is one score per class: (n, classes), or that with trailing axes of one."""
+    return output.ndim >= 2 and output.shape[1] > 1 and output[0].size == output.shape[1]
