@@ -1,0 +1,19 @@
+"""Comparing times on a machine that is shared: interleaved in one run, medians, ratios."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+
+def compared(jobs: dict[str, Callable[[], object]], rounds: int = 9) -> dict[str, float]:
+    """The median seconds of each job: all of them once per round, after one round that is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    for round_ in range(rounds + 1):
+        for name, job in jobs.items():
+            start = time.perf_counter()
+            job()
+            if round_:
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(each) for name, each in times.items()}
