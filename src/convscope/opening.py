@@ -196,13 +196,21 @@ def _need(package: str, extra: str, what: str) -> None:
 
 def _need_keras(what: str) -> None:
     _need("keras", "keras", what)
-    if "keras" in sys.modules or "KERAS_BACKEND" in os.environ or (Path.home() / ".keras" / "keras.json").exists():
+    if "keras" in sys.modules or "KERAS_BACKEND" in os.environ:
         return
-    # Keras would take TensorFlow without asking whether it is there.
-    backends = [name for name in ("tensorflow", "torch", "jax") if importlib.util.find_spec(name)]
+    # Keras would take TensorFlow without asking whether it is there; and the file is written by Keras, not by the user.
+    backends = [name for name in (_configured_backend(), "tensorflow", "torch", "jax") if name and importlib.util.find_spec(name)]
     if not backends:
         raise MissingExtra("a backend (torch, tensorflow or jax)", "torch", what)
     os.environ["KERAS_BACKEND"] = backends[0]
+
+
+def _configured_backend() -> str | None:
+    try:
+        backend = json.loads((Path.home() / ".keras" / "keras.json").read_text(encoding="utf-8")).get("backend")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return backend if backend in ("tensorflow", "torch", "jax") else None
 
 
 def _near(path: Path) -> str:
