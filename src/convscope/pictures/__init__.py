@@ -1,0 +1,15 @@
+"""Pictures: read from anywhere, preprocessed by a rule that is data, shown as the network receives them.
+
+read_pictures(source)         -> [Picture]   uint8 pixels, with notes on what was done to read them
+Preprocess                    the rule from a picture to what the network receives: apply, undo, describe
+prepare(source, preprocess)   -> Prepared    what goes into a network, and how it looks
+"""
+
+from __future__ import annotations
+
+from .decode import Picture as Picture
+from .prepare import Prepared as Prepared
+from .prepare import prepare as prepare
+from .preprocess import PRESETS as PRESETS
+from .preprocess import Preprocess as Preprocess
+from .sources import read_pictures as read_pictures

@@ -1,0 +1,138 @@
+"""Pictures in files and PIL images. A picture is read whole or not at all, by what a file holds and never by its ending."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from ..errors import InputError, NotAPicture, did_you_mean
+from .decode import Picture, Refused, decoded
+
+# (offset, bytes, what it is, what to do), for files that Pillow cannot read.
+OTHERS = (
+    (0, b"%PDF-", "a PDF document", "Save the page as PNG."),
+    (0, b"PK\x03\x04", "a zip archive", "Unpack it and give the folder."),
+    (0, b"\x1f\x8b", "a gzip archive", "Unpack it and give what is inside."),
+    (0, b"\x89HDF", "an HDF5 file", "Give a picture here, and a network with -m."),
+    (4, b"ftyphei", "a HEIC picture, which Pillow cannot read", "Save it as JPEG or PNG."),
+    (4, b"ftyphev", "a HEIC picture, which Pillow cannot read", "Save it as JPEG or PNG."),
+    (4, b"ftypmif1", "a HEIF picture, which Pillow cannot read", "Save it as JPEG or PNG."),
+    (4, b"ftypmsf1", "a HEIF picture, which Pillow cannot read", "Save it as JPEG or PNG."),
+    (4, b"ftypavi", "an AVIF picture that is damaged, or this Pillow cannot read AVIF", "Save it as JPEG or PNG."),
+    (4, b"ftyp", "a video", "Save a frame of it as PNG."),
+)
+# What Pillow is told while it reads holds for all threads, so that one of them reads at a time.
+_READING = threading.Lock()
+
+
+def read_file(path: Path, name: str) -> Picture:
+    """The picture in a file, of whatever kind and ending. Raises NotAPicture."""
+    if why := _no_file(path):
+        raise NotAPicture(path, why)
+    try:
+        with _strictly() as warned, path.open("rb") as file, _opened(file) as image:
+            pixels, notes = decoded(image)
+    except Refused as error:
+        raise NotAPicture(path, str(error)) from None
+    except UnidentifiedImageError as error:
+        raise NotAPicture(path, _what_else(path)) from error
+    except Exception as error:  # on damaged data the decoders raise whatever they stumble over
+        raise NotAPicture(path, _reason(error)) from error
+    return Picture(name, pixels, (*notes, *warned))
+
+
+def read_image(image: Image.Image, name: str) -> Picture:
+    """The picture in a PIL image of any mode. Raises InputError."""
+    try:
+        with _strictly() as warned:
+            pixels, notes = decoded(image)
+    except Refused as error:
+        raise InputError(f"'{name}' cannot be used: {error}", received=image) from None
+    except Exception as error:  # what was opened and not yet loaded is decoded only now
+        raise InputError(f"'{name}' cannot be used: {_reason(error)}", received=image) from error
+    return Picture(name, pixels, (*notes, *warned))
+
+
+def _no_file(path: Path) -> str | None:
+    if os.path.isfile(path):
+        return None if os.path.getsize(path) else "the file is empty. Get it again from where it comes from."
+    if os.path.exists(path):
+        return "it is neither a file nor a folder. Give a file or a folder."
+    if re.match(r"\w{2,}:/", str(path)):
+        return "it is an address, and nothing is downloaded here. Download it and give the file."
+    try:
+        near = did_you_mean(path.name, os.listdir(path.parent))
+    except (OSError, ValueError):
+        return f"there is no such file, and no folder '{path.parent}' that can be read. Check the path."
+    return f"there is no such file.{near or ' Check the path.'}"
+
+
+def _opened(file: BinaryIO) -> Image.Image:
+    image = Image.open(file)
+    if image.format == "PNG":
+        # Pillow decodes a PNG whatever its check sums say: of a download that stopped half-way the rest would be noise.
+        image.verify()
+        file.seek(0)
+        image = Image.open(file)
+    if image.format == "EPS":
+        raise Refused("it is an EPS drawing, which Pillow reads only by running another program. Save it as PNG.")
+    return image
+
+
+@contextmanager
+def _strictly() -> Iterator[list[str]]:
+    """Pillow does not fill in what is missing; a decompression bomb is an error, and other warnings become notes."""
+    notes: list[str] = []
+    with _READING, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+        try:
+            yield notes
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+            said = dict.fromkeys(_one_line(each.message) for each in caught if issubclass(each.category, UserWarning))
+            notes += [f"Pillow warns: {message}" for message in said]
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        pixels = re.search(r"\d+", str(error))
+        much = f"{int(pixels[0]):,} pixels" if pixels else "too many pixels"
+        return (
+            f"it would unpack to {much}, and beyond {Image.MAX_IMAGE_PIXELS:,} it may be a decompression bomb. "
+            "Make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS if you trust it."
+        )
+    if isinstance(error, PermissionError):
+        return "permission is denied. Make the file readable."
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it. Make it smaller."
+    said = _one_line(error).rstrip(".") or type(error).__name__
+    return f"it is truncated or damaged ({said}). Get it again from where it comes from."
+
+
+def _what_else(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(4096)
+    for offset, mark, what, todo in OTHERS:
+        if start.startswith(mark, offset):
+            return f"it is {what}. {todo}"
+    if b"<svg" in start.lower():
+        return "it is an SVG drawing, which Pillow cannot read. Save it as PNG."
+    if b"<html" in start.lower() or b"<!doctype" in start.lower():
+        return "it is a web page. Give the picture itself, not the page that shows it."
+    if b"\0" not in start and start.decode("utf-8", errors="ignore").encode() == start:
+        return "it is text. Give a JPEG, a PNG, or another picture that Pillow can read."
+    return "its content is of no kind that Pillow can read, or is damaged. Give a JPEG, a PNG or the like."
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())

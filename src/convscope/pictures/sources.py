@@ -1,0 +1,128 @@
+"""Whatever a user gives as pictures, one by one: paths, folders, arrays, PIL images, and lists of these."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..errors import InputError, NotAPicture
+from .arrays import Ready, split
+from .decode import Picture, Pixels
+from .files import read_file, read_image
+
+Raw = Path | Image.Image | Pixels | Ready
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One picture that is not read yet, so that a folder of pictures is never in memory as a whole."""
+
+    name: str
+    raw: Raw
+
+    def read(self) -> Picture:
+        """Raises NotAPicture, InputError."""
+        if isinstance(self.raw, Path):
+            return read_file(self.raw, self.name)
+        if isinstance(self.raw, Image.Image):
+            return read_image(self.raw, self.name)
+        if isinstance(self.raw, Ready):
+            raise InputError(
+                f"'{self.name}' is a float array, which is taken as already preprocessed and so is no picture. "
+                "Give pixels of 0 to 255 as uint8.",
+                received=self.raw.given,
+            )
+        if self.raw.shape[2] == 4:
+            return read_image(Image.fromarray(self.raw), self.name)
+        return Picture(self.name, self.raw)
+
+
+def read_pictures(source: Any) -> list[Picture]:
+    """Every picture of `source`, as uint8 pixels in its own size, with notes on what was done to read it.
+
+    source   a path, a folder (in natural order, hidden files and sub-folders left out), an array uint8 (h, w),
+             (h, w, 1 | 3 | 4) or (n, h, w, 1 | 3 | 4), a PIL image, or a list of these
+    raises   NotAPicture, InputError; one bad picture fails all, and is named
+    """
+    return [each.read() for each in sources(source)]
+
+
+def sources(given: Any) -> list[Source]:
+    """One Source per picture, with a name that no other has. Raises NotAPicture, InputError."""
+    raws = list(_flat(given))
+    if not raws:
+        raise InputError("No pictures were given: the list is empty. Give a path, a folder, an array or a PIL image.")
+    names: dict[str, None] = {}
+    for number, raw in enumerate(raws, 1):
+        stem = name = _name(raw) or f"picture {number}"
+        count = 1
+        while name in names:
+            count += 1
+            name = f"{stem} ({count})"
+        names[name] = None
+    return [Source(name, raw) for name, raw in zip(names, raws, strict=True)]
+
+
+def _flat(given: Any) -> Iterator[Raw]:
+    if isinstance(given, str | os.PathLike):
+        yield from _files(given)
+    elif isinstance(given, Image.Image):
+        yield given
+    elif isinstance(given, list | tuple):
+        for each in given:
+            yield from _flat(each)
+    elif hasattr(given, "__array__"):
+        yield from split(_as_array(given))
+    else:
+        raise InputError(
+            f"{'An' if type(given).__name__[0] in 'aeiou' else 'A'} {type(given).__name__} is no picture. Give a path, a folder, "
+            "an array, a PIL image, or a list of these.",
+            received=given,
+        )
+
+
+def _as_array(given: Any) -> Any:
+    try:
+        return np.asarray(given)
+    except Exception as error:  # a tensor on a GPU or with a gradient refuses, each framework in its own way
+        raise InputError(
+            f"A {type(given).__name__} does not become a NumPy array ({' '.join(str(error).split())}). "
+            "Convert it with numpy.asarray first."
+        ) from error
+
+
+def _files(given: str | os.PathLike[str]) -> Iterator[Path]:
+    path = Path(os.fsdecode(given))
+    if not os.fsdecode(given):
+        raise NotAPicture("", "the path is empty. Give the path of a picture or a folder.")
+    if not os.path.isdir(path):
+        yield path
+        return
+    try:
+        entries = [each for each in path.iterdir() if not each.name.startswith(".") and not each.is_dir()]
+    except OSError as error:
+        raise NotAPicture(path, f"the folder cannot be read ({error.strerror}). Make it readable.") from error
+    if not entries:
+        raise NotAPicture(
+            path, "it is a folder without pictures. Sub-folders are not searched: give a folder with picture files."
+        )
+    yield from sorted(entries, key=_natural)
+
+
+def _natural(path: Path) -> tuple[list[str | int], str]:
+    """2.png before 10.png."""
+    parts = re.split(r"([0-9]+)", path.name.casefold())
+    return [int(part) if number % 2 else part for number, part in enumerate(parts)], path.name
+
+
+def _name(raw: Raw) -> str:
+    if isinstance(raw, Image.Image):
+        return Path(os.fsdecode(getattr(raw, "filename", ""))).stem
+    return raw.stem if isinstance(raw, Path) else ""
