@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterable, Mapping
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, get_args
+
+import numpy as np
 
 from ..errors import InputError, WrongOption
 from .resize import Fit, Resample
@@ -64,7 +66,8 @@ def _whole(key: str, value: Any, least: int, most: int) -> int:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return real and bool(abs(value) <= sys.float_info.max)  # neither NaN nor an int too large for a float
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -156,7 +157,7 @@ class Preprocess:
         name, _, size = text.strip().partition(" ")
         if name in PRESETS:
             return dataclasses.replace(PRESETS[name], size=_parsed_size(size.strip(), text) if size else None)
-        if text.endswith(".json") or Path(text).is_file():
+        if text.endswith(".json") or os.path.isfile(text):
             return cls.from_dict(_read_json(Path(text)))
         raise WrongOption("The preprocessing", text, [*PRESETS, "the name of a JSON file"])
 
@@ -224,7 +225,7 @@ def _parsed_size(size: str, text: str) -> tuple[int, int]:
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"Cannot read a preprocessing from '{path}': {why}. Give a JSON file of its keys.") from error
 
