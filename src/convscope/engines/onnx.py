@@ -1,0 +1,222 @@
+"""ONNX Runtime. A tap is one more output of the graph, an edit is a Mul and an Add fed by further inputs.
+
+ONNX Runtime has no gradients, so this engine is not Differentiable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper
+
+from ..core import Array, Edit, Graph, Run, Tap, as_tap, merged, reduced
+from ..errors import EngineError, InputError, Shape, Unsupported, WrongPictureShape
+from . import onnx_graph
+from .onnx_constants import FLOATS, Constants
+from .onnx_graph import Read
+from .onnx_rows import table
+from .onnx_sessions import Session, Sessions, failed
+from .onnx_wiring import Type, Wiring, infer, protocol_layout
+
+SIDES = (32, 64, 96, 128, 224)  # in pixels, of pictures to learn shapes with
+
+
+class OnnxEngine:
+    """Runs an onnx.ModelProto.
+
+    folder     where the weights are that the model keeps in other files
+    metadata   what the file says of itself: {key: text}
+    raises     Unsupported for several inputs and for operators that ONNX Runtime lacks; NotAModel for missing weights
+
+    Each set of taps has a session of its own, which ends at the last of them. A convolution that ONNX Runtime would merge with
+    what follows is kept apart where it is read, so that a tapped value is what the next layer received. Tensors of other
+    types are read as float32. Quantised networks are computed as written, with floats between the roundings.
+    Weights that lie behind Transpose, DequantizeLinear and the like are those that come out; a ConvTranspose's kernel
+    (in, out / groups, *k) is given as (out, in / groups, *k), a Gemm's with its alpha.
+    """
+
+    def __init__(self, model: onnx.ModelProto, *, folder: Path | None = None):
+        self._constants = Constants(model.graph, folder)
+        self._picture = only_input(model, self._constants)
+        self._model = onnx_graph.without_constants(model, self._picture)
+        self.metadata = {each.key: each.value for each in model.metadata_props}
+        self._types = infer(onnx_graph.complete(self._model, self._constants))
+        self._wiring = Wiring(self._model.graph, self._picture, self._constants, self._types)
+        self._sessions = Sessions(self._model, self._wiring)
+        self._sessions.check()
+        self._table = table(self._model, self._wiring)
+        if self._lacks_shapes():
+            self._learn_shapes()
+            self._table = table(self._model, self._wiring)
+
+    @property
+    def graph(self) -> Graph:
+        return self._table.graph
+
+    @property
+    def framework(self) -> str:
+        return f"onnxruntime {onnxruntime.__version__}"
+
+    def weights(self, layer: str) -> Mapping[str, Array]:
+        """`kernel` and `bias` of convolutions and dense layers, else by ONNX' names ("scale", "B"); float32 copies."""
+        row = self.graph[layer]
+        if row.kind == "input":
+            return {}
+        node = self._table.nodes[layer]
+        return protocol_layout(node, {role: self._value(name) for role, name in self._wiring.weights(node).items()})
+
+    def run(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
+        """See Engine.run. A file with a fixed batch size gets its pictures in batches of that size.
+
+        raises   also InputError for an edit that does not fit its layer, Unsupported for one of a layer of whole numbers
+        """
+        pictures = np.asarray(pictures, np.float32)
+        size = self._batch_size(pictures)
+        wanted = tuple(dict.fromkeys(map(as_tap, taps))) or (Tap("output"),)
+        reads = {tap: self._read(tap) for tap in wanted}
+        changes = merged(self._on_tensor(edit, len(pictures)) for edit in edits)
+        computed = sorted({read for read in reads.values() if read.tensor != self._picture})
+        session = self._sessions.get(tuple(computed), changes) if computed else None
+        parts = [
+            self._pass(session, pictures[start : start + size], [self._of_batch(each, start, size) for each in changes.values()])
+            for start in range(0, max(len(pictures), 1), size)
+        ]
+        whole = parts[0] if len(parts) == 1 else {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        return Run({tap: whole[read] if read.axes else reduced(whole[read], tap.reduce) for tap, read in reads.items()})
+
+    def _tensor(self, name: str) -> str:
+        return self._table.tensors[name] if name in self._table.tensors else self._table.tensors[self.graph[name].name]
+
+    def _read(self, tap: Tap) -> Read:
+        tensor = self._tensor(tap.layer)
+        rank = self._wiring.rank(tensor)
+        if tap.reduce == "none" or rank is None or rank < 3 or tensor == self._picture:
+            return Read(tensor)
+        return Read(tensor, tap.reduce, tuple(range(2, rank)))
+
+    def _batch_size(self, pictures: Array) -> int:
+        """How many pictures pass at once. Raises WrongPictureShape."""
+        shape = self._types[self._picture].shape
+        if shape is None:
+            return max(len(pictures), 1)
+        batch = shape[0] if shape else None
+        expected = (None if batch == 1 else batch, *shape[1:])
+        fits = pictures.ndim == len(shape) and all(
+            want in (None, got) for want, got in zip(shape[1:], pictures.shape[1:], strict=True)
+        )
+        if not fits or (batch and len(pictures) % batch):
+            raise WrongPictureShape(pictures.shape, expected)
+        return batch or max(len(pictures), 1)
+
+    def _on_tensor(self, edit: Edit, pictures: int) -> Edit:
+        """The edit, with the tensor that its layer stands for. Raises UnknownLayer, InputError, Unsupported."""
+        tensor = self._tensor(edit.layer)
+        element = self._wiring.element(tensor)
+        if element not in FLOATS | {None} and tensor != self._picture:
+            raise Unsupported(f"'{edit.layer}' holds whole numbers, and only floats can be edited. Edit a layer before it.")
+        shape = self._types[tensor].shape if tensor in self._types else None
+        for values in map(np.shape, (edit.scale, edit.shift)):
+            if shape is not None and not broadcasts(values, (pictures, *shape[1:])):
+                raise InputError(
+                    f"An edit of shape {values} does not fit '{edit.layer}' of shape {shape}. Give one that broadcasts to it.",
+                    received=values,
+                    expected=shape,
+                )
+        return replace(edit, layer=tensor)
+
+    def _of_batch(self, edit: Edit, start: int, size: int) -> Edit:
+        """What of an edit concerns the pictures from `start` on, where it says something else for each picture."""
+        rank = self._wiring.rank(edit.layer)
+        scale, shift = (
+            values[start : start + size] if values.ndim == rank and len(values) > 1 else values
+            for values in (np.asarray(edit.scale, np.float32), np.asarray(edit.shift, np.float32))
+        )
+        return Edit(edit.layer, scale, shift)
+
+    def _pass(self, session: Session | None, pictures: Array, edits: Sequence[Edit]) -> dict[Read, Array]:
+        for edit in edits:
+            if edit.layer == self._picture:
+                pictures = pictures * edit.scale + edit.shift
+        received = self._as_received(pictures)
+        feed: dict[str, object] = {self._picture: received}
+        feed |= {onnx_graph.scale_of(edit.layer): edit.scale for edit in edits}
+        feed |= {onnx_graph.shift_of(edit.layer): edit.shift for edit in edits}
+        try:
+            values = session.run(feed) if session else {}
+        except Exception as error:  # ONNX Runtime's errors have no common base of their own
+            raise failed(error, pictures.shape, self.graph.names) from error
+        return values | {Read(self._picture): received.astype(np.float32)}
+
+    def _as_received(self, pictures: Array) -> np.ndarray:
+        """In the type that the file asks for. Raises InputError if it wants whole numbers and they are none."""
+        element = self._types[self._picture].element
+        with np.errstate(all="ignore"):  # too large for float16 is infinite, and shown as such
+            received = pictures.astype(helper.tensor_dtype_to_np_dtype(element), copy=False)
+        if element not in FLOATS and not np.array_equal(received, pictures):
+            raise InputError(
+                f"This network takes whole numbers ({received.dtype}), but received others. Give it pixels that are not scaled.",
+                expected=str(received.dtype),
+            )
+        return received
+
+    def _value(self, name: str) -> np.ndarray:
+        """A constant, computed where the file computes it from others."""
+        if name in self._constants:
+            return self._constants.array(name)
+        return self._sessions.build((Read(name),)).run({})[Read(name)]
+
+    def _lacks_shapes(self) -> bool:
+        """Whether inference left out more than the sizes that depend on the picture's."""
+        shapes = [layer.shape for layer in self.graph]
+        fixed = shapes[0] is not None and None not in shapes[0]
+        return shapes[0] is not None and any(shape is None or (fixed and None in shape) for shape in shapes)
+
+    def _learn_shapes(self) -> None:
+        """From runs on small pictures. Where the network takes any size, a size that two runs agree on is a fixed one."""
+        batch, *rest = self._types[self._picture].shape or ()
+        session = self._sessions.build(tuple(Read(self._table.tensors[name]) for name in self.graph.names[1:]))
+        runs: list[dict[Read, Array]] = []
+        for side in SIDES if None in rest else SIDES[:1]:
+            shape = (batch or 1, *(size or (side if axis else 3) for axis, size in enumerate(rest)))
+            with contextlib.suppress(EngineError):  # too small for this network
+                runs.append(self._pass(session, np.zeros(shape, np.float32), []))
+            if len(runs) == 2:
+                break
+        for read in session.reads if runs and (len(runs) == 2 or None not in rest) else ():
+            shapes = [run[read].shape for run in runs]
+            self._types[read.tensor] = learnt(self._types.get(read.tensor), shapes, free_batch=batch is None)
+
+
+def only_input(model: onnx.ModelProto, constants: Constants) -> str:
+    """The name of the one input that is no initialiser. Raises Unsupported if there is not one, or if it is no tensor."""
+    inputs = [each for each in model.graph.input if each.name not in constants]
+    if len(inputs) != 1:
+        names = ", ".join(f"'{each.name}'" for each in inputs) or "none"
+        raise Unsupported(f"Only networks with one input can be opened, but this one has {len(inputs)}: {names}.")
+    if not model.graph.output or not all(each.type.HasField("tensor_type") for each in inputs):
+        raise Unsupported("Only networks that take and give tensors can be opened, and this one does not.")
+    return str(inputs[0].name)
+
+
+def broadcasts(shape: Sequence[int], to: Shape) -> bool:
+    """Whether values of `shape` broadcast to `to` without making it larger."""
+    return len(shape) <= len(to) and all(
+        have == 1 or want in (have, None) for have, want in zip(reversed(shape), reversed(to), strict=False)
+    )
+
+
+def learnt(inferred: Type | None, shapes: Sequence[Sequence[int]], *, free_batch: bool) -> Type:
+    """The shape that runs agree on, None where they do not; what inference found counts more."""
+    shape = tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*shapes, strict=False))
+    if free_batch:
+        shape = (None, *shape[1:])
+    if inferred is None:
+        return Type(TensorProto.FLOAT, shape)
+    known = inferred.shape if inferred.shape is not None and len(inferred.shape) == len(shape) else shape
+    return Type(inferred.element, tuple(found if size is None else size for size, found in zip(known, shape, strict=True)))

@@ -1,0 +1,157 @@
+"""Surgery: the part of an ONNX graph that computes what is asked for, with edits put in and what is read led out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
+
+from ..core import Reduce
+from .onnx_constants import Constants, constant_of
+from .onnx_wiring import Wiring, read_by
+
+
+@dataclass(frozen=True, order=True)
+class Read:
+    """One thing to read: a tensor, whole or with `axes` collapsed."""
+
+    tensor: str
+    reduce: Reduce = "none"
+    axes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A model that ends at what is read. `outputs` are its names of that; `handed`, the weights that it gets by reference."""
+
+    model: ModelProto
+    outputs: tuple[str, ...]
+    handed: dict[str, np.ndarray]
+
+
+def without_constants(model: ModelProto, picture: str) -> ModelProto:
+    """The nodes and signature of a model. Its weights are left to `Constants`, so that nothing large is ever copied."""
+    graph = GraphProto(name=model.graph.name)
+    graph.node.extend(node for node in model.graph.node if constant_of(node) is None)
+    graph.input.extend(each for each in model.graph.input if each.name == picture)
+    graph.output.extend(model.graph.output)
+    graph.value_info.extend(model.graph.value_info)
+    graph.sparse_initializer.extend(model.graph.sparse_initializer)
+    return like(model, graph)
+
+
+def like(model: ModelProto, graph: GraphProto) -> ModelProto:
+    # Before version 4 an initialiser has to be an input too, and is then no constant that ONNX Runtime can fold.
+    result = ModelProto(ir_version=max(model.ir_version, 4), producer_name=model.producer_name, graph=graph)
+    result.opset_import.extend(model.opset_import)
+    result.functions.extend(model.functions)
+    return result
+
+
+def complete(model: ModelProto, constants: Constants) -> ModelProto:
+    """The model with its constants, the large ones as inputs: all that is needed to check it or to infer its shapes."""
+    result = ModelProto()
+    result.CopyFrom(model)
+    constants.put_into(result.graph, constants, as_inputs=True)
+    return result
+
+
+def part(model: ModelProto, wiring: Wiring, reads: Sequence[Read], edited: Collection[str]) -> Part:
+    """The nodes that `reads` need and no others, with each tensor in `edited` replaced by `tensor * scale + shift`.
+
+    Scales and shifts are further inputs, `scale_of(tensor)` and `shift_of(tensor)`. Outputs are float32.
+    """
+    graph = GraphProto(name=model.graph.name)
+    names, nodes = needed(model.graph.node, (read.tensor for read in reads))
+    graph.input.extend(each for each in model.graph.input if each.name in names)
+    for node in nodes:
+        changed = [tensor for tensor in node.output if tensor in edited]
+        graph.node.append(renamed(node, changed))
+        for tensor in changed:
+            graph.input.extend(helper.make_tensor_value_info(f(tensor), TensorProto.FLOAT, None) for f in (scale_of, shift_of))
+            graph.node.extend(edit(tensor, wiring.element(tensor)))
+    outputs = []
+    for read in reads:
+        led_out, name = lead_out(read, wiring.element(read.tensor), opset(model))
+        graph.node.extend(led_out)
+        graph.output.append(ValueInfoProto(name=name))  # without a type: ONNX Runtime knows it
+        outputs.append(name)
+    graph.sparse_initializer.extend(each for each in model.graph.sparse_initializer if each.values.name in names)
+    handed = wiring.constants.put_into(graph, [name for name in wiring.constants if name in names])
+    return Part(like(model, graph), tuple(outputs), handed)
+
+
+def needed(nodes: Sequence[NodeProto], tensors: Iterable[str]) -> tuple[set[str], list[NodeProto]]:
+    """The nodes that `tensors` depend on, in their order, and the names of all that these read or make."""
+    names, kept = set(tensors), []
+    for node in reversed(nodes):
+        if not names.isdisjoint(node.output):
+            names |= {*read_by(node), *node.output}
+            kept.append(node)
+    return names, kept[::-1]
+
+
+def renamed(node: NodeProto, changed: Collection[str]) -> NodeProto:
+    """`node`, with the outputs in `changed` under another name: whoever reads them gets what the edit makes."""
+    if not changed:
+        return node
+    result = NodeProto()
+    result.CopyFrom(node)
+    result.output[:] = [unedited(name) if name in changed else name for name in node.output]
+    return result
+
+
+def edit(tensor: str, element: int | None) -> list[NodeProto]:
+    """unedited(tensor) * scale + shift, in float32 whatever the tensor's own type."""
+    steps = [unedited(tensor), f"{tensor}/as_float", f"{tensor}/scaled", f"{tensor}/shifted", tensor]
+    narrow = element not in (TensorProto.FLOAT, None)
+    if not narrow:
+        steps[1], steps[3] = steps[0], steps[4]
+    nodes = [
+        helper.make_node("Mul", [steps[1], scale_of(tensor)], [steps[2]]),
+        helper.make_node("Add", [steps[2], shift_of(tensor)], [steps[3]]),
+    ]
+    if not narrow:
+        return nodes
+    return [
+        helper.make_node("Cast", steps[:1], steps[1:2], to=TensorProto.FLOAT),
+        *nodes,
+        helper.make_node("Cast", steps[3:4], steps[4:], to=element),
+    ]
+
+
+def lead_out(read: Read, element: int | None, version: int) -> tuple[list[NodeProto], str]:
+    """The nodes from a tensor to what is read of it as float32, and the name of that."""
+    nodes, name = [], read.tensor
+    if element not in (TensorProto.FLOAT, None):
+        as_float = f"{read.tensor}/{read.reduce}/float"
+        nodes.append(helper.make_node("Cast", [name], [as_float], to=TensorProto.FLOAT))
+        name = as_float
+    if read.axes:
+        result, operator = f"{read.tensor}/{read.reduce}", {"mean": "ReduceMean", "max": "ReduceMax"}[read.reduce]
+        if version < 18:
+            nodes.append(helper.make_node(operator, [name], [result], axes=read.axes, keepdims=0))
+        else:
+            nodes.append(helper.make_node("Constant", [], [f"{result}/axes"], value_ints=read.axes))
+            nodes.append(helper.make_node(operator, [name, f"{result}/axes"], [result], keepdims=0))
+        name = result
+    return nodes, name
+
+
+def opset(model: ModelProto) -> int:
+    """The version of ONNX' own operators."""
+    return max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=1)
+
+
+def scale_of(tensor: str) -> str:
+    return f"{tensor}/scale"
+
+
+def shift_of(tensor: str) -> str:
+    return f"{tensor}/shift"
+
+
+def unedited(tensor: str) -> str:
+    return f"{tensor}/unedited"

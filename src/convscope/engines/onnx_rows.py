@@ -1,0 +1,136 @@
+"""From the nodes of an ONNX graph to the rows of the layer table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+
+from onnx import ModelProto, NodeProto
+
+from ..core import Graph, Kind, Layer
+from ..errors import Shape
+from .onnx_wiring import Type, Wiring, attribute, operator, read_by
+
+KINDS: dict[Kind, str] = {
+    "convolution": "Conv FusedConv QLinearConv ConvInteger DeformConv",
+    "transposed": "ConvTranspose",
+    "dense": "Gemm FusedGemm MatMul",
+    "normalisation": "BatchNormalization InstanceNormalization LayerNormalization GroupNormalization RMSNormalization "
+    "LpNormalization MeanVarianceNormalization LRN SkipLayerNormalization",
+    "activation": "Relu LeakyRelu PRelu Elu Selu Celu ThresholdedRelu Clip Sigmoid HardSigmoid HardSwish Tanh Softplus "
+    "Softsign Softmax LogSoftmax Hardmax Gelu FastGelu QuickGelu BiasGelu Mish Swish Shrink",
+    "pooling": "MaxPool AveragePool LpPool GlobalMaxPool GlobalAveragePool GlobalLpPool MaxRoiPool RoiAlign "
+    "QLinearAveragePool QLinearGlobalAveragePool",
+    "padding": "Pad",
+    "merge": "Add Sub Mul Div Sum Mean Max Min Concat QLinearAdd QLinearConcat",
+    "reshape": "Flatten Reshape Transpose Squeeze Unsqueeze Expand DepthToSpace SpaceToDepth",
+    "dropout": "Dropout",
+}
+FUSED = frozenset({"FusedConv", "FusedGemm"})  # by ONNX Runtime, when it saves an optimised network
+KIND_OF: dict[str, Kind] = {operator: kind for kind, operators in KINDS.items() for operator in operators.split()}
+
+
+@dataclass(frozen=True)
+class Table:
+    """The layer table, and what its names stand for."""
+
+    graph: Graph
+    tensors: Mapping[str, str]  # of each row, and of the aliases "input", "output", "output:1"
+    nodes: Mapping[str, NodeProto]
+
+
+def table(model: ModelProto, wiring: Wiring) -> Table:
+    """One row for the input and one for each activation.
+
+    A row has its node's name, made unique as `name#2`; of several outputs that are used, `name:0` and `name:1`. A node without a
+    name has that of its tensor, as viewers show it, or, where that is only a number, a name such as `Conv_0`.
+    """
+    picture = model.graph.input[0].name
+    tensors = {"input": picture, "output": model.graph.output[0].name}
+    tensors |= {f"output:{index}": output.name for index, output in enumerate(model.graph.output) if index}
+    row_of = {picture: unique(picture, picture, tensors, ())}
+    tensors[row_of[picture]] = picture
+    layers, nodes = [input_row(row_of[picture], wiring.types[picture])], dict[str, NodeProto]()
+    numbers, weights = Counter[str](), set[str]()
+    for node in model.graph.node:
+        carried = wiring.carried(node)
+        if not carried:
+            continue
+        for tensor in carried:
+            plain = own_name(node, tensor, numbers[node.op_type], alone=len(carried) == 1)
+            name = unique(plain, tensor, tensors, nodes)
+            layers.append(row(len(layers), name, node, tensor, wiring, sources(node, wiring, row_of)))
+            row_of[tensor], tensors[name], nodes[name] = name, tensor, node
+        numbers[node.op_type] += 1
+        weights |= set(wiring.weights(node).values())
+    return Table(Graph(tuple(layers), parameters=wiring.size(weights)), tensors, nodes)
+
+
+def own_name(node: NodeProto, tensor: str, number: int, *, alone: bool) -> str:
+    if not node.name and any(letter.isalpha() for letter in tensor):
+        return tensor
+    name = node.name or f"{node.op_type}_{number}"
+    return name if alone else f"{name}:{list(node.output).index(tensor)}"
+
+
+def unique(name: str, tensor: str, taken: Mapping[str, str], rows: Container[str]) -> str:
+    """`name`, or `name#2` if it means another tensor already. A row may be called as its alias is: "input", "output"."""
+    candidate, number = name, 1
+    while candidate in rows or taken.get(candidate, tensor) != tensor:
+        number += 1
+        candidate = f"{name}#{number}"
+    return candidate
+
+
+def input_row(name: str, kind: Type) -> Layer:
+    return Layer(0, name, "input", "Input", without_batch(kind.shape), kind.shape)
+
+
+def row(index: int, name: str, node: NodeProto, tensor: str, wiring: Wiring, inputs: tuple[str, ...]) -> Layer:
+    weights = wiring.weights(node)
+    kernel = known_shape(weights["kernel"], wiring) if "kernel" in weights else None
+    shape = wiring.types[tensor].shape if tensor in wiring.types else None
+    activation = attribute(node, "activation", None) if operator(node) in FUSED else None
+    return Layer(
+        index,
+        name,
+        kind_of(node, kernel, wiring),
+        operator(node),
+        without_batch(shape),
+        shape,
+        wiring.size(weights.values()),
+        kernel,
+        inputs,
+        activation.decode().lower() if activation else None,
+    )
+
+
+def kind_of(node: NodeProto, kernel: Shape | None, wiring: Wiring) -> Kind:
+    kind = KIND_OF.get(operator(node), "other")
+    if kind == "convolution" and kernel is not None and kernel[1] == 1 and attribute(node, "group", 1) > 1:
+        return "depthwise"
+    if kind == "dense" and kernel is None:
+        return "other"
+    if kind == "merge" and sum(name in wiring.flowing for name in node.input) < 2:
+        return "other"  # a bias or a scale
+    return kind
+
+
+def sources(node: NodeProto, wiring: Wiring, row_of: Mapping[str, str]) -> tuple[str, ...]:
+    """The rows that feed a node, through nodes that have none."""
+    found: dict[str, None] = {}
+    for tensor in read_by(node):
+        if tensor in row_of:
+            found[row_of[tensor]] = None
+        elif tensor in wiring.flowing and tensor in wiring.maker:
+            found |= dict.fromkeys(sources(wiring.maker[tensor], wiring, row_of))
+    return tuple(found)
+
+
+def known_shape(name: str, wiring: Wiring) -> Shape | None:
+    return wiring.constants.shape(name) if name in wiring.constants else wiring.types[name].shape
+
+
+def without_batch(shape: Sequence[int | None] | None) -> Shape | None:
+    return None if shape is None else tuple(shape[1:])

@@ -1,0 +1,127 @@
+"""ONNX Runtime's sessions: one for each set of things to read and to edit, and what it says when it fails."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnx import ModelProto
+
+from ..core import Array
+from ..errors import EngineError, ModelError, Unsupported
+from . import onnx_graph
+from .onnx_graph import Read
+from .onnx_wiring import Wiring
+
+KEPT = 4  # each holds its own rearranged copy of the weights that it needs
+# What ONNX Runtime says, and what that means.
+NO_OPERATOR = "it has no operator '{what}'"
+UNSUPPORTED = {
+    r"No Op registered for (?P<what>\S+)": NO_OPERATOR,
+    r"(?P<what>\S+)\(-?\d+\) is not a registered function/op": NO_OPERATOR,
+    r"implementation for (?P<what>\w+)\((?P<of>\d+)\) node": "it cannot compute version {of} of '{what}' for such numbers",
+    r"operator \((?P<what>\w+)\) in node \((?P<of>.*?)\) is invalid": "'{what}' does not take what node '{of}' gives it",
+    r"Opset (?P<what>\d+) is under.*till opset (?P<of>\d+)": "the network is of opset {what}, and it knows {of}",
+    r"model IR version: (?P<what>\d+), max\D+(?P<of>\d+)": "the network is of IR version {what}, and it knows {of}",
+}
+
+
+@dataclass(frozen=True)
+class Session:
+    """`run(feed)` gives what `reads` ask for. `inputs`: what has to be fed."""
+
+    runtime: onnxruntime.InferenceSession
+    inputs: frozenset[str]
+    outputs: tuple[str, ...]
+    reads: tuple[Read, ...]
+
+    def run(self, feed: Mapping[str, Any]) -> dict[Read, Array]:
+        """Values as float32. `feed` may hold more than is needed. Raises whatever ONNX Runtime raises."""
+        values = self.runtime.run(self.outputs, {name: feed[name] for name in self.inputs})
+        return {read: np.asarray(value).astype(np.float32, copy=False) for read, value in zip(self.reads, values, strict=True)}
+
+
+class Sessions:
+    """`get(reads, edited)`: a session for them, made once and kept until others are wanted more. Safe among threads."""
+
+    def __init__(self, model: ModelProto, wiring: Wiring):
+        self._model, self._wiring = model, wiring
+        self._kept: OrderedDict[object, Session] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, reads: tuple[Read, ...], edited: Collection[str]) -> Session:
+        key = (reads, frozenset(edited))
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = self.build(*key)
+                if len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(key)
+            return self._kept[key]
+
+    def build(self, reads: tuple[Read, ...], edited: Collection[str] = ()) -> Session:
+        """A new session. Raises Unsupported or EngineError."""
+        part = onnx_graph.part(self._model, self._wiring, reads, edited)
+        options = quiet()
+        # As written: with its roundings merged into whole-number kernels, a network gives other values once it is watched.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(each) for each in part.handed.values()]
+        options.add_external_initializers(list(part.handed), values)
+        try:
+            runtime = start(part.model, options)
+        except Exception as error:  # ONNX Runtime's errors have no common base of their own
+            raise cannot_run(error) from error
+        return Session(runtime, frozenset(each.name for each in runtime.get_inputs()), part.outputs, reads)
+
+    def check(self) -> None:
+        """Raises Unsupported or EngineError if ONNX Runtime cannot run the network."""
+        options = quiet()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            start(onnx_graph.complete(self._model, self._wiring.constants), options)
+        except Exception:  # perhaps only since its weights are inputs here; if not, this says what is wrong
+            self.build(tuple(Read(output.name) for output in self._model.graph.output))
+
+
+def quiet() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong is raised, and need not be printed too
+    return options
+
+
+def start(model: ModelProto, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def cannot_run(error: Exception) -> ModelError:
+    """For a session that cannot be made: Unsupported, naming the operator or version, or EngineError."""
+    for pattern, meaning in UNSUPPORTED.items():
+        if found := re.search(pattern, str(error), re.DOTALL):
+            return Unsupported(
+                f"ONNX Runtime {onnxruntime.__version__} cannot run this network: {meaning.format(**found.groupdict())}. "
+                "Export it with another opset, or install a newer onnxruntime."
+            )
+    return EngineError(f"ONNX Runtime {onnxruntime.__version__} cannot read this network: {brief(error)} Is the file sound?")
+
+
+def failed(error: Exception, received: Sequence[int], names: Sequence[str]) -> EngineError:
+    """For a run that fails. The node is named as far as ONNX Runtime says which it was."""
+    node = re.search(r"running (?P<operator>\w+) node\. Name:'(?P<name>[^']*)'", str(error))
+    if node is None:
+        return EngineError(f"ONNX Runtime failed on pictures of shape {tuple(received)}: {brief(error)}")
+    # A node that ONNX Runtime made of several is called after one of them.
+    layer = max((name for name in names if name in node["name"]), key=len, default=None)
+    place = f"in node '{node['name']}' ({node['operator']})"
+    return EngineError(f"ONNX Runtime failed {place} on pictures of shape {tuple(received)}: {brief(error)}", layer)
+
+
+def brief(error: Exception) -> str:
+    """What ONNX Runtime says, without the place in its own source, on one line."""
+    text = str(error).split("Status Message: ")[-1].split(" : ", 2)[-1]
+    return re.sub(r"\s+", " ", re.sub(r"^/\S+:\d+ ", "", text)).strip().rstrip(".") + "."

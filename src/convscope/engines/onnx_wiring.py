@@ -1,0 +1,165 @@
+"""How an ONNX graph hangs together: what carries the picture, what is constant, and which constants are whose weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, helper
+
+from ..core import Array
+from ..errors import Shape
+from .onnx_constants import BYTES, FLOATS, Constants
+
+DENSE = frozenset({"Gemm", "FusedGemm", "MatMul"})
+ROLES = {operator: {1: "kernel", 2: "bias"} for operator in (*DENSE, "Conv", "FusedConv", "ConvTranspose")}
+# What these take besides the picture are settings, not weights.
+SETTINGS = frozenset(
+    {"Clip", "Resize", "Upsample", "Pad", "Dropout", "QuantizeLinear", "DequantizeLinear", "OneHot", "Where", "Pow", "Range"}
+)
+SIZES = frozenset({"Shape", "Size"})
+RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"})
+
+
+@dataclass(frozen=True)
+class Type:
+    """What is known of a tensor: TensorProto's number of its element type (0: no tensor), and its shape with the batch."""
+
+    element: int
+    shape: Shape | None
+
+
+class Wiring:
+    """Which tensors carry the picture, which are constant, and which node makes each.
+
+    What depends on the picture's size alone (`Shape` and the arithmetic after it) does neither.
+    """
+
+    def __init__(self, graph: GraphProto, picture: str, constants: Constants, types: Mapping[str, Type]):
+        self.constants, self.types = constants, types
+        self.maker = {output: node for node in graph.node for output in node.output if output}
+        self.flowing, self.constant = {picture}, set(constants)
+        self.used = {output.name for output in graph.output}
+        for node in graph.node:
+            inputs = list(read_by(node))
+            self.used |= set(inputs)
+            if node.op_type not in SIZES and not self.flowing.isdisjoint(inputs):
+                self.flowing |= set(node.output) - {""}
+            elif inputs and node.op_type not in RANDOM and self.constant.issuperset(inputs):
+                self.constant |= set(node.output) - {""}
+
+    def element(self, name: str) -> int | None:
+        """The element type of a tensor, None if it is not known."""
+        if name in self.constants:
+            return self.constants.type(name)
+        return self.types[name].element if name in self.types else None
+
+    def carried(self, node: NodeProto) -> list[str]:
+        """The outputs of `node` that are activations: floats (or a quantised network's bytes) that depend on the picture."""
+        outputs = [name for name in node.output if name in self.flowing and self.element(name) in FLOATS | BYTES | {None}]
+        return [name for name in outputs if name in self.used] or outputs[:1]
+
+    def rank(self, name: str) -> int | None:
+        shape = self.constants.shape(name) if name in self.constants else self.types[name].shape if name in self.types else None
+        return None if shape is None else len(shape)
+
+    def weights(self, node: NodeProto) -> dict[str, str]:
+        """{role: tensor} of the constants that `node` computes with: "kernel" and "bias", else by ONNX' own names.
+
+        Settings such as the limits of Clip are none, nor are scalars: most are literals of somebody's formula.
+        """
+        if operator(node) in SETTINGS:
+            return {}
+        constant = {
+            index: name
+            for index, name in enumerate(node.input)
+            if name in self.constant and self.element(name) in FLOATS and self.rank(name) != 0
+        }
+        return {self._role(node, index, name): name for index, name in constant.items()}
+
+    def _role(self, node: NodeProto, index: int, name: str) -> str:
+        role = ROLES.get(operator(node), {}).get(index)
+        if operator(node) == "MatMul" and self.rank(name) != 2:  # a stack of matrices is no dense layer
+            role = None
+        return role or formal_name(node, index)
+
+    def leaves(self, name: str, *, quantised: bool = False) -> Iterator[str]:
+        """The parameters behind a constant tensor: the floats, and the bytes that are made floats by DequantizeLinear."""
+        if name in self.constants:
+            if self.constants.type(name) in FLOATS or quantised:
+                yield name
+            return
+        node = self.maker[name]
+        dequantises = node.op_type == "DequantizeLinear"
+        for each in node.input[:1] if dequantises else read_by(node):
+            yield from self.leaves(each, quantised=quantised or dequantises)
+
+    def size(self, names: Iterable[str]) -> int:
+        return sum(math.prod(self.constants.shape(leaf)) for leaf in {leaf for name in names for leaf in self.leaves(name)})
+
+
+def read_by(node: NodeProto) -> Iterator[str]:
+    """The names that a node reads, with those that its subgraphs take from outside (and, harmlessly, names of their own)."""
+    yield from (name for name in node.input if name)
+    for each in node.attribute:
+        for graph in (each.g, *each.graphs) if each.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) else ():
+            yield from (output.name for output in graph.output)
+            for inner in graph.node:
+                yield from read_by(inner)
+
+
+def formal_name(node: NodeProto, index: int) -> str:
+    """What ONNX calls input `index` of this operator: "scale", "B"."""
+    try:
+        inputs = onnx.defs.get_schema(node.op_type, domain=node.domain).inputs
+    except onnx.defs.SchemaError:
+        inputs = ()
+    return inputs[index].name if index < len(inputs) else f"input{index}"
+
+
+def operator(node: NodeProto) -> str:
+    """The operator's name; with its domain where that is somebody's own, who may mean anything by "Conv"."""
+    return node.op_type if node.domain in ("", "ai.onnx", "com.microsoft") else f"{node.domain}.{node.op_type}"
+
+
+def attribute(node: NodeProto, name: str, default: Any) -> Any:
+    return next((helper.get_attribute_value(each) for each in node.attribute if each.name == name), default)
+
+
+def infer(model: ModelProto) -> dict[str, Type]:
+    """The types that ONNX' shape inference finds, as far as it goes."""
+    try:
+        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):  # ONNX Runtime says better what is wrong
+        graph = model.graph
+    return {each.name: type_of(each) for each in (*graph.value_info, *graph.input, *graph.output) if each.HasField("type")}
+
+
+def type_of(value: onnx.ValueInfoProto) -> Type:
+    if not value.type.HasField("tensor_type"):
+        return Type(0, None)
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return Type(tensor.elem_type, None)
+    return Type(tensor.elem_type, tuple(size.dim_value if size.dim_value > 0 else None for size in tensor.shape.dim))
+
+
+def protocol_layout(node: NodeProto, weights: Mapping[str, np.ndarray]) -> dict[str, Array]:
+    """As the protocol has them: `kernel` (out, in / groups, *k) or (out, in), `bias` (out,). Float32 copies."""
+    result = {role: np.array(values, np.float32) for role, values in weights.items()}
+    if "kernel" not in result:
+        return result
+    kernel, kind = result["kernel"], operator(node)
+    if kind == "ConvTranspose":  # (in, out / groups, *k)
+        split = kernel.reshape(attribute(node, "group", 1), -1, *kernel.shape[1:])
+        kernel = np.moveaxis(split, 1, 2).reshape(-1, split.shape[1], *kernel.shape[2:])
+    elif kind in DENSE:
+        kernel = (kernel if attribute(node, "transB", 0) else kernel.T) * np.float32(attribute(node, "alpha", 1.0))
+    if kind in DENSE and "bias" in result:
+        bias = result["bias"].reshape(-1) * np.float32(attribute(node, "beta", 1.0))
+        result["bias"] = np.broadcast_to(bias, len(kernel)).copy() if len(bias) == 1 else bias
+    return result | {"kernel": np.ascontiguousarray(kernel)}
