@@ -1,0 +1,198 @@
+"""Where everything on a sheet stands. Pixels in, pixels and lines of text out; the files are written elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .colour import DEAD, DEAD_MARK, FRAME, LEVELS, PAPER
+from .text import Text, line_height, shortened, width, wrapped
+
+Bytes = npt.NDArray[np.uint8]
+TITLE, SUBTITLE, CAPTION, LABEL = 20, 13, 12, 11
+MARGIN, GAP = 20, 6
+NARROWEST = 440  # a caption in a narrower column is hard to read
+
+
+@dataclass(frozen=True)
+class Page:
+    """A sheet before its text is drawn: palette indices (H, W), lines of text, and where each tile stands (y, x)."""
+
+    canvas: Bytes
+    texts: tuple[Text, ...]
+    places: tuple[tuple[int, int], ...]
+    tile: tuple[int, int]  # height and width of a drawn tile
+
+
+@dataclass(frozen=True)
+class Words:
+    """All that is written on a sheet."""
+
+    title: str
+    subtitle: str
+    caption: str
+    labels: Sequence[str]
+    row_labels: Sequence[str] | None = None
+    column_labels: Sequence[str] | None = None
+    bar: tuple[str, str, str] | None = None  # at the left end, in the middle and at the right end of the colour bar
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows and columns of cells; a cell is a label strip over a tile."""
+
+    rows: int
+    columns: int
+    strip: int  # height of the label strip; 0 where rows and columns are labelled instead
+    left: int  # room for the labels of rows
+    top: int  # and of columns
+
+    def extent(self, tile: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) with tiles of that size."""
+        height = self.top + self.rows * (tile[0] + self.strip) + (self.rows - 1) * GAP
+        return height, self.left + self.columns * tile[1] + (self.columns - 1) * GAP
+
+
+def grid_of(count: int, columns: int, words: Words) -> Grid:
+    strip = line_height(LABEL) if any(words.labels) and not words.row_labels else 0
+    left = max((width(label, LABEL) for label in words.row_labels), default=0) + GAP if words.row_labels else 0
+    top = line_height(LABEL) if words.column_labels else 0
+    columns = min(columns, count)
+    return Grid(-(-count // columns), columns, strip, left, top)
+
+
+def drawn_size(
+    shape: tuple[int, int], grid: Grid, count: int, magnify: int | None, room: tuple[int, int] | None
+) -> tuple[int, int]:
+    """The size of a drawn tile: the map's own, times a whole number; smaller only where there is no room for it."""
+    h, w = shape
+    if room is None:
+        factor = magnify or wanted_factor(shape, grid, count)
+        return h * factor, w * factor
+    tall = (room[0] - grid.top - (grid.rows - 1) * GAP) // grid.rows - grid.strip
+    wide = (room[1] - grid.left - (grid.columns - 1) * GAP) // grid.columns
+    ratio = min(tall / h, wide / w)
+    if ratio >= 1:
+        return h * int(ratio), w * int(ratio)
+    return max(1, int(h * ratio)), max(1, int(w * ratio))
+
+
+def wanted_factor(shape: tuple[int, int], grid: Grid, count: int) -> int:
+    """Small maps are magnified until they can be seen, and until three digits fit above them."""
+    target = 40 if grid.left else 96 if count <= 64 else 64 if count <= 256 else 36
+    return max(1, round(target / max(shape)), -(-24 // shape[1]) if grid.strip else 1)
+
+
+def arrange(
+    indices: Bytes, words: Words, *, columns: int, magnify: int | None, size: tuple[int, int] | None, dead: npt.NDArray[np.bool_]
+) -> Page:
+    """Lay out (t, h, w) palette indices. `size`: (width, height) of the whole sheet; None: as large as it needs to be."""
+    grid = grid_of(len(indices), columns, words)
+    margin = MARGIN if size is None else MARGIN // 2
+    if size is None:
+        tile = drawn_size(indices.shape[1:], grid, len(indices), magnify, None)
+        across = max(NARROWEST, grid.extent(tile)[1]) + 2 * margin
+        header, top = _header(words, across, margin)
+        footer = _footer_lines(words, across, margin)
+        down = top + grid.extent(tile)[0] + _footer_height(words, footer) + margin
+    else:
+        across, down = size
+        header, top = _header(words, across, margin)
+        footer = _footer_lines(words, across, margin)
+        room = (down - top - _footer_height(words, footer) - margin, across - 2 * margin)
+        tile = drawn_size(indices.shape[1:], grid, len(indices), None, room)
+    canvas = np.full((down, across), PAPER, np.uint8)
+    places = [_place(number, grid, tile, top, margin) for number in range(len(indices))]
+    _paste(canvas, resized(indices, tile), places, dead)
+    texts = [*header, *_labels(words, grid, tile, places, top, margin)]
+    texts += _footer(canvas, words, footer, top + grid.extent(tile)[0], margin)
+    return Page(canvas, tuple(texts), tuple(places), tile)
+
+
+def resized(tiles: npt.NDArray[np.generic], size: tuple[int, int]) -> npt.NDArray[np.generic]:
+    """(t, h, w) at another size by picking values, never by mixing them: no detail is invented."""
+    h, w = tiles.shape[1:3]
+    if (h, w) == size:
+        return tiles
+    if size[0] % h == 0 and size[1] % w == 0:
+        return tiles.repeat(size[0] // h, axis=1).repeat(size[1] // w, axis=2)
+    rows = ((np.arange(size[0]) + 0.5) * h / size[0]).astype(np.intp)
+    columns = ((np.arange(size[1]) + 0.5) * w / size[1]).astype(np.intp)
+    return tiles[:, rows[:, None], columns[None, :]]
+
+
+def _place(number: int, grid: Grid, tile: tuple[int, int], top: int, margin: int) -> tuple[int, int]:
+    row, column = divmod(number, grid.columns)
+    y = top + grid.top + row * (tile[0] + grid.strip + GAP) + grid.strip
+    return y, margin + grid.left + column * (tile[1] + GAP)
+
+
+def _paste(canvas: Bytes, tiles: npt.NDArray[np.generic], places: list[tuple[int, int]], dead: npt.NDArray[np.bool_]) -> None:
+    h, w = tiles.shape[1:3]
+    hatched = None
+    for number, (y, x) in enumerate(places):
+        if dead[number]:
+            hatched = _hatched(h, w) if hatched is None else hatched
+            canvas[y : y + h, x : x + w] = hatched
+        else:
+            canvas[y : y + h, x : x + w] = tiles[number]
+
+
+def _hatched(h: int, w: int) -> Bytes:
+    """What a dead map looks like: like no map."""
+    diagonal = np.add.outer(np.arange(h), np.arange(w)) % 8 < 1
+    tile = np.where(diagonal, np.uint8(DEAD_MARK), np.uint8(DEAD))
+    tile[[0, -1]] = tile[:, [0, -1]] = FRAME
+    return tile
+
+
+def _header(words: Words, across: int, margin: int) -> tuple[list[Text], int]:
+    room = across - 2 * margin
+    texts = [Text(shortened(words.title, TITLE, room), margin, margin - 4, TITLE)]
+    y = margin - 4 + line_height(TITLE) + 2
+    for line in wrapped(words.subtitle, SUBTITLE, room):
+        texts.append(Text(line, margin, y, SUBTITLE, "grey"))
+        y += line_height(SUBTITLE)
+    return texts, y + 8
+
+
+def _labels(words: Words, grid: Grid, tile: tuple[int, int], places: list[tuple[int, int]], top: int, margin: int) -> list[Text]:
+    if grid.strip:
+        room = tile[1] + GAP - 2
+        lines = zip(words.labels, places, strict=True)
+        return [Text(shortened(label, LABEL, room), x, y - grid.strip, LABEL) for label, (y, x) in lines if label]
+    texts = []
+    for row, label in enumerate(words.row_labels or ()):
+        y = places[row * grid.columns][0] + (tile[0] - line_height(LABEL)) / 2
+        texts.append(Text(label, margin + grid.left - GAP, y, LABEL, "grey", "end"))
+    for column, label in enumerate(words.column_labels or ()):
+        x = places[column][1] + tile[1] / 2
+        texts.append(Text(shortened(label, LABEL, tile[1] + GAP - 2), x, top, LABEL, "grey", "middle"))
+    return texts
+
+
+def _footer_lines(words: Words, across: int, margin: int) -> list[str]:
+    return wrapped(words.caption, CAPTION, across - 2 * margin)
+
+
+def _footer_height(words: Words, lines: list[str]) -> int:
+    bar = 14 + line_height(LABEL) + 6 if words.bar else 0
+    return 12 + bar + len(lines) * line_height(CAPTION)
+
+
+def _footer(canvas: Bytes, words: Words, lines: list[str], y: int, margin: int) -> list[Text]:
+    texts = []
+    y += 12
+    if words.bar:
+        length = min(320, canvas.shape[1] - 2 * margin)
+        canvas[y : y + 10, margin : margin + length] = (np.arange(length) * LEVELS // length).astype(np.uint8)
+        for words_, x, anchor in zip(words.bar, (0, length / 2, length), ("start", "middle", "end"), strict=True):
+            texts.append(Text(words_, margin + x, y + 13, LABEL, "ink", anchor))  # type: ignore[arg-type]
+        y += 14 + line_height(LABEL) + 6
+    for line in lines:
+        texts.append(Text(line, margin, y, CAPTION, "grey"))
+        y += line_height(CAPTION)
+    return texts

@@ -1,0 +1,93 @@
+"""From values to levels of a colour map: what range each map has, and what in it cannot be scaled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .colour import DEAD, LEVELS, MIDDLE, NONFINITE
+
+Array = npt.NDArray[np.float32]
+SCALES = ("map", "shared")
+# A map whose range is under this share of its magnitude is constant: what differs is rounding, and stretched it would be noise.
+NOISE = 1e-6
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """What is known of t maps before they are drawn.
+
+    low, high   (t,) the least and greatest finite value of each; 0 where there is none
+    dead        (t,) zero everywhere
+    constant    (t,) one value everywhere, other than zero
+    nonfinite   (t,) how many values are NaN or infinite
+    """
+
+    low: npt.NDArray[np.float64]
+    high: npt.NDArray[np.float64]
+    dead: npt.NDArray[np.bool_]
+    constant: npt.NDArray[np.bool_]
+    nonfinite: npt.NDArray[np.int64]
+
+    @property
+    def whole(self) -> tuple[float, float]:
+        """The least and greatest finite value of all maps."""
+        return float(self.low.min()), float(self.high.max())
+
+
+def ranges(tiles: Array) -> Ranges:
+    """The ranges of (t, ...) maps, of whatever is in them."""
+    flat = tiles.reshape(len(tiles), -1)
+    low, high = flat.min(1).astype(np.float64), flat.max(1).astype(np.float64)
+    nonfinite = np.zeros(len(flat), np.int64)
+    for number in np.flatnonzero(~(np.isfinite(low) & np.isfinite(high))):
+        finite = flat[number][np.isfinite(flat[number])]
+        nonfinite[number] = flat.shape[1] - finite.size
+        low[number], high[number] = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    sound = nonfinite == 0
+    dead = sound & (low == 0) & (high == 0)
+    constant = sound & ~dead & (high - low <= NOISE * np.maximum(np.abs(low), np.abs(high)))
+    return Ranges(low, high, dead, constant, nonfinite)
+
+
+def limits(known: Ranges, scale: str, *, signed: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(t,) the values that get the first and the last colour. Of signed maps they lie around zero, so that zero is the middle."""
+    low, high = known.low, known.high
+    if scale == "shared":
+        low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
+    if signed:
+        high = np.maximum(np.abs(low), np.abs(high))
+        low = -high
+    return low, high
+
+
+def levels(
+    tiles: Array, known: Ranges, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], *, shared: bool
+) -> npt.NDArray[np.uint8]:
+    """(t, h, w) palette indices of (t, h, w) values: levels, or the marks for what is dead or not finite.
+
+    A constant map is drawn flat: at its own place in a shared range, in the middle of its own.
+    """
+    across = (-1, *([1] * (tiles.ndim - 1)))
+    span = np.where(high > low, high - low, 1.0)
+    # In float64 per map, float32 per pixel: (max - min) of float32 values can overflow.
+    step = ((LEVELS - 1) / span).astype(np.float32)
+    broken = bool(known.nonfinite.any())
+    wide = not (np.isfinite(step).all() and (step > 0).all() and (span < 3e38).all())
+    if broken or wide:
+        with np.errstate(invalid="ignore", over="ignore"):
+            ratio = (tiles.astype(np.float64) - low.reshape(across)) / span.reshape(across) * (LEVELS - 1)
+        result = np.clip(np.nan_to_num(ratio, nan=0.0, posinf=0.0, neginf=0.0) + 0.5, 0, LEVELS - 0.5).astype(np.uint8)
+        result[~np.isfinite(tiles)] = NONFINITE
+    else:
+        scaled = tiles - low.astype(np.float32).reshape(across)
+        scaled *= step.reshape(across)
+        scaled += np.float32(0.5)
+        np.clip(scaled, 0, LEVELS - 0.5, out=scaled)
+        result = scaled.astype(np.uint8)
+    if not shared:
+        result[known.constant] = MIDDLE
+    result[known.dead] = DEAD
+    return result

@@ -1,0 +1,245 @@
+"""A sheet: a grid of maps with everything that is needed to say what it shows."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError, OutputError, WrongOption
+from . import colour as colours
+from . import png, vector
+from .layout import Page, Words, arrange, resized
+from .scale import SCALES, Array, Ranges, levels, limits, ranges
+from .text import stamp
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Bytes = npt.NDArray[np.uint8]
+ENDINGS = (".png", ".pdf", ".svg", ".jpg", ".webp")
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """Maps in a grid, each with its label; drawing it is left until it is saved or shown.
+
+    tiles     (t, h, w) float32; or (t, h, w, 3) signed kernels over red, green and blue, with colour="rgb"
+    scale     "map": each map by its own range; "shared": one range for all. It is written on the sheet
+    colour    "auto" (diverging around zero if any value is negative, else viridis), "gray", "viridis", "magma", "diverging"
+    dead_is_meaningful   whether a map of zeros is a dead one; before an activation it is only a constant
+    raises    InputError for no tiles or labels that do not fit; WrongOption
+    """
+
+    tiles: Array
+    labels: tuple[str, ...]
+    title: str
+    subtitle: str = ""
+    columns: int = 8
+    scale: str = "map"
+    colour: str = "auto"
+    row_labels: Sequence[str] | None = None
+    column_labels: Sequence[str] | None = None
+    dead_is_meaningful: bool = True
+
+    def __post_init__(self) -> None:
+        if self.tiles.size == 0 or self.tiles.ndim not in (3, 4):
+            raise InputError(f"There is nothing to draw: the maps have shape {self.tiles.shape}.", received=self.tiles.shape)
+        if len(self.labels) != len(self.tiles):
+            raise InputError(f"{len(self.tiles)} maps need as many labels, but received {len(self.labels)}.")
+        if self.columns < 1:
+            raise InputError(f"A sheet needs at least one column, but received columns={self.columns}.", received=self.columns)
+        if self.scale not in SCALES:
+            raise WrongOption("The scale", self.scale, SCALES)
+        if self.colour not in (*colours.NAMES, "rgb"):
+            raise WrongOption("The colour map", self.colour, colours.NAMES)
+
+    @cached_property
+    def ranges(self) -> Ranges:
+        """What is known of each map: its range, and whether it is dead, constant or not finite."""
+        return ranges(self.tiles)
+
+    @property
+    def signed(self) -> bool:
+        return self.ranges.whole[0] < 0
+
+    @property
+    def colour_map(self) -> str:
+        """The name of the colour map that is used."""
+        if self.colour in ("auto", "rgb"):
+            return "diverging" if self.signed and self.colour == "auto" else "gray" if self.colour == "rgb" else "viridis"
+        return self.colour
+
+    @property
+    def caption(self) -> str:
+        """In words: what is shown, in which size, colours, range and scale, and what in it is out of the ordinary."""
+        return f"{self.title}: {self.subtitle}. {self._how()}"
+
+    def save(self, path: str | Path, *, magnify: int | None = None, size: tuple[int, int] | None = None) -> Path:
+        """Write the sheet, as its ending says: .png, .pdf, .svg, .jpg or .webp. In PDF and SVG labels are text.
+
+        magnify   pixels of the sheet per pixel of a map; 1 is true size; None: small maps are magnified to be seen
+        size      (width, height) of the whole sheet in pixels; maps that do not fit are reduced, which is said
+        raises    WrongOption for another ending; OutputError; then nothing is half-written
+        """
+        path = Path(path)
+        ending = path.suffix.lower()
+        if ending not in ENDINGS:
+            raise WrongOption(f"The ending of '{path.name}'", ending, ENDINGS)
+        page = self._page(magnify, size)
+        about = {"Title": self.title, "Description": self._caption(page), "Software": "convscope"}
+        if ending in (".svg", ".pdf"):
+            draw = vector.svg if ending == ".svg" else vector.pdf
+            pixels, palette = self._pixels(page, with_text=False)
+            _write(path, draw(pixels, palette, page.texts, title=self.title, about=about["Description"]))
+        elif ending == ".png":
+            _write(path, png.encoded(*self._pixels(page), about=about))
+        else:
+            from PIL import Image
+
+            buffer = io.BytesIO()
+            Image.fromarray(self._colours(page)).save(buffer, "WEBP" if ending == ".webp" else "JPEG", quality=95)
+            _write(path, buffer.getvalue())
+        return path
+
+    def render(self, *, magnify: int | None = None, size: tuple[int, int] | None = None) -> Bytes:
+        """The sheet as (h, w, 3) uint8 colours."""
+        return self._colours(self._page(magnify, size))
+
+    def figure(self, *, magnify: int | None = None) -> Figure:
+        """The sheet as a matplotlib Figure to go on with: its words are matplotlib's text, its axes count pixels."""
+        from .figure import figure
+
+        page = self._page(magnify, None)
+        pixels, palette = self._pixels(page, with_text=False)
+        return figure(pixels if palette is None else palette[pixels], page.texts)
+
+    def _repr_png_(self) -> bytes:
+        page = self._page(None, None)
+        return png.encoded(*self._pixels(page), about={"Description": self._caption(page)})
+
+    def _page(self, magnify: int | None, size: tuple[int, int] | None) -> Page:
+        if magnify is not None and magnify < 1:
+            raise InputError(f"A map can be magnified by a whole number from 1 up, but received {magnify}.", received=magnify)
+        known, marked = self.ranges, self.ranges.dead & self.dead_is_meaningful
+        low, high = limits(known, self.scale, signed=self.colour_map == "diverging" or self.colour == "rgb")
+        shared = self.scale == "shared"
+        # Of RGB tiles only the place is laid out here; their colours are put in it afterwards.
+        flat = np.zeros(self.tiles.shape[:3], np.uint8) if self.colour == "rgb" else self._levels(low, high, shared, size)
+        words = Words(
+            self.title, self.subtitle, self._how(), self._labels(), self.row_labels, self.column_labels, self._bar(low, high)
+        )
+        return arrange(flat, words, columns=self.columns, magnify=magnify, size=size, dead=marked)
+
+    def _levels(self, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], shared: bool, size: object) -> Bytes:
+        tiles, known = self.tiles, self.ranges
+        if size is not None and max(tiles.shape[1:3]) > 128:
+            # At a given size only every other pixel can be seen, at most: the others need not be scaled.
+            step = max(tiles.shape[1:3]) // 128
+            tiles = tiles[:, ::step, ::step]
+        indices = levels(tiles, known, low, high, shared=shared)
+        if not self.dead_is_meaningful:
+            indices[known.dead] = levels(tiles[:1] * 0, _one(known), low[:1], high[:1], shared=True)[0, 0, 0]
+        return indices
+
+    def _labels(self) -> tuple[str, ...]:
+        known = self.ranges
+        notes = {int(number): " dead" for number in np.flatnonzero(known.dead & self.dead_is_meaningful)}
+        notes |= {int(number): f" constant {known.low[number]:.3g}" for number in np.flatnonzero(known.constant)}
+        return tuple(label + notes.get(number, "") for number, label in enumerate(self.labels))
+
+    def _bar(self, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> tuple[str, str, str] | None:
+        if self.colour == "rgb":
+            return None
+        around_zero = self.colour_map == "diverging"
+        if self.scale == "shared":
+            return f"{low[0]:.4g}", "0" if around_zero else f"{(low[0] + high[0]) / 2:.4g}", f"{high[0]:.4g}"
+        return ("-max |map|", "0", "max |map|") if around_zero else ("each map's least", "", "its greatest")
+
+    def _how(self) -> str:
+        """Size, colours, range and scale; dead, constant and non-finite maps."""
+        known, (h, w) = self.ranges, self.tiles.shape[1:3]
+        low, high = known.whole
+        scaled = {"map": "each by its own range", "shared": "all by one range"}[self.scale]
+        name = "weights as red, green and blue around mid-grey" if self.colour == "rgb" else self.colour_map
+        centred = ", centred at zero" if self.colour_map == "diverging" else ""
+        parts = [f"{len(self.tiles)} of size {h} x {w}", f"{name}{centred}", f"{scaled}; over all {low:.4g} to {high:.4g}"]
+        if count := int((known.dead & self.dead_is_meaningful).sum()):
+            parts.append(f"{count} dead (zero everywhere): hatched")
+        if count := int(known.constant.sum()):
+            parts.append(f"{count} constant")
+        if count := int(known.nonfinite.sum()):
+            parts.append(f"{count} values are not finite: magenta")
+        return "; ".join(parts) + "."
+
+    def _caption(self, page: Page) -> str:
+        if self.tiles.shape[1] <= page.tile[0]:
+            return self.caption
+        return f"{self.caption} Reduced {self.tiles.shape[1] / page.tile[0]:.2g} times by leaving out pixels."
+
+    def _pixels(self, page: Page, *, with_text: bool = True) -> tuple[Bytes, Bytes | None]:
+        canvas, palette = page.canvas.copy(), colours.palette(self.colour_map)
+        for text in page.texts if with_text else ():
+            stamp(canvas, text)
+        if self.colour != "rgb":
+            return canvas, palette
+        pixels = palette[canvas]
+        low, high = limits(self.ranges, self.scale, signed=True)
+        for tile, peak, (y, x) in zip(self.tiles, high, page.places, strict=True):
+            bright = np.nan_to_num(tile / (2 * peak or 1) + 0.5, nan=0.5) * 255
+            mixed = resized(np.clip(bright + 0.5, 0, 255).astype(np.uint8)[None], page.tile)[0]
+            mixed[resized(~np.isfinite(tile).all(-1)[None], page.tile)[0]] = palette[colours.NONFINITE]
+            pixels[y : y + page.tile[0], x : x + page.tile[1]] = mixed
+        return pixels, None
+
+    def _colours(self, page: Page) -> Bytes:
+        pixels, palette = self._pixels(page)
+        return pixels if palette is None else palette[pixels]
+
+
+def save_all(
+    sheets: Mapping[Path, Sheet], *, magnify: int | None = None, size: tuple[int, int] | None = None
+) -> dict[Path, tuple[int, int]]:
+    """Write many sheets as PNG, two at a time. Returns the (width, height) of each. Raises OutputError."""
+
+    def save(item: tuple[Path, Sheet]) -> tuple[Path, tuple[int, int]]:
+        path, sheet = item
+        page = sheet._page(magnify, size)
+        about = {"Title": sheet.title, "Description": sheet._caption(page), "Software": "convscope"}
+        _write(path, png.encoded(*sheet._pixels(page), about=about))
+        return path, (page.canvas.shape[1], page.canvas.shape[0])
+
+    for folder in {path.parent for path in sheets}:
+        folder.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        return dict(threads.map(save, sheets.items()))
+
+
+def _one(known: Ranges) -> Ranges:
+    no = np.zeros(1, bool)
+    return Ranges(known.low[:1], known.high[:1], no, no, np.zeros(1, np.int64))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Beside its final name first, so that a crash leaves no half a file."""
+    try:
+        handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.chmod(draft, 0o644)
+            os.replace(draft, path)
+        except OSError:
+            os.unlink(draft)
+            raise
+    except OSError as error:
+        raise OutputError(path, f"{error.strerror or error}.") from error
