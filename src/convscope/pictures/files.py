@@ -82,9 +82,25 @@ def _opened(file: BinaryIO) -> Image.Image:
         image.verify()
         file.seek(0)
         image = Image.open(file)
+    if image.format in ("JPEG", "MPO") and not _jpeg_has_an_end(file):
+        raise Refused("it is truncated: the end of the JPEG is missing. Get it again from where it comes from.")
     if image.format == "EPS":
         raise Refused("it is an EPS drawing, which Pillow reads only by running another program. Save it as PNG.")
     return image
+
+
+def _jpeg_has_an_end(file: BinaryIO) -> bool:
+    """Whether an end marker follows the first scan. Pillow misses it where a download left zeros, and decodes them as grey."""
+    place = file.tell()
+    file.seek(0)
+    content = file.read()
+    file.seek(place)
+    at = 2
+    while content[at : at + 1] == b"\xff" and at + 4 <= len(content):
+        if content[at + 1] == 0xDA:  # pixels begin; FF never stands before D9 in them
+            return content.find(b"\xff\xd9", at) > 0
+        at += 1 if content[at + 1] == 0xFF else 2 + int.from_bytes(content[at + 2 : at + 4])
+    return True  # stranger than this loop knows: let the decoder judge
 
 
 @contextmanager
