@@ -169,7 +169,7 @@ class Filters:
             scale=scale,
             colour=colour,
             row_labels=tuple(f"filter {row}" for row in range(rows)),
-            column_labels=tuple(f"channel {column}" for column in range(columns)),
+            column_labels=tuple(f"input {column}" for column in range(columns)),
         )
 
     def _matrix_sheet(self, scale: str, colour: str) -> Sheet:

@@ -82,7 +82,7 @@ def drawn_size(
 
 def wanted_factor(shape: tuple[int, int], grid: Grid, count: int) -> int:
     """Small maps are magnified until they can be seen, and until three digits fit above them."""
-    target = 40 if grid.left else 96 if count <= 64 else 64 if count <= 256 else 36
+    target = 48 if grid.left else 96 if count <= 64 else 64 if count <= 256 else 36
     return max(1, round(target / max(shape)), -(-24 // shape[1]) if grid.strip else 1)
 
 

@@ -73,17 +73,16 @@ def levels(
     across = (-1, *([1] * (tiles.ndim - 1)))
     span = np.where(high > low, high - low, 1.0)
     # In float64 per map, float32 per pixel: (max - min) of float32 values can overflow.
-    step = ((LEVELS - 1) / span).astype(np.float32)
-    broken = bool(known.nonfinite.any())
-    wide = not (np.isfinite(step).all() and (step > 0).all() and (span < 3e38).all())
-    if broken or wide:
+    # Where even that is too little, or something is not finite, all of it is done the slow and safe way.
+    safe = not known.nonfinite.any() and span.min() > 1e-30 and span.max() < 1e30
+    if not safe:
         with np.errstate(invalid="ignore", over="ignore"):
             ratio = (tiles.astype(np.float64) - low.reshape(across)) / span.reshape(across) * (LEVELS - 1)
         result = np.clip(np.nan_to_num(ratio, nan=0.0, posinf=0.0, neginf=0.0) + 0.5, 0, LEVELS - 0.5).astype(np.uint8)
         result[~np.isfinite(tiles)] = NONFINITE
     else:
         scaled = tiles - low.astype(np.float32).reshape(across)
-        scaled *= step.reshape(across)
+        scaled *= ((LEVELS - 1) / span).astype(np.float32).reshape(across)
         scaled += np.float32(0.5)
         np.clip(scaled, 0, LEVELS - 0.5, out=scaled)
         result = scaled.astype(np.uint8)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ..errors import InputError, OutputError, WrongOption
 from . import colour as colours
 from . import png, vector
+from .colour import LEVELS, MIDDLE
 from .layout import Page, Words, arrange, resized
 from .scale import SCALES, Array, Ranges, levels, limits, ranges
 from .text import stamp
@@ -148,7 +149,12 @@ class Sheet:
             tiles = tiles[:, ::step, ::step]
         indices = levels(tiles, known, low, high, shared=shared)
         if not self.dead_is_meaningful:
-            indices[known.dead] = levels(tiles[:1] * 0, _one(known), low[:1], high[:1], shared=True)[0, 0, 0]
+            # Drawn as the constant it is: at its place in a shared range, in the middle of its own.
+            at_zero = [
+                round((0 - bottom) / (top - bottom or 1) * (LEVELS - 1)) if shared else MIDDLE
+                for bottom, top in zip(low, high, strict=True)
+            ]
+            indices[known.dead] = np.array(at_zero, np.uint8)[known.dead][:, None, None]
         return indices
 
     def _labels(self) -> tuple[str, ...]:
@@ -172,13 +178,17 @@ class Sheet:
         scaled = {"map": "each by its own range", "shared": "all by one range"}[self.scale]
         name = "weights as red, green and blue around mid-grey" if self.colour == "rgb" else self.colour_map
         centred = ", centred at zero" if self.colour_map == "diverging" else ""
-        parts = [f"{len(self.tiles)} of size {h} x {w}", f"{name}{centred}", f"{scaled}; over all {low:.4g} to {high:.4g}"]
+        parts = [
+            f"{counted(len(self.tiles), 'tile')} of {h} x {w}",
+            f"{name}{centred}",
+            f"{scaled}; over all {low:.4g} to {high:.4g}",
+        ]
         if count := int((known.dead & self.dead_is_meaningful).sum()):
             parts.append(f"{count} dead (zero everywhere): hatched")
         if count := int(known.constant.sum()):
             parts.append(f"{count} constant")
         if count := int(known.nonfinite.sum()):
-            parts.append(f"{count} values are not finite: magenta")
+            parts.append(f"{counted(count, 'value')} not finite: magenta")
         return "; ".join(parts) + "."
 
     def _caption(self, page: Page) -> str:
@@ -224,9 +234,8 @@ def save_all(
         return dict(threads.map(save, sheets.items()))
 
 
-def _one(known: Ranges) -> Ranges:
-    no = np.zeros(1, bool)
-    return Ranges(known.low[:1], known.high[:1], no, no, np.zeros(1, np.int64))
+def counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _write(path: Path, content: bytes) -> None:
