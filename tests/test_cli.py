@@ -71,7 +71,8 @@ def test_filters_writes_a_picture(convscope, tmp_path):
     assert convscope("filters", "block1_conv1", "-o", "f.svg")[0] == 0
     assert "filter 0" in (tmp_path / "f.svg").read_text(encoding="utf-8")
     assert convscope("filters", "1", "--rgb")[0] == 0
-    assert Image.open(tmp_path / "block1_conv1.png").size[0] > 100
+    with Image.open(tmp_path / "block1_conv1.png") as drawn:
+        assert drawn.size[0] > 100
 
 
 def test_filters_as_json_are_the_numbers(convscope):

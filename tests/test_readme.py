@@ -24,7 +24,8 @@ def folder(tmp_path, monkeypatch):
     from convscope import demo
 
     monkeypatch.chdir(tmp_path)
-    Image.open(demo.picture()).save("cat.png")
+    with Image.open(demo.picture()) as picture:
+        picture.save("cat.png")
     shutil.copy(demo.MODEL, "net.onnx")
     return tmp_path
 

@@ -33,7 +33,8 @@ class Steps:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._timer.cancel()
-        self._progress.stop()
+        if self._progress.live.is_started:  # stopping what never began would print an empty line
+            self._progress.stop()
 
     def begin(self, what: str) -> None:
         """Name the step that begins now."""
