@@ -57,7 +57,9 @@ def test_commands_run(folder, command, monkeypatch, capsys):
         ]
         keras.Sequential(layers).save(folder / "net.keras")
     monkeypatch.setattr(sys, "argv", shlex.split(command, comments=True))
-    cli.main()
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 0
     assert capsys.readouterr().out
 
 

@@ -70,12 +70,12 @@ def _engine(
     model: Any, *, weights: Any, picture_shape: Shape | None, trust: bool
 ) -> tuple[Engine, dict[str, Any], dict[str, Any]]:
     """The engine; name, source and sha256; and what is known of the network: its preprocess and labels."""
-    if isinstance(model, str) and model == "demo":
-        return _file(demo.MODEL, name="demo", source="built in", picture_shape=None, trust=False)
     if isinstance(model, str) and ":" in model and not Path(model).exists():
         return _named(model, weights)
     if weights is not None:
         raise InputError("Weights can only be given for a network opened by name, such as 'keras:VGG16'.", received=weights)
+    if isinstance(model, str) and model == "demo":
+        return _file(demo.MODEL, name="demo", source="built in", picture_shape=None, trust=False)
     if isinstance(model, str | os.PathLike):
         path = Path(model)
         return _file(path, name=path.stem, source=path.name, picture_shape=picture_shape, trust=trust)

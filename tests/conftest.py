@@ -1,0 +1,16 @@
+"""What all tests share: the backend of Keras, and a last line that says how much could not be tested here."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+SHARED = Path(__file__).parent.parent.parent / "shared"
+
+
+def pytest_terminal_summary(terminalreporter):
+    skipped = terminalreporter.stats.get("skipped", [])
+    absent = [report for report in skipped if "../shared" in str(report.longrepr)]
+    if skipped:
+        terminalreporter.write_line(f"{len(skipped)} tests were skipped, {len(absent)} of them because ../shared is absent.")
