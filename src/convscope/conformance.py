@@ -28,7 +28,7 @@ MOST = 12  # layers that are tried one by one, spread over the network
 def check_engine(engine: Engine, pictures: Array) -> list[str]:
     """Run every law and return the names of those that hold. Laws on gradients are left out for engines that have none.
 
-    pictures   (n, c, *spatial), at least two that differ, already as the network takes them
+    pictures   (n, c, *spatial), at least two that differ, as the network takes them and of the size in its layer table
     raises     AssertionError at the first law that does not hold, with its name and what was seen; InputError
     """
     if len(pictures) < 2 or np.array_equal(pictures[0], pictures[-1]):

@@ -1,0 +1,172 @@
+"""torch.nn.Module -> Engine, by forward hooks that live for one call."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..core import Array, Edit, Graph, Run, Tap, as_tap, merged
+from ..errors import EngineError, InputError, Shape, UnknownLayer, Unsupported, WrongPictureShape
+from .torch_graph import Survey, picture_shapes, to_numpy, weights_of
+from .torch_modules import Enter, Visit, flattened, names_of, output_names, untouched, unwrapped, visiting
+from .torch_watchers import Enough, Reader, Recorder, Watcher, constant, reduced
+
+
+class TorchEngine:
+    """Runs a torch.nn.Module in evaluation mode, on its own device, and leaves it as it was.
+
+    module          what torch.compile and DataParallel wrap is unwrapped
+    picture_shape   (c, *spatial); where it is not given, the first likely one that works, and `assumed` says which
+    raises          Unsupported for what cannot be watched; EngineError if it does not run; InputError
+
+    Rows are the calls of layers in the order in which they run, `relu` and `relu#2`, and after them those of the containers
+    they are in (kind "network"), so that a residual block can be read by its name. What functions make (`x + y`, `F.relu`)
+    has no row. An edit replaces what a layer returns.
+    """
+
+    def __init__(self, module: nn.Module, *, picture_shape: Shape | None = None):
+        self.module = unwrapped(module)
+        self._names = names_of(self.module)
+        self._lock = threading.Lock()  # hooks belong to the module, so one call at a time
+        tensors = chain(self.module.parameters(), self.module.buffers(), [torch.empty(0)])
+        self._like = next(each for each in tensors if each.is_floating_point())
+        survey, shape = self._survey(picture_shape)
+        self.graph: Graph = survey.graph(self.module)
+        self._modules, self._outputs = survey.modules, tuple(survey.outputs)
+        size = " x ".join(map(str, shape))
+        self.assumed = None if picture_shape else f"The network does not say what it takes; pictures of {size} were assumed."
+
+    @property
+    def framework(self) -> str:
+        return f"torch {torch.__version__}"
+
+    def weights(self, layer: str) -> Mapping[str, Array]:
+        """`kernel` (out, in / groups, *kernel) and `bias`, or parameters and buffers by torch's names. Raises UnknownLayer."""
+        return weights_of(self._modules[layer]) if self.graph[layer].index else {}
+
+    def run(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
+        asked, changes = self._asked(taps, edits)
+        reader = Reader(asked or (Tap("output"),), changes)
+        with torch.no_grad():
+            self._forward(pictures, reader)
+        return Run(reader.values)
+
+    def trace(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> TorchTrace:
+        asked, changes = self._asked(taps, edits)
+        asked = (*asked, Tap("input"), *map(Tap, self._outputs))
+        recorder = Recorder(asked, changes)
+        with torch.enable_grad():
+            self._forward(pictures, recorder)
+        return TorchTrace(recorder.handles, asked)
+
+    def _asked(self, taps: Iterable[Tap | str], edits: Iterable[Edit]) -> tuple[tuple[Tap, ...], dict[str, Edit]]:
+        asked, changes = tuple(map(as_tap, taps)), merged(edits)
+        known = (*self.graph.names, *self._outputs)
+        for name in (*(tap.layer for tap in asked), *changes):
+            if name not in known:
+                raise UnknownLayer(name, known)
+        return asked, changes
+
+    def _forward(self, pictures: Array, watcher: Watcher) -> None:
+        """Run the network under `watcher`, until that has seen enough."""
+        received, takes = np.shape(pictures), self.graph.layers[0].shape or ()
+        if len(received) != len(takes) + 1 or received[1] != takes[0]:
+            raise WrongPictureShape(received, (None, takes[0], *[None] * (len(takes) - 1)))
+        try:
+            self._call(pictures, watcher.visit)
+        except Enough:
+            watcher.edits.clear()  # those of layers further on
+        except Exception as error:
+            if watcher.taps and received[1:] != takes:
+                raise WrongPictureShape(received, (None, *takes)) from error
+            if watcher.taps:
+                raise failure(error, watcher.last, received) from error
+        if watcher.refused:
+            raise watcher.refused
+        for name in (*watcher.taps, *watcher.edits):
+            raise EngineError(f"'{name}' did not run for these pictures: the network took another way.", watcher.last)
+
+    def _call(self, pictures: Array, visit: Visit, enter: Enter | None = None) -> None:
+        copy = np.array(pictures, np.float32, order="C")  # the network may write into its input
+        device = self._like.device
+        with self._lock, torch.inference_mode(False), untouched(self.module, device), visiting(self._names, visit, enter):
+            first = visit("input", torch.from_numpy(copy).to(device, self._like.dtype), None)
+            outputs = flattened(self.module(first))
+            for name, each in zip(output_names(len(outputs)), outputs, strict=True):
+                visit(name, each, None)
+
+    def _survey(self, picture_shape: Shape | None) -> tuple[Survey, Shape]:
+        """Run once, to find the layers; with each likely shape of pictures until one works."""
+        failed: EngineError | None = None
+        for shape in picture_shapes(self.module) if picture_shape is None else [checked(picture_shape)]:
+            survey = Survey()
+            try:
+                with torch.no_grad():
+                    self._call(np.zeros((1, *shape), np.float32), survey.visit, survey.enter)
+            except Exception as error:
+                failed = failed or failure(error, survey.last, (1, *shape))
+            else:
+                return survey, shape
+        raise failed or Unsupported("No shape of pictures is likely for this network. Give picture_shape=(c, h, w).")
+
+
+class TorchTrace:
+    """A run that remembers how it was computed."""
+
+    def __init__(self, handles: Mapping[str, torch.Tensor], asked: Iterable[Tap]):
+        self._handles, self._asked = handles, frozenset(asked)
+
+    def __getitem__(self, tap: Tap | str) -> Array:
+        if as_tap(tap) not in self._asked:
+            return Run(dict.fromkeys(self._asked, np.empty(0, np.float32)))[tap]  # raises, and says what was asked
+        return to_numpy(reduced(self._handles[as_tap(tap).layer].detach(), as_tap(tap).reduce))
+
+    def pullback(self, seeds: Mapping[str, Array], wrt: Sequence[str]) -> dict[str, Array]:
+        """The gradient of sum_k <seeds[k], value of k> for each of `wrt`, zero where nothing flows.
+
+        raises   InputError for what was not tapped, and for a seed of another shape than the value; Unsupported where the
+                 network computes without gradients (torch.no_grad, integers); EngineError
+        """
+        weights = [self._seed(name, seed) for name, seed in seeds.items()]
+        ends, starts = ([self._handle(name) for name in names] for names in (seeds, wrt))
+        with torch.inference_mode(False):
+            try:
+                found = torch.autograd.grad(ends, starts, weights, retain_graph=True, allow_unused=True) if ends else ()
+            except RuntimeError as error:
+                raise EngineError(f"torch cannot compute this gradient: {error}") from error
+        pairs = zip(wrt, starts, found or [None] * len(starts), strict=True)
+        return {name: to_numpy(torch.zeros_like(start) if each is None else each) for name, start, each in pairs}
+
+    def _handle(self, name: str) -> torch.Tensor:
+        if name not in self._handles:
+            raise InputError(f"'{name}' was not tapped in this trace. Tap it to take gradients there.", received=name)
+        if not self._handles[name].requires_grad:
+            raise Unsupported(f"The network computes '{name}' without gradients, in torch.no_grad or as integers.")
+        return self._handles[name]
+
+    def _seed(self, name: str, seed: Array) -> torch.Tensor:
+        handle, received = self._handle(name), np.shape(seed)
+        if received != tuple(handle.shape):
+            message = f"The seed of '{name}' has shape {received}, but its value has {tuple(handle.shape)}."
+            raise InputError(message, received=received, expected=tuple(handle.shape))
+        return constant(seed, handle)
+
+
+def checked(shape: Shape) -> tuple[int, ...]:
+    if not shape or not all(isinstance(size, int) and size > 0 for size in shape):
+        raise InputError(f"A picture shape is (channels, height, width), but received {shape}.", received=shape)
+    return tuple(size for size in shape if size)
+
+
+def failure(error: Exception, last: str | None, shape: Sequence[int]) -> EngineError:
+    where = f"after '{last}'" if last else "in its first layer"
+    result = EngineError(
+        f"The network failed {where}, on pictures of shape {tuple(shape)}. {type(error).__name__}: {error}", last
+    )
+    result.__cause__ = error
+    return result

@@ -1,0 +1,191 @@
+"""The layer table of a torch module, found by running it once."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isqrt
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from ..core import Array, Graph, Kind, Layer
+from ..errors import Shape
+from .torch_modules import flattened, version
+
+# The file of torch.nn.modules in which a layer's class, or the class it derives from, is defined.
+KINDS: dict[str, Kind] = {
+    "activation": "activation",
+    "batchnorm": "normalisation",
+    "channelshuffle": "reshape",
+    "conv": "convolution",
+    "dropout": "dropout",
+    "flatten": "reshape",
+    "fold": "reshape",
+    "instancenorm": "normalisation",
+    "linear": "dense",
+    "normalization": "normalisation",
+    "padding": "padding",
+    "pixelshuffle": "reshape",
+    "pooling": "pooling",
+}
+SIZES = (224, 32, 64, 96, 128, 28, 256, 299, 512)
+VOLUMES = (32, 64, 16, 112, 128)  # 224 cubed would be half a gigabyte per map
+
+
+@dataclass
+class Call:
+    """A module that runs; `inputs`: the rows that feed it, None if not known; `arrays`: how many it has returned so far."""
+
+    module: nn.Module
+    inputs: tuple[str, ...] | None
+    arrays: int = 0
+
+
+class Survey:
+    """Writes down what runs, in which order, with which shape, and what fed it.
+
+    A layer is fed by a row if it is called with the very tensor that the row gave, not written into since. What a function
+    made (`x + y`, `F.relu`) is no row's: then the inputs are not known, and the graph is not wired.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[Layer] = []
+        self.modules: dict[str, nn.Module] = {}
+        self.outputs: list[str] = []
+        self.wired = True
+        self._calls: list[Call] = []
+        self._gave: dict[int, tuple[weakref.ref[torch.Tensor], int, str]] = {}
+
+    @property
+    def last(self) -> str | None:
+        return self.rows[-1].name if len(self.rows) > 1 else None
+
+    def graph(self, module: nn.Module) -> Graph:
+        return Graph(tuple(self.rows), self.wired, sum(each.numel() for each in module.parameters()))
+
+    def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        sources = [self._source(tensor) for tensor in flattened((args, kwargs))]
+        known = tuple(dict.fromkeys(source for source in sources if source is not None))
+        self._calls.append(Call(module, None if None in sources else known))
+
+    def visit(self, name: str, tensor: torch.Tensor, module: nn.Module | None) -> torch.Tensor:
+        if module is not None:
+            self._row_of(name, tensor, module)
+        elif name == "input":
+            self._row(name, tensor, kind="input", native="Input")
+            self._keep(name, tensor)
+        else:
+            self.outputs.append(name)
+        return tensor
+
+    def _row_of(self, name: str, tensor: torch.Tensor, module: nn.Module) -> None:
+        while self._calls[-1].module is not module:  # those that ran inside it, or were left by an exception
+            self._calls.pop()
+        call, kind = self._calls[-1], kind_of(module)
+        if tensor.ndim == 0:
+            return  # a loss or a count, no array with a row per picture
+        inputs = () if kind == "network" else call.inputs
+        # What a container returns is most often what its last layer gave: that one feeds what follows.
+        if kind != "network" or self._source(tensor) is None:
+            self._keep(name, tensor)
+        parameters = own_parameters(module) if call.arrays == 0 else []
+        call.arrays += 1
+        self.wired = self.wired and inputs is not None
+        self.modules[name] = module
+        self._row(
+            name,
+            tensor,
+            kind=kind,
+            native=type(module).__name__,
+            parameters=sum(each.numel() for each in parameters),
+            trainable=sum(each.numel() for each in parameters if each.requires_grad),
+            kernel=tuple(cast(torch.Tensor, module.weight).shape) if has_kernel(module) else None,
+            inputs=inputs or (),
+        )
+
+    def _row(self, name: str, tensor: torch.Tensor, **facts: Any) -> None:
+        shape: Shape = tuple(tensor.shape)
+        batched = shape[0] == 1  # else the layer has folded something into the batch, and its axes mean other things
+        native = (None, *shape[1:]) if batched else shape
+        self.rows.append(Layer(len(self.rows), name, shape=shape[1:] if batched else None, native_shape=native, **facts))
+
+    def _keep(self, name: str, tensor: torch.Tensor) -> None:
+        self._gave[id(tensor)] = (weakref.ref(tensor), version(tensor), name)
+
+    def _source(self, tensor: torch.Tensor) -> str | None:
+        """The row that gave this tensor."""
+        known, written, name = self._gave.get(id(tensor), (lambda: None, 0, ""))
+        return name if known() is tensor and written == version(tensor) else None
+
+
+def kind_of(module: nn.Module) -> Kind:
+    if isinstance(module, nn.modules.conv._ConvTransposeNd):
+        return "transposed"
+    if isinstance(module, nn.modules.conv._ConvNd):
+        return "depthwise" if module.groups == module.in_channels > 1 else "convolution"
+    if isinstance(module, nn.Identity | nn.MultiheadAttention):
+        return "other"
+    for base in type(module).__mro__:
+        package, _, file = base.__module__.rpartition(".")
+        if package == "torch.nn.modules" and file in KINDS:
+            return KINDS[file]
+    return "network" if next(module.children(), None) is not None else "other"
+
+
+def has_kernel(module: nn.Module) -> bool:
+    return kind_of(module) in ("convolution", "depthwise", "transposed", "dense")
+
+
+def own_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """Those of the module itself, not of the modules in it; of a parametrised weight, what it is made of."""
+    named = dict(module.named_parameters())
+    return [value for name, value in named.items() if "." not in name or name.startswith("parametrizations.")]
+
+
+def weights_of(module: nn.Module) -> dict[str, Array]:
+    """`kernel` (out, in / groups, *kernel) and `bias`, or all parameters and buffers of the module itself by torch's names.
+
+    The kernel of a transposed convolution is rearranged from torch's (in, out / groups, *kernel): kernel[o, i] is what a
+    single 1 in input channel i of its group stamps into output channel o. It is not mirrored.
+    """
+    with torch.no_grad():
+        if has_kernel(module):
+            kernel, bias = cast(torch.Tensor, module.weight), cast(torch.Tensor | None, module.bias)
+            if isinstance(module, nn.modules.conv._ConvTransposeNd):
+                kernel = kernel.reshape(module.groups, -1, *kernel.shape[1:]).transpose(1, 2).flatten(0, 1)
+            found: dict[str, torch.Tensor] = {"kernel": kernel} | ({} if bias is None else {"bias": bias})
+        else:
+            found = {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
+        return {name: to_numpy(each) for name, each in found.items() if each.is_floating_point()}
+
+
+def to_numpy(tensor: torch.Tensor) -> Array:
+    """A copy, float32 and in one piece, whatever the dtype, the strides and the device are."""
+    values = tensor.detach()
+    if values.device.type == "cpu" and values.dtype == torch.float32 and values.is_contiguous():
+        array: Array = values.numpy().copy()  # measured: cheaper than torch's own copy, which waits for a second thread
+        return array
+    result = torch.empty(values.shape, dtype=torch.float32, device="cpu")
+    array = result.copy_(values.dequantize() if values.is_quantized else values).numpy()
+    return array
+
+
+def picture_shapes(module: nn.Module) -> Iterator[tuple[int, ...]]:
+    """Shapes (c, *spatial) that the module may take, the likeliest first, judged by its first convolution or dense layer."""
+    layers = [each for each in module.modules() if isinstance(each, nn.modules.conv._ConvNd)]
+    if layers:
+        axes = len(layers[0].kernel_size)
+        for channels in dict.fromkeys((layers[0].in_channels, 3, 1)):
+            yield from ((channels, *[size] * axes) for size in (VOLUMES if axes == 3 else SIZES))
+        return
+    for dense in (each for each in module.modules() if isinstance(each, nn.Linear)):
+        for channels in (3, 1):  # pictures that are flattened first
+            side = isqrt(dense.in_features // channels)
+            if side > 1 and channels * side * side == dense.in_features:
+                yield (channels, side, side)
+        yield (dense.in_features,)
+        break
+    yield from ((channels, size, size) for channels in (3, 1) for size in SIZES)

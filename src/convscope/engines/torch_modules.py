@@ -1,0 +1,169 @@
+"""Watching a torch module without leaving a trace in it: unwrapping, hooks that live for one call, and putting things back."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from ..errors import Unsupported
+
+RESERVED = ("input", "output")  # names of the network's own ends; a module of that name is `output#1`
+
+
+# Is shown an array that flows, under the name of its row, and the module that returned it (None for the network's input and
+# outputs), and gives the array that is handed on.
+Visit = Callable[[str, torch.Tensor, nn.Module | None], torch.Tensor]
+Enter = Callable[[nn.Module, Any, Any], None]  # is shown a module before it runs, and its arguments
+
+
+@contextmanager
+def visiting(names: Mapping[nn.Module, str], visit: Visit, enter: Enter | None = None) -> Iterator[None]:
+    """Hooks on all modules in `names`, which are gone afterwards, whatever happens."""
+    calls: Counter[nn.Module] = Counter()
+
+    def leave(module: nn.Module, _args: Any, out: Any) -> Any:
+        calls[module] += 1
+        tensors = flattened(out)
+        rows = array_names(numbered(names[module], calls[module]), len(tensors))
+        given = [visit(row, tensor, module) for row, tensor in zip(rows, tensors, strict=True)]
+        unchanged = all(new is old for new, old in zip(given, tensors, strict=True))
+        return None if unchanged else rebuilt(out, iter(given))
+
+    with ExitStack() as stack:
+        for module in names:
+            if enter:
+                stack.callback(module.register_forward_pre_hook(enter, with_kwargs=True).remove)
+            stack.callback(module.register_forward_hook(leave).remove)
+        yield
+
+
+@contextmanager
+def untouched(module: nn.Module, device: torch.device) -> Iterator[None]:
+    """Evaluation mode inside; the modes, the buffers and the random state are put back, whatever happens."""
+    training = [each for each in module.modules() if each.training]
+    buffers = [
+        (owner, name, buffer, version(buffer), buffer.clone())
+        for owner in module.modules()
+        for name, buffer in owner.named_buffers(recurse=False)
+    ]
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), not_compiled():
+        try:
+            for each in training:  # not .eval(): that may be code of the user's that does more
+                each.training = False
+            yield
+        finally:
+            for each in training:
+                each.training = True
+            for owner, name, buffer, before, kept in buffers:
+                if getattr(owner, name, None) is not buffer:
+                    setattr(owner, name, buffer)
+                if version(buffer) != before:
+                    with torch.no_grad():
+                        buffer.copy_(kept)
+
+
+def version(tensor: torch.Tensor) -> int:
+    """How often `tensor` was written into."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def not_compiled() -> AbstractContextManager[Any]:
+    """Parts that went through torch.compile run as they were written: hooks inside compiled code never fire."""
+    stance = getattr(torch.compiler, "set_stance", None)
+    return stance("force_eager") if stance and "torch._dynamo" in sys.modules else nullcontext()
+
+
+def unwrapped(module: Any) -> nn.Module:
+    """The module inside of torch.compile and DataParallel. Raises Unsupported for what cannot be watched."""
+    while True:
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            module = module.module
+        elif is_compiled(module):
+            module = module._orig_mod
+        else:
+            break
+    refuse(module)
+    return cast(nn.Module, module)
+
+
+def refuse(module: Any) -> None:
+    original = "Open the nn.Module that it was made from."
+    if isinstance(module, torch.jit.ScriptModule):
+        raise Unsupported(f"This is a TorchScript module ({type(module).__name__}), whose layers cannot be watched. {original}")
+    flat = isinstance(module, torch.fx.GraphModule) and all(node.op != "call_module" for node in module.graph.nodes)
+    if flat or type(module).__name__ == "ExportedProgram":
+        raise Unsupported(f"This is an exported program ({type(module).__name__}), in which there are no layers left. {original}")
+    if not isinstance(module, nn.Module):
+        raise Unsupported(f"A {type(module).__name__} is no torch.nn.Module. Give the module itself.")
+    if any(nn.parameter.is_lazy(each) for each in (*module.parameters(), *module.buffers())):
+        raise Unsupported("This network has lazy layers that have no weights yet. Call it once with a picture, then open it.")
+    if any(each.is_meta for each in module.parameters()):
+        raise Unsupported("This network has no weights: its parameters are on the 'meta' device. Load them, then open it.")
+    if not hasattr(torch.compiler, "set_stance") and any(map(is_compiled, module.modules())):
+        raise Unsupported("A part of this network went through torch.compile. Open the network before it is compiled.")
+    needed = [
+        parameter.name
+        for parameter in inspect.signature(module.forward).parameters.values()
+        if parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    if len(needed) > 1:
+        raise Unsupported(
+            f"This network takes several inputs ({', '.join(needed)}), but only networks with one can be opened. "
+            "Wrap it in a module whose forward takes the picture and gives the others."
+        )
+
+
+def is_compiled(module: Any) -> bool:
+    return isinstance(getattr(module, "_orig_mod", None), nn.Module)
+
+
+def names_of(module: nn.Module) -> dict[nn.Module, str]:
+    """Every module that may be read, by its dotted name. A network that is one layer is named after its class."""
+    names: dict[nn.Module, str] = {}
+    for path, each in module.named_modules():
+        parts = [part for part in path.split(".") if part != "_orig_mod"]
+        # What runs inside `parametrizations` makes weights, not maps.
+        if path and not is_compiled(each) and "parametrizations" not in parts:
+            names[each] = ".".join(parts)
+    return names or {module: type(module).__name__.lower()}
+
+
+def numbered(name: str, call: int) -> str:
+    return name if call == 1 and name not in RESERVED else f"{name}#{call}"
+
+
+def array_names(call: str, count: int) -> list[str]:
+    """`lstm`, or `lstm:0`, `lstm:1` for a call that returns several arrays."""
+    return [call] if count == 1 else [f"{call}:{index}" for index in range(count)]
+
+
+def output_names(count: int) -> list[str]:
+    return ["output"] + [f"output:{index}" for index in range(1, count)]
+
+
+def flattened(value: Any) -> list[torch.Tensor]:
+    """The tensors in a tensor, or in tuples, lists and dicts of such, in order."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return [tensor for each in value for tensor in flattened(each)] if isinstance(value, tuple | list) else []
+
+
+def rebuilt(value: Any, tensors: Iterator[torch.Tensor]) -> Any:
+    """`value` with its tensors replaced by the next of `tensors`: the inverse of `flattened`."""
+    if isinstance(value, torch.Tensor):
+        return next(tensors)
+    if isinstance(value, Mapping):
+        return type(value)({key: rebuilt(each, tensors) for key, each in value.items()})  # type: ignore[call-arg]
+    if isinstance(value, tuple | list):
+        parts = [rebuilt(each, tensors) for each in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return value
