@@ -355,7 +355,7 @@ def test_what_cannot_be_parsed_says_what_can(tmp_path, monkeypatch, text, conten
     ],
 )
 def test_what_is_assumed_is_the_size_and_values_from_0_to_1(shape, size, channels):
-    assumed = Preprocess.assumed(shape)
+    assumed = Preprocess(origin="assumed").fitted(shape)
     assert (assumed.size, assumed.channels, assumed.origin) == (size, channels, "assumed")
     assert (assumed.scale, assumed.offset, assumed.mean, assumed.std) == (1 / 255, 0, None, None)
 

@@ -54,16 +54,14 @@ def open(  # noqa: A001 - `convscope.open` reads as what it does
     if isinstance(model, Network):
         return model
     engine, facts, card = _engine(model, weights=weights, picture_shape=picture_shape, trust=trust)
-    known = _as_preprocess(preprocess) if preprocess is not None else None
-    if known is None:
-        known = (
-            Preprocess.from_dict(card["preprocess"]) if card.get("preprocess") else Preprocess.assumed(input_shape(engine.graph))
-        )
+    given = _as_preprocess(preprocess) if preprocess is not None else None
+    known = given or (Preprocess.from_dict(card["preprocess"]) if card.get("preprocess") else Preprocess(origin="assumed"))
     names = read_labels(labels) if labels is not None else card.get("labels")
     if names is not None:
         _check_labels(names, engine.graph)
     notes = [note for note in (getattr(engine, "assumed", None),) if note]
-    return Network(engine, NetworkInfo(framework=engine.framework, graph=engine.graph, notes=tuple(notes), **facts), known, names)
+    info = NetworkInfo(framework=engine.framework, graph=engine.graph, notes=tuple(notes), **facts)
+    return Network(engine, info, known.fitted(input_shape(engine.graph)), names)
 
 
 def _engine(
@@ -99,10 +97,11 @@ def _file(path: Path, *, name: str, source: str, picture_shape: Shape | None, tr
         card = _card(engine.metadata)
     elif kind == "keras":
         _need_keras(f"'{path.name}'")
-        from .engines import keras_files
+        from .engines.keras_files import load
+        from .engines.keras_preprocess import preprocess_of
 
-        engine = keras_files.load(path, trust=trust)
-        card = {"preprocess": keras_files.preprocess_of(engine.model)}
+        engine = load(path, trust=trust)
+        card = {"preprocess": preprocess_of(engine.graph, engine.operation)}
     else:
         _need("torch", "torch", f"'{path.name}'")
         from .engines import torch_files
@@ -118,22 +117,26 @@ def _named(name: str, weights: str | Path | None) -> tuple[Any, ...]:
             name, f"there is no such file, and '{source}:' is no known source. Known is 'keras:', as in 'keras:VGG16'."
         )
     _need_keras(f"'{name}'")
-    from .engines import keras_files
+    from .engines.keras_files import by_name, imagenet_labels
+    from .engines.keras_preprocess import preprocess_of
 
-    engine = keras_files.by_name(architecture, weights=None if weights is None else str(weights))
+    engine = by_name(architecture, weights=None if weights is None else str(weights))
     facts = {"name": name, "source": f"keras.applications, weights: {weights or 'random'}"}
-    return engine, facts, {"preprocess": keras_files.preprocess_of(engine.model)}
+    card: dict[str, Any] = {"preprocess": preprocess_of(engine.graph, engine.operation)}
+    if weights == "imagenet":
+        card["labels"] = imagenet_labels()
+    return engine, facts, card
 
 
 def _live(model: Any, picture_shape: Shape | None) -> tuple[Any, ...]:
     homes = {base.__module__.split(".")[0] for base in type(model).__mro__}
     facts = {"name": getattr(model, "name", None) or type(model).__name__, "source": f"a live {type(model).__name__}"}
     if "keras" in homes:
-        from .engines import keras_files
         from .engines.keras import KerasEngine
+        from .engines.keras_preprocess import preprocess_of
 
         keras_engine = KerasEngine(model)
-        return keras_engine, facts, {"preprocess": keras_files.preprocess_of(model)}
+        return keras_engine, facts, {"preprocess": preprocess_of(keras_engine.graph, keras_engine.operation)}
     if "torch" in homes:
         from .engines.torch import TorchEngine
 

@@ -57,7 +57,7 @@ class FeatureMaps:
 
     def dead(self, picture: int = 0) -> tuple[int, ...] | None:
         """The units whose map is zero everywhere for this picture. None before an activation, where that means nothing."""
-        return _units(~self._flat(picture).any(1)) if self.reading.activated else None
+        return _units(np.logical_not(self._flat(picture).any(axis=1))) if self.reading.activated else None
 
     def constant(self, picture: int = 0) -> tuple[int, ...]:
         """The units whose map has one value everywhere, other than zero; none in a dense layer, where every map is one value."""
@@ -115,7 +115,8 @@ class FeatureMaps:
         )
 
     def _flat(self, picture: int) -> Array:
-        return self.values[picture].reshape(self.values.shape[1], -1)
+        flat: Array = self.values[picture].reshape(self.values.shape[1], -1)
+        return flat
 
     def __repr__(self) -> str:
         return f"FeatureMaps('{self.layer.name}', {self.values.shape}, {self.reading})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -33,8 +34,12 @@ class Part:
 
 def without_constants(model: ModelProto, picture: str) -> ModelProto:
     """The nodes and signature of a model. Its weights are left to `Constants`, so that nothing large is ever copied."""
-    graph = GraphProto(name=model.graph.name)
+    graph, named = GraphProto(name=model.graph.name), Counter[str]()
     graph.node.extend(node for node in model.graph.node if constant_of(node) is None)
+    for node in graph.node:
+        named[node.name] += 1
+        if node.name and named[node.name] > 1:  # which ONNX Runtime refuses
+            node.name = f"{node.name}#{named[node.name]}"
     graph.input.extend(each for each in model.graph.input if each.name == picture)
     graph.output.extend(model.graph.output)
     graph.value_info.extend(model.graph.value_info)

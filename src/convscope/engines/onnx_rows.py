@@ -27,6 +27,7 @@ KINDS: dict[Kind, str] = {
     "reshape": "Flatten Reshape Transpose Squeeze Unsqueeze Expand DepthToSpace SpaceToDepth",
     "dropout": "Dropout",
 }
+RESERVED = ("input", "output")
 FUSED = frozenset({"FusedConv", "FusedGemm"})  # by ONNX Runtime, when it saves an optimised network
 KIND_OF: dict[str, Kind] = {operator: kind for kind, operators in KINDS.items() for operator in operators.split()}
 
@@ -49,7 +50,7 @@ def table(model: ModelProto, wiring: Wiring) -> Table:
     picture = model.graph.input[0].name
     tensors = {"input": picture, "output": model.graph.output[0].name}
     tensors |= {f"output:{index}": output.name for index, output in enumerate(model.graph.output) if index}
-    row_of = {picture: unique(picture, picture, tensors, ())}
+    row_of = {picture: picture if picture == "input" else unique(picture, tensors)}
     tensors[row_of[picture]] = picture
     layers, nodes = [input_row(row_of[picture], wiring.types[picture])], dict[str, NodeProto]()
     numbers, weights = Counter[str](), set[str]()
@@ -58,8 +59,7 @@ def table(model: ModelProto, wiring: Wiring) -> Table:
         if not carried:
             continue
         for tensor in carried:
-            plain = own_name(node, tensor, numbers[node.op_type], alone=len(carried) == 1)
-            name = unique(plain, tensor, tensors, nodes)
+            name = unique(own_name(node, tensor, numbers[node.op_type], alone=len(carried) == 1), tensors)
             layers.append(row(len(layers), name, node, tensor, wiring, sources(node, wiring, row_of)))
             row_of[tensor], tensors[name], nodes[name] = name, tensor, node
         numbers[node.op_type] += 1
@@ -74,10 +74,12 @@ def own_name(node: NodeProto, tensor: str, number: int, *, alone: bool) -> str:
     return name if alone else f"{name}:{list(node.output).index(tensor)}"
 
 
-def unique(name: str, tensor: str, taken: Mapping[str, str], rows: Container[str]) -> str:
-    """`name`, or `name#2` if it means another tensor already. A row may be called as its alias is: "input", "output"."""
+def unique(name: str, taken: Container[str]) -> str:
+    """`name`, or `name#2` if that is taken; as other engines do, `output#1` for a node that is called as the network's end."""
+    if name in RESERVED:
+        name = f"{name}#1"
     candidate, number = name, 1
-    while candidate in rows or taken.get(candidate, tensor) != tensor:
+    while candidate in taken:
         number += 1
         candidate = f"{name}#{number}"
     return candidate

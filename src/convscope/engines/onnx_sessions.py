@@ -20,15 +20,16 @@ from .onnx_graph import Read
 from .onnx_wiring import Wiring
 
 KEPT = 4  # each holds its own rearranged copy of the weights that it needs
-# What ONNX Runtime says, and what that means.
-NO_OPERATOR = "it has no operator '{what}'"
+# What ONNX and ONNX Runtime say, and what that means.
+NO_OPERATOR = "there is no operator '{what}' here"
+TOO_NEW = "it is of {kind} {what}, and the newest that can be read here is {of}"
 UNSUPPORTED = {
     r"No Op registered for (?P<what>\S+)": NO_OPERATOR,
     r"(?P<what>\S+)\(-?\d+\) is not a registered function/op": NO_OPERATOR,
-    r"implementation for (?P<what>\w+)\((?P<of>\d+)\) node": "it cannot compute version {of} of '{what}' for such numbers",
-    r"operator \((?P<what>\w+)\) in node \((?P<of>.*?)\) is invalid": "'{what}' does not take what node '{of}' gives it",
-    r"Opset (?P<what>\d+) is under.*till opset (?P<of>\d+)": "the network is of opset {what}, and it knows {of}",
-    r"model IR version: (?P<what>\d+), max\D+(?P<of>\d+)": "the network is of IR version {what}, and it knows {of}",
+    r"implementation for (?P<what>\w+)\((?P<of>\d+)\) node": "version {of} of '{what}' cannot be computed for such numbers",
+    r"(?P<kind>Opset) (?P<what>\d+) is under.*till opset (?P<of>\d+)": TOO_NEW,
+    r"(?P<kind>ir_version) (?P<what>\d+) is higher than the checker's \((?P<of>\d+)\)": TOO_NEW,
+    r"(?P<kind>IR version): (?P<what>\d+), max\D+(?P<of>\d+)": TOO_NEW,
 }
 
 
@@ -105,7 +106,7 @@ def cannot_run(error: Exception) -> ModelError:
         if found := re.search(pattern, str(error), re.DOTALL):
             return Unsupported(
                 f"ONNX Runtime {onnxruntime.__version__} cannot run this network: {meaning.format(**found.groupdict())}. "
-                "Export it with another opset, or install a newer onnxruntime."
+                "Export it with another opset, or install a newer onnx and onnxruntime."
             )
     return EngineError(f"ONNX Runtime {onnxruntime.__version__} cannot read this network: {brief(error)} Is the file sound?")
 

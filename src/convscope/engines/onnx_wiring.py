@@ -61,6 +61,7 @@ class Wiring:
     def carried(self, node: NodeProto) -> list[str]:
         """The outputs of `node` that are activations: floats (or a quantised network's bytes) that depend on the picture."""
         outputs = [name for name in node.output if name in self.flowing and self.element(name) in FLOATS | BYTES | {None}]
+        outputs = [name for name in outputs if self.rank(name) != 0]  # one number for the whole batch
         return [name for name in outputs if name in self.used] or outputs[:1]
 
     def rank(self, name: str) -> int | None:

@@ -16,6 +16,8 @@ from .torch_graph import Survey, picture_shapes, to_numpy, weights_of
 from .torch_modules import Enter, Visit, flattened, names_of, output_names, untouched, unwrapped, visiting
 from .torch_watchers import Enough, Reader, Recorder, Watcher, constant, reduced
 
+TRIAL = 2  # pictures in the run that finds the layers: an axis of as many is that of the pictures
+
 
 class TorchEngine:
     """Runs a torch.nn.Module in evaluation mode, on its own device, and leaves it as it was.
@@ -58,9 +60,9 @@ class TorchEngine:
 
     def trace(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> TorchTrace:
         asked, changes = self._asked(taps, edits)
-        asked = (*asked, Tap("input"), *map(Tap, self._outputs))
+        asked = (*asked, Tap("input"), Tap("output"))
         recorder = Recorder(asked, changes)
-        with torch.enable_grad():
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(kept, lambda tensor: tensor):
             self._forward(pictures, recorder)
         return TorchTrace(recorder.handles, asked)
 
@@ -82,14 +84,11 @@ class TorchEngine:
         except Enough:
             watcher.edits.clear()  # those of layers further on
         except Exception as error:
-            if watcher.taps and received[1:] != takes:
-                raise WrongPictureShape(received, (None, *takes)) from error
-            if watcher.taps:
+            if watcher.taps and not watcher.refused:
+                if received[1:] != takes:
+                    raise WrongPictureShape(received, (None, *takes)) from error
                 raise failure(error, watcher.last, received) from error
-        if watcher.refused:
-            raise watcher.refused
-        for name in (*watcher.taps, *watcher.edits):
-            raise EngineError(f"'{name}' did not run for these pictures: the network took another way.", watcher.last)
+        watcher.check()
 
     def _call(self, pictures: Array, visit: Visit, enter: Enter | None = None) -> None:
         copy = np.array(pictures, np.float32, order="C")  # the network may write into its input
@@ -107,9 +106,9 @@ class TorchEngine:
             survey = Survey()
             try:
                 with torch.no_grad():
-                    self._call(np.zeros((1, *shape), np.float32), survey.visit, survey.enter)
+                    self._call(np.zeros((TRIAL, *shape), np.float32), survey.visit, survey.enter)
             except Exception as error:
-                failed = failed or failure(error, survey.last, (1, *shape))
+                failed = failed or failure(error, survey.last, (TRIAL, *shape))
             else:
                 return survey, shape
         raise failed or Unsupported("No shape of pictures is likely for this network. Give picture_shape=(c, h, w).")
@@ -155,6 +154,11 @@ class TorchTrace:
             message = f"The seed of '{name}' has shape {received}, but its value has {tuple(handle.shape)}."
             raise InputError(message, received=received, expected=tuple(handle.shape))
         return constant(seed, handle)
+
+
+def kept(tensor: torch.Tensor) -> torch.Tensor:
+    """What a gradient needs later, copied, so that an in-place layer cannot change it. Parameters stay as they are."""
+    return tensor if isinstance(tensor, nn.Parameter) else tensor.detach().clone()
 
 
 def checked(shape: Shape) -> tuple[int, ...]:

@@ -56,6 +56,7 @@ class Survey:
         self.modules: dict[str, nn.Module] = {}
         self.outputs: list[str] = []
         self.wired = True
+        self._pictures = 0
         self._calls: list[Call] = []
         self._gave: dict[int, tuple[weakref.ref[torch.Tensor], int, str]] = {}
 
@@ -75,6 +76,7 @@ class Survey:
         if module is not None:
             self._row_of(name, tensor, module)
         elif name == "input":
+            self._pictures = len(tensor)
             self._row(name, tensor, kind="input", native="Input")
             self._keep(name, tensor)
         else:
@@ -85,8 +87,8 @@ class Survey:
         while self._calls[-1].module is not module:  # those that ran inside it, or were left by an exception
             self._calls.pop()
         call, kind = self._calls[-1], kind_of(module)
-        if tensor.ndim == 0:
-            return  # a loss or a count, no array with a row per picture
+        if tensor.shape[:1] != (self._pictures,):
+            return  # a loss, a state, windows folded into the batch: no array that has an axis of pictures
         inputs = () if kind == "network" else call.inputs
         # What a container returns is most often what its last layer gave: that one feeds what follows.
         if kind != "network" or self._source(tensor) is None:
@@ -107,10 +109,8 @@ class Survey:
         )
 
     def _row(self, name: str, tensor: torch.Tensor, **facts: Any) -> None:
-        shape: Shape = tuple(tensor.shape)
-        batched = shape[0] == 1  # else the layer has folded something into the batch, and its axes mean other things
-        native = (None, *shape[1:]) if batched else shape
-        self.rows.append(Layer(len(self.rows), name, shape=shape[1:] if batched else None, native_shape=native, **facts))
+        shape: Shape = tuple(tensor.shape[1:])
+        self.rows.append(Layer(len(self.rows), name, shape=shape, native_shape=(None, *shape), **facts))
 
     def _keep(self, name: str, tensor: torch.Tensor) -> None:
         self._gave[id(tensor)] = (weakref.ref(tensor), version(tensor), name)
@@ -167,9 +167,9 @@ def to_numpy(tensor: torch.Tensor) -> Array:
     values = tensor.detach()
     if values.device.type == "cpu" and values.dtype == torch.float32 and values.is_contiguous():
         array: Array = values.numpy().copy()  # measured: cheaper than torch's own copy, which waits for a second thread
-        return array
-    result = torch.empty(values.shape, dtype=torch.float32, device="cpu")
-    array = result.copy_(values.dequantize() if values.is_quantized else values).numpy()
+    else:
+        result = torch.empty(values.shape, dtype=torch.float32, device="cpu")
+        array = result.copy_(values.dequantize() if values.is_quantized else values).numpy()
     return array
 
 

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from ..core import Array, Edit, Reduce, Tap
-from ..errors import InputError
+from ..errors import ConvscopeError, EngineError, InputError, Unsupported
 from .torch_graph import to_numpy
+from .torch_modules import version
 
 
 class Enough(BaseException):
@@ -28,25 +29,55 @@ class Watcher(ABC):
             self.taps.setdefault(tap.layer, []).append(tap)
         self.edits = dict(edits)
         self.last: str | None = None
-        self.refused: InputError | None = None  # kept, since a network may catch what is raised inside it
+        self.refused: ConvscopeError | None = None  # kept, since a network may catch what is raised inside it
+        self._pictures = 0
+        self._replaced: list[tuple[str, torch.Tensor, int]] = []
 
     def visit(self, name: str, tensor: torch.Tensor, module: nn.Module | None) -> torch.Tensor:
-        self.last = name if module is not None else self.last
+        """The array that is handed on instead of `tensor`. Raises Enough when all is read, or something is refused."""
+        if name == "input":
+            self._pictures = len(tensor)
+        if module is not None:
+            self.last = name
+        if name not in self.taps and name not in self.edits:
+            return tensor
+        try:
+            given = self._taken(name, tensor)
+        except ConvscopeError as error:
+            self.refused = error
+            raise Enough from error
+        if given is not tensor:
+            self._replaced.append((name, tensor, version(tensor)))
+        at_end = module is None and name != "input"
+        if not self.taps and not at_end:
+            raise Enough
+        return given
+
+    def _taken(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.shape[:1] != (self._pictures,):
+            shape = tuple(tensor.shape)
+            raise Unsupported(f"'{name}' has shape {shape}, without an axis of {self._pictures} pictures. Take another layer.")
         if name in self.edits:
-            try:
-                tensor = edited(tensor, self.edits.pop(name))
-            except InputError as error:
-                self.refused = error
-                raise Enough from error
-        if name in self.taps:
-            tensor = self.take(tensor, self.taps.pop(name))
-            if not self.taps and (module is not None or name == "input"):
-                raise Enough
-        return tensor
+            tensor = edited(tensor, self.edits.pop(name))
+        return self.take(name, tensor, self.taps.pop(name)) if name in self.taps else tensor
+
+    def check(self) -> None:
+        """Raises what stands against the result, after the run."""
+        if self.refused:
+            raise self.refused
+        for name, tensor, before in self._replaced:
+            if version(tensor) != before:
+                # What was handed on instead does not get what is written into the original.
+                raise Unsupported(
+                    f"The network writes into what '{name}' returned by another name for the same memory, so that it cannot "
+                    "be edited or differentiated there. Take the layer before or after it."
+                )
+        for name in (*self.taps, *self.edits):
+            raise EngineError(f"'{name}' did not run for these pictures: the network took another way.", self.last)
 
     @abstractmethod
-    def take(self, tensor: torch.Tensor, taps: Sequence[Tap]) -> torch.Tensor:
-        """Keep `tensor` for `taps`, and give what is handed on."""
+    def take(self, name: str, tensor: torch.Tensor, taps: Sequence[Tap]) -> torch.Tensor:
+        """Keep what `name` returned for `taps`, and give what is handed on."""
 
 
 class Reader(Watcher):
@@ -56,7 +87,7 @@ class Reader(Watcher):
         super().__init__(taps, edits)
         self.values: dict[Tap, Array] = {}
 
-    def take(self, tensor: torch.Tensor, taps: Sequence[Tap]) -> torch.Tensor:
+    def take(self, _name: str, tensor: torch.Tensor, taps: Sequence[Tap]) -> torch.Tensor:
         for tap in taps:
             self.values[tap] = to_numpy(reduced(tensor, tap.reduce))
         return tensor
@@ -69,10 +100,10 @@ class Recorder(Watcher):
         super().__init__(taps, edits)
         self.handles: dict[str, torch.Tensor] = {}
 
-    def take(self, tensor: torch.Tensor, taps: Sequence[Tap]) -> torch.Tensor:
+    def take(self, name: str, tensor: torch.Tensor, _taps: Sequence[Tap]) -> torch.Tensor:
         if not tensor.requires_grad and tensor.is_floating_point():
             tensor = tensor.detach().requires_grad_()  # from here on, what follows depends on it
-        self.handles[taps[0].layer] = handle = tensor.clone()
+        self.handles[name] = handle = tensor.clone()
         return handle.clone()
 
 

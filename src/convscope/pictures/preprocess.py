@@ -145,11 +145,6 @@ class Preprocess:
         return cls(**data)
 
     @classmethod
-    def assumed(cls, shape: Shape) -> Preprocess:
-        """For a network that takes (c, h, w) and of which nothing else is known: its size, and values 0..1."""
-        return cls(origin="assumed").fitted(shape)
-
-    @classmethod
     def parse(cls, text: str) -> Preprocess:
         """From the command line: a name in PRESETS, with a size or without ("caffe", "0..1 224", "torch 192x256", height
         before width), or a JSON file of some of the keys. Raises WrongOption, InputError.

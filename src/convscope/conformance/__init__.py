@@ -1,0 +1,52 @@
+"""The laws of an Engine. The test of a new engine is one line: `check_engine(MyEngine(model), pictures)`.
+
+Two arrays are the same if they have the same shape and nowhere differ by more than a tolerance, relative to the largest
+absolute value in the expected one:
+
+    SAME      1e-5   the same computation twice, with or without taps and edits
+    REORDERED 1e-4   sums in another order: reducing on the device, pictures one by one, gradients added up
+    SLOPE     0.02   a derivative against the difference between two runs, at the best of four step sizes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..core import Array, Differentiable, Engine
+from ..errors import InputError
+from . import behaviour, edits, gradients, reads
+
+Law = Callable[[Any, Array], None]
+
+
+def check_engine(engine: Engine, pictures: Array) -> list[str]:
+    """Run every law and return the names of those that hold. Laws on gradients are left out for engines that have none.
+
+    pictures   (n, c, *spatial), at least two that differ, as the network takes them and of the size in its layer table
+    raises     AssertionError at the first law that does not hold, with its name and what was seen; InputError
+    """
+    if len(pictures) < 2 or np.array_equal(pictures[0], pictures[-1]):
+        raise InputError("The laws need at least two pictures, the first and last of them different.", received=pictures.shape)
+    held = []
+    for name, law in laws().items():
+        if law.__annotations__["engine"] == "Differentiable" and not isinstance(engine, Differentiable):
+            continue
+        try:
+            law(engine, np.array(pictures, np.float32))
+        except Exception as error:
+            raise AssertionError(f"{name.replace('_', ' ')}: {type(error).__name__}: {error}") from error
+        held.append(name)
+    return held
+
+
+def laws() -> dict[str, Law]:
+    """Every law by its sentence."""
+    return {
+        name.removeprefix("law_"): value
+        for part in (reads, edits, behaviour, gradients)
+        for name, value in vars(part).items()
+        if name.startswith("law_")
+    }

@@ -1,0 +1,56 @@
+"""What the laws compare with, and which layers they try one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..core import CONVOLUTIONS, Array, Edit, Engine
+from ..errors import Unsupported
+
+SAME, REORDERED, SLOPE = 1e-5, 1e-4, 0.02
+MOST = 12  # layers that are tried one by one, spread over the network
+
+
+def some(engine: Engine) -> list[str]:
+    """The input and up to MOST - 1 layers, spread over the network, the last one among them."""
+    names = engine.graph.names
+    return [names[index] for index in sorted({round(at) for at in np.linspace(0, len(names) - 1, MOST)})]
+
+
+def editable(engine: Engine, pictures: Array) -> list[str]:
+    """Those of `some` layers that can be edited: all but the few that an engine refuses, such as one of whole numbers."""
+    names, refused = some(engine), []
+    for name in names:
+        try:
+            engine.run(pictures, [name, "output"], [Edit(name)])
+        except Unsupported as error:
+            require(name in str(error), f"the message does not name '{name}': {error}")
+            refused.append(name)
+    require(not any(engine.graph[name].kind in (*CONVOLUTIONS, "input") for name in refused), f"cannot be edited: {refused}")
+    return [name for name in names if name not in refused]
+
+
+def noise(shape: tuple[int, ...], number: int) -> Array:
+    return np.random.default_rng(number).normal(size=shape).astype(np.float32)
+
+
+def same(actual: Array, expected: Array, what: str, tolerance: float = SAME) -> None:
+    require(actual.shape == expected.shape, f"{what} has shape {actual.shape}, not {expected.shape}")
+    largest = float(np.abs(expected[np.isfinite(expected)]).max(initial=1e-6))
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * largest, err_msg=what)
+
+
+def raises(kind: type[Any], call: Callable[[], object]) -> Any:
+    try:
+        result = call()
+    except kind as error:
+        return error
+    raise AssertionError(f"no {kind.__name__}, but a result: {type(result).__name__}")
+
+
+def require(holds: bool, message: str) -> None:
+    if not holds:
+        raise AssertionError(message)

@@ -1,0 +1,57 @@
+"""Laws on edits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core import CONVOLUTIONS, Array, Edit, Engine
+from .compare import editable, require, same
+
+
+def law_an_identity_edit_changes_nothing(engine: Engine, pictures: Array) -> None:
+    names = [*editable(engine, pictures), "output"]
+    plain = engine.run(pictures, names)
+    for name in names:
+        edits = [Edit(name), Edit(name, 0.0, plain[name])]  # times 1 plus 0, and replaced by what it is anyway
+        for edit in edits if np.isfinite(plain[name]).all() else edits[:1]:
+            same(engine.run(pictures, edits=[edit])["output"], plain["output"], f"the output after an edit of '{name}'")
+
+
+def law_an_edit_is_what_is_read(engine: Engine, pictures: Array) -> None:
+    for name in (*editable(engine, pictures), "output"):
+        before = engine.run(pictures, [name])[name]
+        same(engine.run(pictures, [name], [Edit(name, -0.5, 0.25)])[name], before * -0.5 + 0.25, name)
+        # To the end: an in-place layer that follows would now overwrite what was read.
+        same(engine.run(pictures, [name, "output"], [Edit(name, 0.0, -0.5)])[name], np.full_like(before, -0.5), name)
+
+
+def law_an_edit_of_the_input_is_another_input(engine: Engine, pictures: Array) -> None:
+    other = np.ascontiguousarray(pictures[::-1])
+    run = engine.run(pictures, ["input", "output"], [Edit("input", 0.0, other)])
+    same(run["input"], other, "input")
+    same(run["output"], engine.run(other)["output"], "output")
+
+
+def law_an_edit_reaches_what_follows(engine: Engine, pictures: Array) -> None:
+    plain = engine.run(pictures)["output"]
+    names = editable(engine, pictures)
+    matter = [name for name in names if engine.graph[name].kind in (*CONVOLUTIONS, "dense")] or names
+    moved = (engine.run(pictures, edits=[Edit(name, -2.0, 1.0)])["output"] for name in matter)
+    require(any(not np.allclose(each, plain) for each in moved), f"no edit of {', '.join(matter)} changes the output")
+
+
+def law_several_edits_of_one_layer_act_in_order(engine: Engine, pictures: Array) -> None:
+    for name in editable(engine, pictures):
+        before = engine.run(pictures, [name])[name]
+        after = engine.run(pictures, [name], [Edit(name, 2.0, 1.0), Edit(name, -3.0, 0.5)])[name]
+        same(after, (before * 2 + 1) * -3 + 0.5, name)
+
+
+def law_an_edit_of_a_unit_leaves_the_others_alone(engine: Engine, pictures: Array) -> None:
+    read = engine.run(pictures, editable(engine, pictures))
+    for name, before in [(tap.layer, each) for tap, each in read.items() if each.ndim > 1]:
+        unit, mask = before.shape[1] // 2, np.ones((before.shape[1],) + (1,) * (before.ndim - 2), np.float32)
+        mask[unit] = 0
+        after = engine.run(pictures, [name], [Edit(name, mask, 7 * (1 - mask))])[name]
+        require(bool(np.all(after[:, unit] == 7)), f"unit {unit} of '{name}' is not what it was set to")
+        same(np.delete(after, unit, 1), np.delete(before, unit, 1), f"the other units of '{name}'")

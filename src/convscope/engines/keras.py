@@ -1,0 +1,180 @@
+"""keras.Model on torch, TensorFlow or JAX -> Engine.
+
+`call` is replaced only while a forward of ours runs; what is read leaves it by its return value. See keras_calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..core import Array, Edit, Graph, Run, Tap, as_tap, merged
+from ..errors import ConvscopeError, EngineError, InputError, Shape, WrongPictureShape
+from .keras_arrays import to_native, to_protocol
+from .keras_backends import Native, Traced, backend
+from .keras_calls import Operations, output_names
+from .keras_forward import Forward, Plan
+from .keras_graph import Place, start_of, survey
+from .keras_rows import weights_of
+
+
+class KerasEngine:
+    """Runs a keras.Model on the backend that Keras is on, always with training=False. The model is left as it was.
+
+    model     the model itself
+    raises    Unsupported for a model that was never built, or that takes several inputs; EngineError for one that does not run
+    """
+
+    def __init__(self, model: Any):
+        if not isinstance(model, keras.Model):
+            raise InputError(f"A KerasEngine runs a keras.Model, but received a {type(model).__name__}.", received=type(model))
+        self.model = model
+        operations, self._start = Operations(model), start_of(model)
+        table = survey(model, operations, self._start)
+        self.graph: Graph = table.graph
+        last = table.places[self.graph.layers[-1].name].channels_last
+        self._places: dict[str, Place] = dict(table.places) | {"input": table.places[self._start.name]}
+        self._places |= {name: Place(None, name, last) for name in output_names(table.outputs)}
+        self._forward = Forward(model, operations, self._places)
+        self._backend = backend(self._forward)
+
+    @property
+    def framework(self) -> str:
+        return f"keras {keras.__version__} on {keras.backend.backend()}"
+
+    def weights(self, layer: str) -> Mapping[str, Array]:
+        """`kernel` and `bias`, of separable layers `depthwise_kernel` and `pointwise_kernel`; else by Keras' names. Copies."""
+        row, operation = self.graph[layer], self.operation(layer)
+        return {} if operation is None else weights_of(operation, row.kind)
+
+    def operation(self, layer: str) -> Any:
+        """The layer or operation of Keras that a row stands for; None for the input. Raises UnknownLayer."""
+        return self._places[self.graph[layer].name].operation
+
+    def run(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
+        """See Engine.run."""
+        asked = [as_tap(tap) for tap in taps] or [Tap("output")]
+        changes = self._changes(edits)
+        plan = Plan(tuple(dict.fromkeys(map(self._resolved, asked))), changes)
+        native = self._received(pictures)
+        try:
+            found = self._backend.run(plan, native, self._numbers(changes))
+        except ConvscopeError:
+            raise
+        except Exception as error:
+            raise self._failed(error, pictures) from self._forward.failure or error
+        arrays = dict(zip(plan.taps, self._arrays(plan.taps, found), strict=True))
+        return Run({tap: arrays[self._resolved(tap)] for tap in asked})
+
+    def trace(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> KerasTrace:
+        """See Differentiable.trace."""
+        asked = [as_tap(tap) for tap in taps]
+        changes = self._changes(edits)
+        whole = [Tap(self._resolved(tap).layer) for tap in (Tap("input"), *asked, Tap("output"))]
+        plan = Plan(tuple(dict.fromkeys(whole)), changes)
+        native = self._received(pictures)
+        try:
+            traced = self._backend.trace(plan, native, self._numbers(changes))
+        except ConvscopeError:
+            raise
+        except Exception as error:
+            raise self._failed(error, pictures) from self._forward.failure or error
+        return KerasTrace(self, plan, traced, asked)
+
+    def _resolved(self, tap: Tap) -> Tap:
+        """The tap by the name that the forward uses. Raises UnknownLayer."""
+        if tap.layer not in self._places:
+            self.graph[tap.layer]
+        return replace(tap, layer="input") if tap.layer == self._start.name else tap
+
+    def _changes(self, edits: Iterable[Edit]) -> dict[str, Edit]:
+        named = (replace(edit, layer=self._resolved(Tap(edit.layer)).layer) for edit in edits)
+        return merged(named)
+
+    def _numbers(self, changes: Mapping[str, Edit]) -> dict[str, tuple[Native, Native]]:
+        """The numbers of the edits in Keras' layout, of as many axes as what they change."""
+        numbers = {}
+        for name, edit in changes.items():
+            last, axes = self._places[name].channels_last, self._axes(name)
+            numbers[name] = (to_native(np.asarray(edit.scale), last, axes), to_native(np.asarray(edit.shift), last, axes))
+        return numbers
+
+    def _axes(self, name: str) -> int | None:
+        """How many axes a row has, with the batch."""
+        if name == "input":
+            return len(self._start.shape)
+        row = self.graph.layers[-1] if name.startswith("output") and name not in self.graph.names else self.graph[name]
+        return None if row.native_shape is None else len(row.native_shape)
+
+    def _received(self, pictures: Array) -> Native:
+        """What Keras receives. Raises WrongPictureShape."""
+        takes: Shape = (None, *(self.graph.layers[0].shape or ()))
+        fits = np.ndim(pictures) == len(takes) and all(
+            want in (None, have) for have, want in zip(np.shape(pictures), takes, strict=True)
+        )
+        if not fits or len(pictures) == 0:
+            raise WrongPictureShape(np.shape(pictures), takes)
+        return to_native(pictures, self._places["input"].channels_last).astype(self._start.dtype, copy=False)
+
+    def _arrays(self, taps: Sequence[Tap], values: Sequence[Native]) -> list[Array]:
+        last = [self._places[tap.layer].channels_last and tap.reduce == "none" for tap in taps]
+        return to_protocol(values, last)
+
+    def _failed(self, error: Exception, pictures: Array) -> EngineError:
+        reached, cause = self._forward.reached, self._forward.failure or error
+        where = f"after '{reached}'" if reached else "in its first layer"
+        said = str(cause).strip().splitlines() or [""]
+        return EngineError(f"The network failed {where}, on pictures of shape {np.shape(pictures)}. {said[0]}", reached)
+
+
+class KerasTrace:
+    """A run that remembers how it was computed."""
+
+    def __init__(self, engine: KerasEngine, plan: Plan, traced: Traced, asked: Sequence[Tap]):
+        self._engine, self._plan, self._traced = engine, plan, traced
+        self._asked = {*asked, Tap("input"), Tap("output")}
+
+    def __getitem__(self, tap: Tap | str) -> Array:
+        tap = as_tap(tap)
+        if tap not in self._asked:
+            return Run(dict.fromkeys(self._asked, np.empty(0, np.float32)))[tap]  # raises, and says what was asked
+        whole = Tap(self._engine._resolved(tap).layer)
+        values = self._values(whole)
+        axes = tuple(range(2, values.ndim))
+        if tap.reduce == "none" or not axes:
+            return values
+        reduced: Array = values.mean(axes) if tap.reduce == "mean" else values.max(axes)
+        return reduced
+
+    def pullback(self, seeds: Mapping[str, Array], wrt: Sequence[str]) -> dict[str, Array]:
+        """The gradient of sum_k <seeds[k], value of k> for each of `wrt`, zero where nothing flows.
+
+        raises   InputError for what was not tapped, and for a seed of another shape than the value
+        """
+        numbers = {self._number(name): self._seed(name, seed) for name, seed in seeds.items()}
+        places = [self._number(name) for name in wrt]
+        gradients = self._traced.pull(numbers, places)
+        taps = [self._plan.taps[at] for at in places]
+        return dict(zip(wrt, self._engine._arrays(taps, gradients), strict=True))
+
+    def _number(self, name: str) -> int:
+        tap = Tap(self._engine._resolved(Tap(name)).layer)
+        if tap not in self._plan.taps:
+            raise InputError(f"'{name}' was not tapped in this trace. Tap it to take gradients there.", received=name)
+        return self._plan.taps.index(tap)
+
+    def _values(self, tap: Tap) -> Array:
+        value = keras.ops.convert_to_numpy(keras.ops.cast(self._traced.values[self._plan.taps.index(tap)], "float32"))
+        return self._engine._arrays([tap], [value])[0]
+
+    def _seed(self, name: str, seed: Array) -> Native:
+        tap = self._plan.taps[self._number(name)]
+        expected = self._values(tap).shape
+        if np.shape(seed) != expected:
+            message = f"The seed of '{name}' has shape {np.shape(seed)}, but its value has {expected}."
+            raise InputError(message, received=np.shape(seed), expected=expected)
+        return to_native(seed, self._engine._places[tap.layer].channels_last)

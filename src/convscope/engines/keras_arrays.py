@@ -1,0 +1,71 @@
+"""Between Keras' tensors, channels last as a rule, and the protocol's arrays, channels first, float32 and in one piece."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from ..core import Array, Edit
+from ..errors import InputError, Shape
+
+BLOCK = 1 << 16  # values that are turned at a time: 256 KiB, which stays in a core's cache
+MANY = 1 << 18  # values from which on two threads are quicker than one
+
+
+def host(tensor: Any) -> npt.NDArray[Any]:
+    """A tensor as a NumPy array, without a copy where the backend can do that."""
+    if isinstance(tensor, keras.Variable):
+        tensor = tensor.value
+    return np.asarray(tensor.detach().cpu() if keras.backend.backend() == "torch" else tensor)
+
+
+def contiguous(values: npt.NDArray[Any]) -> Array:
+    """A float32 copy in one piece."""
+    return np.array(values, np.float32, order="C")
+
+
+def to_protocol(values: Sequence[npt.NDArray[Any]], channels_last: Sequence[bool]) -> list[Array]:
+    """Copies, channels first."""
+    if sum(each.size for each in values) < MANY:
+        return list(map(channels_first, values, channels_last))
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(channels_first, values, channels_last))
+
+
+def channels_first(values: npt.NDArray[Any], channels_last: bool) -> Array:
+    """A copy (n, c, *spatial). Turned in blocks, because NumPy's own copy of a turned array misses the cache all the time."""
+    if values.ndim < 3 or not channels_last:
+        return contiguous(values)
+    n, channels = values.shape[0], values.shape[-1]
+    source = values.reshape(n, -1, channels)
+    result = np.empty((n, channels, source.shape[1]), np.float32)
+    rows = max(16, BLOCK // max(channels, 1))
+    for picture in range(n):
+        for start in range(0, source.shape[1], rows):
+            result[picture, :, start : start + rows] = source[picture, start : start + rows].T
+    return result.reshape(n, channels, *values.shape[1:-1])
+
+
+def to_native(values: Array, channels_last: bool, ndim: int | None = None) -> Array:
+    """A copy in Keras' layout; first filled up with axes of length one to `ndim`, as broadcasting does."""
+    values = np.asarray(values, np.float32)
+    values = values.reshape((1,) * ((ndim or 0) - values.ndim) + values.shape)
+    return contiguous(np.moveaxis(values, 1, -1) if values.ndim > 2 and channels_last else values)
+
+
+def check_fit(edit: Edit, shape: Shape) -> None:
+    """Raises InputError unless the edit broadcasts to (n, c, *spatial), without making it larger."""
+    for part in (np.shape(edit.scale), np.shape(edit.shift)):
+        if len(part) > len(shape) or any(
+            b is not None and a not in (1, b) for a, b in zip(part[::-1], shape[::-1], strict=False)
+        ):
+            raise InputError(
+                f"The edit of '{edit.layer}' has shape {part}, which does not fit its output of shape {shape}.",
+                received=part,
+                expected=shape,
+            )

@@ -1,0 +1,167 @@
+"""The operations of a Keras model, and a way to stand between them and what they return while our own forward runs.
+
+Patching `call` around `model.predict` does nothing on JAX and TensorFlow, where the compiled function is used again. So `call`
+is replaced only inside a forward of ours, and what is read leaves it by its return value.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import keras
+
+RESERVED = ("input", "output")  # a layer of such a name is `output#1`
+# Networks share layers, and calls are replaced on the layers: one forward of ours at a time, whichever engine it is of.
+ONE_AT_A_TIME = threading.RLock()
+
+
+class Enough(BaseException):
+    """All that was asked for is known. No Exception, so that nobody's `except Exception` holds it back."""
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """An operation that runs. `name`: its path, and `relu#2` when it runs for the second time."""
+
+    operation: Any
+    name: str
+    parent: Call | None  # the nested network that it is a part of
+
+
+Visit = Callable[[Call, Any], Any]  # gets what the call returned, gives what its followers receive
+
+
+class Watch:
+    """One forward in which `visit` stands behind every operation.
+
+    reached   the last call that came to its end
+    failure   what an operation raised first; Keras raises another exception in its place
+    """
+
+    def __init__(self, operations: Operations, visit: Visit):
+        self.reached: str | None = None
+        self.failure: Exception | None = None
+        self._operations, self._visit = operations, visit
+        self._calls: list[Call] = []
+        self._counts: Counter[str] = Counter()
+        self._thread = threading.get_ident()
+
+    @contextmanager
+    def standing(self) -> Iterator[None]:
+        with ONE_AT_A_TIME, ExitStack() as undo:
+            for operation, path in self._operations.paths.items():
+                undo.enter_context(replaced(operation, partial(self._around, operation, path)))
+            yield
+
+    def _around(self, operation: Any, path: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() != self._thread or (
+                self._calls and self._calls[-1].operation not in self._operations.networks
+            ):
+                return call(*args, **kwargs)  # somebody else's forward, or the inside of a layer of Keras' own
+            self._counts[path] += 1
+            made = Call(operation, numbered(path, self._counts[path]), self._calls[-1] if self._calls else None)
+            self._calls.append(made)
+            try:
+                outputs = call(*args, **kwargs)
+            except Exception as error:
+                self.failure = self.failure or error
+                raise
+            finally:
+                self._calls.pop()
+            outputs = self._visit(made, outputs)
+            self.reached = made.name
+            return outputs
+
+        return watched
+
+
+@contextmanager
+def replaced(operation: Any, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
+    """`call` replaced on this operation; put back whatever happens. Keras' and torch's __setattr__ would register it."""
+    name = "quantized_call" if getattr(operation, "quantization_mode", None) else "call"
+    own = vars(operation).get(name)
+    object.__setattr__(operation, name, around(getattr(operation, name)))
+    try:
+        yield
+    finally:
+        if own is None:
+            object.__delattr__(operation, name)
+        else:
+            object.__setattr__(operation, name, own)
+
+
+class Operations:
+    """Every operation of a model but its inputs.
+
+    paths      by operation, `outer/inner` in a nested network; names that occur twice are told apart
+    networks   those that have parts which are operations of their own
+    """
+
+    def __init__(self, model: Any):
+        self.paths: dict[Any, str] = {}
+        self._walk(model, "")
+        self.networks = frozenset(operation for operation in self.paths if parts(operation))
+
+    def _walk(self, outer: Any, prefix: str) -> None:
+        taken = set(self.paths.values())
+        for operation in parts(outer):
+            if operation not in self.paths:
+                self.paths[operation] = free(prefix + operation.name, taken)
+                taken.add(self.paths[operation])
+                self._walk(operation, self.paths[operation] + "/")
+
+
+def parts(operation: Any) -> list[Any]:
+    """What a network is made of. Layers of Keras' own are one piece: what runs in them may run in a loop of the backend."""
+    graph = graph_of(operation)
+    if graph is not None:
+        inside = graph.operations
+    elif isinstance(operation, keras.Layer) and (isinstance(operation, keras.Model) or not is_of_keras(operation)):
+        inside = operation._flatten_layers(include_self=False, recursive=False)
+    else:
+        inside = []
+    return [each for each in inside if not isinstance(each, keras.layers.InputLayer)]
+
+
+def graph_of(operation: Any) -> Any:
+    """The graph that a functional or sequential model runs; None where code of the user's decides what runs."""
+    if not is_of_keras(operation):
+        return None
+    if isinstance(operation, keras.Sequential):
+        return operation._functional
+    return operation if hasattr(operation, "_nodes_by_depth") else None
+
+
+def is_of_keras(operation: Any) -> bool:
+    """Whether what the operation does was written by Keras."""
+    module: str = type(operation).call.__module__
+    return module.split(".")[0] == "keras"
+
+
+def free(name: str, taken: set[str]) -> str:
+    """`name`, or `name_1`, `name_2` as Keras counts."""
+    number = 1
+    result = name
+    while result in taken:
+        result, number = f"{name}_{number}", number + 1
+    return result
+
+
+def numbered(path: str, count: int) -> str:
+    return path if count == 1 and path not in RESERVED else f"{path}#{count}"
+
+
+def array_names(call: str, count: int) -> list[str]:
+    """`lstm`, or `lstm:0` and `lstm:1` for a call that returns several arrays."""
+    return [call] if count == 1 else [f"{call}:{index}" for index in range(count)]
+
+
+def output_names(count: int) -> list[str]:
+    return ["output"] + [f"output:{index}" for index in range(1, count)]

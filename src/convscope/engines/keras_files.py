@@ -1,0 +1,160 @@
+"""Files that Keras wrote, and the networks of keras.applications by name -> KerasEngine. No code in a file runs untrusted."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+from ..errors import ConvscopeError, InputError, ModelError, NotAModel, Untrusted, did_you_mean
+from .keras import KerasEngine
+
+ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
+UNREGISTERED = re.compile(r"[Cc]ould not locate (?:class|function) '(\w+)'|Unknown (?:layer|object|class)[^']*'(\w+)'")
+APPLICATIONS = sorted(
+    name for name in dir(keras.applications) if name[0].isupper() and callable(getattr(keras.applications, name))
+)
+
+
+def load(path: Path, *, trust: bool = False) -> KerasEngine:
+    """Open a .keras file of Keras 3, or an .h5 file of Keras 2 or 3 that holds a whole network.
+
+    raises   NotAModel for what is empty, damaged, of another kind, weights without their network, or made of classes that are
+             not known; Untrusted for Lambda layers unless `trust`
+    """
+    config = _config_of_zip(path) if path.suffix == ".keras" else _config_of_hdf5(path)
+    code = sorted(set(lambdas(config)))
+    if code and not trust:
+        raise Untrusted(path, f"holds Python code, in {', '.join(code[:3])}")
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=not trust)
+    except Exception as error:
+        raise NotAModel(path, _why(error)) from error
+    return KerasEngine(model)
+
+
+def by_name(name: str, *, weights: str | None = None) -> KerasEngine:
+    """A network of keras.applications, with random weights, those of ImageNet ("imagenet"), or those in a file.
+
+    raises   ModelError for a name that is not there and for weights that cannot be had
+    """
+    if name not in APPLICATIONS:
+        lower = {each.lower(): each for each in APPLICATIONS}
+        near = f" Did you mean '{lower[name.lower()]}'?" if name.lower() in lower else did_you_mean(name, APPLICATIONS)
+        raise ModelError(f"keras.applications has no '{name}'.{near or ' It has: ' + ', '.join(APPLICATIONS) + '.'}")
+    if weights not in (None, "imagenet") and not os.path.isfile(weights):
+        raise InputError(f"The weights of '{name}' can be None, 'imagenet' or a file, but there is no file '{weights}'.")
+    try:
+        model = getattr(keras.applications, name)(weights=weights)
+    except Exception as error:
+        raise _no_weights(name, weights, error) from error
+    return KerasEngine(model)
+
+
+def imagenet_labels() -> list[str] | None:
+    """The thousand classes in the order of the outputs; None where they can be neither found nor fetched."""
+    in_order = np.linspace(1, 0, 1000, dtype=np.float32)[None]
+    try:
+        (rows,) = keras.applications.imagenet_utils.decode_predictions(in_order, top=1000)
+    except Exception:  # noqa: BLE001 - names are a comfort; without them classes have numbers
+        return None
+    return [name.replace("_", " ") for _, name, _ in rows]
+
+
+def lambdas(config: Any) -> Iterator[str]:
+    """Where in a configuration there is Python code: names of Lambda layers, "a function" elsewhere."""
+    if isinstance(config, dict):
+        if config.get("class_name") == "Lambda":
+            yield f"the Lambda layer '{(config.get('config') or {}).get('name', '')}'"
+        elif config.get("class_name") == "__lambda__":
+            yield "a lambda function"
+        for each in config.values():
+            yield from lambdas(each)
+    elif isinstance(config, list):
+        for each in config:
+            yield from lambdas(each)
+
+
+def _config_of_zip(path: Path) -> Any:
+    _check_kind(path, ZIP, "a .keras file, which is a zip file")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
+        raise NotAModel(path, "it is damaged, or was cut off.") from error
+    except KeyError as error:
+        raise NotAModel(path, "it is a zip file, but holds no network of Keras (no config.json).") from error
+    if damaged:
+        raise NotAModel(path, f"it is damaged, in '{damaged}'.")
+    return config
+
+
+def _config_of_hdf5(path: Path) -> Any:
+    _check_kind(path, HDF5, "an HDF5 file")
+    try:
+        with h5py.File(path, "r") as file:
+            config, names = file.attrs.get("model_config"), list(file)
+    except OSError as error:
+        raise NotAModel(path, "it is damaged, or was cut off.") from error
+    if config is None:
+        raise NotAModel(
+            path,
+            f"it holds weights only (its groups: {', '.join(names[:4]) or 'none'}), not the network they belong to. "
+            "Open that by name, as in convscope.open('keras:VGG16', weights=PATH), or build it in Python and call load_weights.",
+        )
+    try:
+        return json.loads(config)
+    except ValueError as error:
+        raise NotAModel(path, "its description of the network cannot be read.") from error
+
+
+def _check_kind(path: Path, beginning: bytes, what: str) -> None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(beginning))
+    except OSError as error:
+        raise NotAModel(path, f"it cannot be read ({error.strerror or error}).") from error
+    if not start:
+        raise NotAModel(path, "it is empty.")
+    if start != beginning:
+        others = {
+            ZIP: "It is a zip file: rename it to end in .keras, if Keras wrote it.",
+            HDF5: "It is HDF5: rename it to end in .h5.",
+        }
+        raise NotAModel(path, f"it is not {what}. {others.get(start[:8], others.get(start[:4], ''))}".strip())
+
+
+def _why(error: Exception) -> str:
+    """Why Keras cannot load a file, in a sentence."""
+    text = str(error)
+    found = UNREGISTERED.search(text)
+    if found:
+        name = found[1] or found[2]
+        return (
+            f"it is made of '{name}', which Keras does not know. Import the module that defines it, with "
+            "@keras.saving.register_keras_serializable() on it, and open the file from Python."
+        )
+    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    return f"Keras {keras.__version__} cannot load it. {first}"
+
+
+def _no_weights(name: str, weights: str | None, error: Exception) -> ConvscopeError:
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    if weights == "imagenet":
+        home = os.environ.get("KERAS_HOME", os.path.join(os.path.expanduser("~"), ".keras"))
+        return ModelError(
+            f"The weights of '{name}' cannot be fetched: {first} On a machine without a network, put the file into "
+            f"'{os.path.join(home, 'models')}' under the name that it has on the server."
+        )
+    if weights is None:
+        return ModelError(f"'{name}' cannot be made: {first}")
+    return NotAModel(weights, f"these are no weights of '{name}'. {first}")

@@ -1,0 +1,152 @@
+"""One forward of ours through a Keras model: read, edit, stop early. The same on every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from ..core import Edit, Reduce, Tap
+from ..errors import EngineError, InputError
+from .keras_arrays import check_fit
+from .keras_calls import Call, Enough, Operations, Watch, array_names, output_names
+from .keras_graph import Place
+
+Tensors = dict[str, tuple[Any, Any]]  # scale and shift of each edited layer, in Keras' layout
+Hook = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a forward reads and changes: `edits` only say where and of which shapes, their numbers are inputs."""
+
+    taps: tuple[Tap, ...]
+    edits: Mapping[str, Edit] = field(default_factory=dict)
+
+
+@dataclass
+class Reader:
+    """Stands behind every call: edits what it returns, and keeps what is asked for.
+
+    keep       from a tensor to what is kept of it
+    hand_on    from a tensor that was read to what the next layer receives
+    nudges     zeros that are added, so that a gradient with respect to them is one with respect to the layer
+    """
+
+    plan: Plan
+    places: Mapping[str, Place]
+    edits: Tensors
+    keep: Hook
+    hand_on: Hook
+    nudges: Mapping[str, Any]
+    seen: dict[Tap, Any] = field(default_factory=dict)
+    edited: set[str] = field(default_factory=set)
+    refused: InputError | None = None
+
+    def __post_init__(self) -> None:
+        self._taps: dict[str, list[Tap]] = {}
+        for tap in self.plan.taps:
+            self._taps.setdefault(tap.layer, []).append(tap)
+        self._calls = {self.places[name].call for name in (*self._taps, *self.edits)}
+
+    def visit(self, call: Call, outputs: Any) -> Any:
+        if call.name not in self._calls:
+            return outputs
+        leaves = keras.tree.flatten(outputs)
+        names = array_names(call.name, len(leaves))
+        changed = keras.tree.pack_sequence_as(outputs, [self.read(*pair) for pair in zip(names, leaves, strict=True)])
+        if self.done:
+            raise Enough
+        return changed
+
+    @property
+    def done(self) -> bool:
+        return len(self.seen) == len(self.plan.taps)
+
+    @property
+    def missed(self) -> list[str]:
+        """Layers that were to be read or edited, and did not run."""
+        return [tap.layer for tap in self.plan.taps if tap not in self.seen] + [
+            name for name in self.edits if name not in self.edited
+        ]
+
+    def read(self, name: str, value: Any) -> Any:
+        if name in self.edits:
+            value = self._edited(name, value)
+        if name in self.nudges:
+            value = value + keras.ops.cast(self.nudges[name], value.dtype)
+        for tap in self._taps.get(name, ()):
+            self.seen[tap] = self.keep(reduced(value, tap.reduce, self.places[name].channels_last))
+        return self.hand_on(value) if name in self._taps else value
+
+    def _edited(self, name: str, value: Any) -> Any:
+        shape, last = tuple(value.shape), self.places[name].channels_last and len(value.shape) > 2
+        try:
+            check_fit(self.plan.edits[name], (shape[0], shape[-1], *shape[1:-1]) if last else shape)
+        except InputError as error:
+            self.refused = error
+            raise Enough from error  # Keras would make another exception of an ordinary one
+        self.edited.add(name)
+        scale, shift = self.edits[name]
+        return keras.ops.cast(keras.ops.cast(value, "float32") * scale + shift, value.dtype)
+
+
+@dataclass
+class Forward:
+    """`model` with its operations; `reached` and `failure` are those of the last forward that Python went through."""
+
+    model: Any
+    operations: Operations
+    places: Mapping[str, Place]
+    reached: str | None = None
+    failure: Exception | None = None
+
+    def __call__(
+        self,
+        plan: Plan,
+        pictures: Any,
+        edits: Tensors,
+        *,
+        keep: Hook,
+        hand_on: Hook = lambda value: value,
+        nudges: Mapping[str, Any] | None = None,
+        variables: Sequence[tuple[Any, Any]] = (),
+    ) -> list[Any]:
+        """What `plan.taps` ask for, in their order. Raises InputError for an edit that does not fit, EngineError.
+
+        variables   values to run with instead of the model's own
+        """
+        reader = Reader(plan, self.places, edits, keep, hand_on, nudges or {})
+        watch = Watch(self.operations, reader.visit)
+        try:
+            # Whatever the network assigns, seeds and statistics, stays in the scope and is dropped with it.
+            with keras.StatelessScope(state_mapping=variables), watch.standing():
+                self._run(reader, pictures)
+        except Enough:
+            pass
+        finally:
+            self.reached, self.failure = watch.reached, watch.failure
+        if reader.refused:
+            raise reader.refused
+        return [reader.seen[tap] for tap in plan.taps]
+
+    def _run(self, reader: Reader, pictures: Any) -> None:
+        first = reader.read("input", pictures)
+        if reader.done:
+            return
+        outputs = keras.tree.flatten(self.model(first, training=False))
+        for name, value in zip(output_names(len(outputs)), outputs, strict=True):
+            reader.read(name, value)
+        if reader.missed:
+            raise EngineError(f"'{reader.missed[0]}' did not run for these pictures: the network took another way.")
+
+
+def reduced(value: Any, reduce: Reduce, channels_last: bool) -> Any:
+    """Spatial axes collapsed, in float32."""
+    axes = tuple(range(1, len(value.shape) - 1) if channels_last else range(2, len(value.shape)))
+    if reduce == "none" or not axes:
+        return value
+    values = keras.ops.cast(value, "float32")
+    return keras.ops.mean(values, axes) if reduce == "mean" else keras.ops.max(values, axes)

@@ -1,0 +1,234 @@
+"""The layer table of a Keras model: a dry run says what runs and with which shapes, functional graphs say what feeds what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras.src.backend import compute_output_spec  # what Keras itself infers shapes with; it computes no numbers
+
+from ..core import Graph, Layer
+from ..errors import EngineError, Shape, Unsupported
+from .keras_calls import Call, Operations, Watch, array_names, graph_of
+from .keras_rows import facts, kind_of
+
+BATCH = 2  # of the dry run; not 1, which broadcasts
+
+
+@dataclass(frozen=True)
+class Start:
+    """What goes into the network: the row's name, Keras' word for it, its shape with the batch, and its dtype."""
+
+    name: str
+    native: str
+    shape: Shape
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a row is read: the operation, the call's name, and whether its channels are its last axis."""
+
+    operation: Any
+    call: str
+    channels_last: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows, where each of them is read, and how many outputs the network has."""
+
+    graph: Graph
+    places: Mapping[str, Place]
+    outputs: int
+
+
+def start_of(model: Any) -> Start:
+    """Raises Unsupported for several inputs, and for a model of which it is not known what it takes."""
+    graph = graph_of(model)
+    if graph is not None:
+        if len(graph.inputs) != 1:
+            raise several_inputs([each.name for each in graph.inputs])
+        only = graph.inputs[0]
+        return Start(only._keras_history.operation.name, "InputLayer", tuple(only.shape), only.dtype)
+    shapes = getattr(model, "_build_shapes_dict", None)
+    if not shapes:
+        raise Unsupported(
+            f"It is not known what '{model.name}' takes, so it has no layers yet. "
+            "Call it once on a batch of pictures, or begin it with keras.Input."
+        )
+    if len(shapes) > 1 or isinstance(next(iter(shapes.values())), Mapping) or is_nested(next(iter(shapes.values()))):
+        raise several_inputs(list(shapes))
+    shape = next(iter(shapes.values()))
+    return Start("input", "Input", (None, *shape[1:]), "float32")
+
+
+def is_nested(shape: Sequence[Any]) -> bool:
+    return any(isinstance(size, Sequence) for size in shape)
+
+
+def several_inputs(names: Sequence[str]) -> Unsupported:
+    return Unsupported(
+        f"This network takes several inputs ({', '.join(names)}), but only networks with one can be opened. "
+        "Make a model of it that takes the picture and gives the others."
+    )
+
+
+def survey(model: Any, operations: Operations, start: Start) -> Table:
+    """Raises Unsupported for a model that was never built, EngineError for one that does not run."""
+    run = dry_run(model, operations, start)
+    wiring = Wiring(model, run.calls, start.name)
+    last = states_layout(run.calls)
+    rows = [Layer(0, start.name, "input", start.native, protocol(start.shape, last), start.shape)]
+    places = {start.name: Place(None, "input", last)}
+    for call in wiring.ordered():
+        inputs = tuple(name for name in wiring.inputs(call) if name in places)
+        last = layout_of(call.operation, places[inputs[0] if inputs else rows[-1].name].channels_last)
+        kind = kind_of(call.operation, is_network=call.operation in operations.networks)
+        for name, spec in zip(array_names(call.name, len(run.arrays[call])), run.arrays[call], strict=True):
+            if spec is None or not spec.shape:
+                continue  # no array, or one number for the whole batch
+            known = {**facts(call.operation, kind), **shapes(spec, last, start)}
+            rows.append(Layer(len(rows), name, kind, type(call.operation).__name__, inputs=inputs, **known))
+            places[name] = Place(call.operation, call.name, last)
+    return Table(Graph(tuple(rows), wiring.complete, model.count_params()), places, run.outputs)
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """`arrays`: the specs of what each call returned, None for what is no array. `outputs`: how many the network has."""
+
+    calls: list[Call]
+    arrays: dict[Call, list[Any]]
+    outputs: int
+
+
+def dry_run(model: Any, operations: Operations, start: Start) -> DryRun:
+    watches: list[Watch] = []
+    calls: list[Call] = []
+
+    def forward(pictures: Any) -> tuple[list[Any], list[Any]]:
+        calls.clear()  # Keras may try on several devices and with several sizes
+        arrays: list[Any] = []
+
+        def visit(call: Call, outputs: Any) -> Any:
+            calls.append(call)
+            arrays.append([each if keras.ops.is_tensor(each) else None for each in keras.tree.flatten(outputs)])
+            return outputs
+
+        watches.append(Watch(operations, visit))
+        with watches[-1].standing():
+            outputs = model(pictures, training=False)
+        return arrays, keras.tree.flatten(outputs)
+
+    try:
+        arrays, outputs = compute_output_spec(forward, keras.KerasTensor((BATCH, *start.shape[1:]), dtype=start.dtype))
+    except Exception as error:
+        raise not_run(model, operations, watches[-1] if watches else None, start, error) from error
+    return DryRun(list(calls), dict(zip(calls, arrays, strict=True)), len(outputs))
+
+
+def not_run(model: Any, operations: Operations, watch: Watch | None, start: Start, error: Exception) -> Exception:
+    unbuilt = [path for operation, path in operations.paths.items() if not getattr(operation, "built", True)]
+    if unbuilt:
+        return Unsupported(
+            f"'{model.name}' has layers without weights yet ({', '.join(unbuilt[:3])}). Call it once on a batch of pictures."
+        )
+    reached = watch.reached if watch else None
+    where = f"after '{reached}'" if reached else "in its first layer"
+    cause = (watch and watch.failure) or error
+    return EngineError(f"The network does not run: it failed {where}, on pictures of shape {start.shape}. {cause}", reached)
+
+
+class Wiring:
+    """In which order the rows stand and what feeds them, from the graphs of functional models.
+
+    Each call in a functional model is a node of its graph, in the order in which Keras runs them.
+    """
+
+    def __init__(self, model: Any, calls: Sequence[Call], start: str):
+        self._children: dict[Call | None, list[Call]] = {}
+        for call in calls:
+            self._children.setdefault(call.parent, []).append(call)
+        self._nodes: dict[Call, Any] = {}
+        self._rank: dict[Call, tuple[int, int]] = {}
+        self._names: dict[Call | None, dict[int, str]] = {}  # of the tensors in a graph, by id: the row that each is
+        self._graphs: dict[Call | None, Any] = {None: graph_of(model)}
+        self.complete = True
+        self._match(None, {id(self._graphs[None].inputs[0]): start} if self._graphs[None] is not None else {})
+
+    def ordered(self, parent: Call | None = None) -> Iterator[Call]:
+        """As Keras lists them: by depth, then as the model has them. A network stands after its parts."""
+        for call in sorted(self._children.get(parent, ()), key=lambda call: self._rank.get(call, (0, 0))):
+            yield from self.ordered(call)
+            yield call
+
+    def inputs(self, call: Call) -> tuple[str, ...]:
+        """The rows that feed a call, each once: of a nested network, those that it ends in. () where that is not known."""
+        if self._graphs.get(call) is not None:
+            return self._rows(call, self._graphs[call].outputs)
+        return self._rows(call.parent, self._nodes[call].input_tensors) if call in self._nodes else ()
+
+    def _rows(self, parent: Call | None, tensors: Sequence[Any]) -> tuple[str, ...]:
+        names = [self._names[parent].get(id(tensor)) for tensor in tensors]
+        return tuple(dict.fromkeys(name for name in names if name is not None))
+
+    def _match(self, parent: Call | None, names: dict[int, str]) -> None:
+        """Pair the calls in a network with the nodes of its graph, and go on in the networks among them."""
+        graph, calls = self._graphs[parent], self._children.get(parent, [])
+        nodes = list(run_order(graph)) if graph is not None else []
+        if graph is None or [node.operation for _, node in nodes] != [call.operation for call in calls]:
+            self.complete, self._graphs[parent] = False, None
+            for call in calls:
+                self._enter(call, [])
+            return
+        self._names[parent] = names
+        places = {id(operation): index for index, operation in enumerate(graph.operations)}
+        for call, (depth, node) in zip(calls, nodes, strict=True):
+            self._nodes[call], self._rank[call] = node, (-depth, places[id(node.operation)])
+            self._enter(call, [names.get(id(tensor)) for tensor in node.input_tensors])
+            names |= {
+                id(tensor): name for tensor, name in zip(node.outputs, array_names(call.name, len(node.outputs)), strict=True)
+            }
+
+    def _enter(self, call: Call, fed_by: Sequence[str | None]) -> None:
+        if call not in self._children:
+            return
+        graph = self._graphs[call] = graph_of(call.operation)
+        known = graph is not None and len(graph.inputs) == len(fed_by)
+        pairs = zip(graph.inputs, fed_by, strict=True) if known else []
+        self._match(call, {id(tensor): name for tensor, name in pairs if name is not None})
+
+
+def run_order(graph: Any) -> Iterator[tuple[int, Any]]:
+    """The nodes that a functional model runs, with their depths, as its `call` goes through them."""
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        yield from ((depth, node) for node in graph._nodes_by_depth[depth] if node.operation and not node.is_input)
+
+
+def states_layout(calls: Sequence[Call]) -> bool:
+    """Whether pictures go in channels last: as the first layer that says so has it."""
+    stated = [layout_of(call.operation, None) for call in calls]
+    default: bool = keras.config.image_data_format() == "channels_last"
+    return next((each for each in stated if each is not None), default)
+
+
+def layout_of(operation: Any, inherited: Any) -> Any:
+    """Whether an operation's channels are last: as its data_format says, else as what feeds it has them."""
+    stated = getattr(operation, "data_format", None)
+    return inherited if stated is None or isinstance(operation, keras.layers.Flatten) else stated == "channels_last"
+
+
+def shapes(spec: Any, channels_last: bool, start: Start) -> dict[str, Shape | None]:
+    """Native and protocol shape of a row, without its own batch where something was folded into that."""
+    if spec.shape[0] != BATCH:
+        return {"shape": None, "native_shape": (None, *spec.shape[1:])}
+    native = (start.shape[0], *spec.shape[1:])
+    return {"shape": protocol(native, channels_last), "native_shape": native}
+
+
+def protocol(native: Shape, channels_last: bool) -> Shape:
+    """(None, 224, 224, 64) to (64, 224, 224)."""
+    return (native[-1], *native[1:-1]) if channels_last and len(native) > 2 else native[1:]

@@ -1,0 +1,137 @@
+"""What Keras knows about an operation, as one row of the layer table."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from ..core import CONVOLUTIONS, Array, Kind
+from ..errors import Shape, Unsupported
+from .keras_arrays import contiguous, host
+
+# Where in keras.src.layers a layer's class, or the class that it derives from, is defined.
+LAYERS: dict[str, Kind] = {
+    r"activations\.": "activation",
+    r"convolutional\.conv\d?\w*_transpose": "transposed",
+    r"convolutional\.(base_)?depthwise": "depthwise",
+    r"convolutional\.(base_)?separable": "separable",
+    r"convolutional\.": "convolution",
+    r"core\.dense": "dense",
+    r"merging\.": "merge",
+    r"normalization\.(?!spectral)": "normalisation",
+    r"preprocessing\.normalization": "normalisation",
+    r"pooling\.": "pooling",
+    r"regularization\.(?!activity)": "dropout",
+    r"reshaping\.(zero_padding|cropping)": "padding",
+    r"reshaping\.(flatten|permute|repeat|reshape)": "reshape",
+}
+# Operations of keras.ops, by their class.
+OPERATIONS: dict[str, Kind] = {
+    r"Add|Average|Concatenate|Divide|Maximum|Minimum|Multiply|Stack|Subtract|TrueDivide": "merge",
+    r"\w*(elu|ELU|lu6|Relu|Sigmoid|Silu|Softmax|Softplus|Softsign|Swish|Tanh)": "activation",
+    r"(Average|Adaptive\w*|Max)Pool": "pooling",
+    r"(Batch|Layer|Group|RMS)?Norm(alization|alize|alise)?": "normalisation",
+    r"ConvTranspose": "transposed",
+    r"DepthwiseConv": "depthwise",
+    r"SeparableConv": "separable",
+    r"Conv": "convolution",
+    r"ExpandDims|GetItem|Moveaxis|Ravel|Reshape|Squeeze|Swapaxes|Transpose": "reshape",
+    r"Pad": "padding",
+}
+
+
+def kind_of(operation: Any, *, is_network: bool) -> Kind:
+    for base in type(operation).__mro__:
+        package, _, place = base.__module__.partition(".src.")
+        known, text = (LAYERS, place.removeprefix("layers.")) if place.startswith("layers.") else (OPERATIONS, base.__name__)
+        if package != "keras" or not place.startswith(("layers.", "ops.")):
+            continue
+        for pattern, kind in known.items():
+            if re.match(pattern, text) if known is LAYERS else re.fullmatch(pattern, text):
+                return "depthwise" if kind == "convolution" and has_own_kernel_per_channel(operation) else kind
+    return "network" if is_network else "other"
+
+
+def has_own_kernel_per_channel(operation: Any) -> bool:
+    groups = getattr(operation, "groups", 1)
+    return bool(groups > 1 and getattr(operation, "built", False) and operation.kernel.shape[-2] == 1)
+
+
+def facts(operation: Any, kind: Kind) -> dict[str, Any]:
+    """Parameters, kernel and activation of a row."""
+    weights, trained = getattr(operation, "weights", ()), getattr(operation, "trainable_weights", ())
+    return {
+        "parameters": sum(int(np.prod(each.shape)) for each in weights),
+        "trainable": sum(int(np.prod(each.shape)) for each in trained),
+        "kernel": kernel_shape(operation, kind),
+        "activation": activation_of(operation, kind),
+    }
+
+
+def kernel_shape(operation: Any, kind: Kind) -> Shape | None:
+    if kind not in (*CONVOLUTIONS, "dense"):
+        return None
+    kernel = getattr(operation, "depthwise_kernel" if kind == "separable" else "kernel", None)
+    return None if kernel is None else tuple(kernel.shape)
+
+
+def activation_of(operation: Any, kind: Kind) -> str | None:
+    """The name of the activation inside a layer; None for a linear one."""
+    activation = getattr(operation, "activation", None)
+    if kind == "activation" and getattr(operation, "negative_slope", None) and type(operation).__name__ == "ReLU":
+        return "leaky_relu"
+    if kind not in (*CONVOLUTIONS, "dense", "activation") or not callable(activation):
+        return None
+    name = getattr(activation, "__name__", None) or type(activation).__name__.lower()
+    return None if name == "linear" else name
+
+
+def weights_of(operation: Any, kind: Kind) -> dict[str, Array]:
+    """`kernel` (out, in / groups, *kernel), or `depthwise_kernel` and `pointwise_kernel`; `bias`; others by Keras' names.
+
+    raises   Unsupported for a kernel that is packed into fewer bits than eight
+    """
+    found = {}
+    for weight in own_weights(operation):
+        name = weight.name if weight.name not in found else weight.path
+        found[name] = contiguous(host(weight.value))
+    for name in [name for name in found if name.endswith("kernel") and kind in (*CONVOLUTIONS, "dense")]:
+        found[name] = protocol_kernel(kernel_values(operation, name), name, kind)
+    return found
+
+
+def own_weights(operation: Any) -> list[Any]:
+    """Those of the operation itself, without those of the layers in it."""
+    inside = getattr(operation, "_layers", ())
+    below = {id(weight) for layer in inside for weight in layer.weights}
+    return [weight for weight in getattr(operation, "weights", ()) if id(weight) not in below]
+
+
+def kernel_values(operation: Any, name: str) -> Array:
+    """The kernel that a layer multiplies with, in float32: LoRA's part added, int8 divided by its scale."""
+    mode = getattr(operation, "quantization_mode", None)
+    if mode not in (None, "int8", "float8"):
+        raise Unsupported(
+            f"The kernel of '{operation.name}' is packed as {mode} and cannot be shown. Open the network before it is quantised."
+        )
+    values = contiguous(host(getattr(operation, name)))
+    return values / contiguous(host(operation.kernel_scale.value)) if mode == "int8" else values
+
+
+def protocol_kernel(kernel: Array, name: str, kind: Kind) -> Array:
+    """From Keras' layout to (out, in / groups, *kernel).
+
+    convolution, dense   (*kernel, in / groups, out)
+    transposed           (*kernel, out, in)
+    depthwise            (*kernel, in, multiplier), whose outputs are numbered in * multiplier + number
+    """
+    spatial = tuple(range(kernel.ndim - 2))
+    if kind == "transposed":
+        turned = kernel.transpose(-2, -1, *spatial)
+    elif kind in ("depthwise", "separable") and name != "pointwise_kernel":
+        turned = kernel.transpose(-2, -1, *spatial).reshape(-1, 1, *kernel.shape[:-2])
+    else:
+        turned = kernel.transpose(-1, -2, *spatial)
+    return contiguous(turned)

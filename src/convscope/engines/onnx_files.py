@@ -1,0 +1,93 @@
+"""Opening .onnx files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import ModelProto, TensorProto
+
+from ..errors import EngineError, NotAModel, Unsupported
+from .onnx import OnnxEngine
+from .onnx_constants import constant_of, constants_of
+from .onnx_external import place, tensors_of
+from .onnx_sessions import brief, cannot_run
+
+# How other kinds of files begin.
+BEGINNINGS = {
+    b"PK\x03\x04": "it is a zip file, such as a .keras or a .pt file.",
+    b"\x89HDF\r\n\x1a\n": "it is an HDF5 file, such as Keras' .h5. Rename it to end in .h5.",
+    b"\x80\x02": "it is a pickle, such as PyTorch's older .pt files.",
+    b"\x80\x03": "it is a pickle.",
+    b"\x80\x04": "it is a pickle.",
+    b"\x80\x05": "it is a pickle.",
+    b"\x93NUMPY": "it is a NumPy array.",
+    b"\x89PNG": "it is a picture.",
+    b"\xff\xd8\xff": "it is a picture.",
+    b"\x1f\x8b": "it is compressed with gzip. Unpack it first.",
+    b"version https://git-lfs": "it is a pointer to a file that git-lfs has not fetched. Run: git lfs pull",
+}
+
+
+def load(path: Path) -> OnnxEngine:
+    """Open a file. Weights in other files have to lie in its folder.
+
+    raises   NotAModel for a file that is damaged or is none; Unsupported for operators that ONNX Runtime does not have
+    """
+    path = Path(path)
+    model = read(path)
+    check_external(model, path)
+    check(path)
+    try:
+        return OnnxEngine(model, folder=path.parent)
+    except EngineError as error:
+        raise NotAModel(path, str(error)) from error
+
+
+def read(path: Path) -> ModelProto:
+    """The message in a file, as it is. Raises NotAModel."""
+    if path.is_dir():
+        raise NotAModel(path, "it is a folder. Give the file of the network.")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise NotAModel(path, f"it cannot be read ({error.strerror or error}).") from error
+    if not content:
+        raise NotAModel(path, "it is empty.")
+    for beginning, what in BEGINNINGS.items():
+        if content.startswith(beginning):
+            raise NotAModel(path, what)
+    try:
+        model: ModelProto = ModelProto.FromString(content)
+    except DecodeError as error:
+        raise NotAModel(path, "it is " + ("text." if is_text(content) else "damaged, cut short, or no ONNX file.")) from error
+    if not model.HasField("graph") or not model.graph.output:
+        raise NotAModel(path, "it holds no network. It is text." if is_text(content) else "it holds no network, or is cut short.")
+    return model
+
+
+def is_text(content: bytes) -> bool:
+    return all(byte >= 32 or byte in b"\t\r\n" for byte in content[:1000])
+
+
+def check_external(model: ModelProto, path: Path) -> None:
+    """Raises NotAModel for weights outside the file's folder, and for files of weights that are missing or too short."""
+    for _, tensor in constants_of(model.graph):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            place(tensor, path.parent, named=path)
+    nodes = [node for each in (model.graph, *model.functions) for node in each.node if constant_of(node) is None]
+    inner = (tensor for node in nodes for attribute in node.attribute for tensor in tensors_of(attribute))
+    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in inner):
+        raise NotAModel(path, "a node within a branch or function keeps its values in another file, and these are not read.")
+
+
+def check(path: Path) -> None:
+    """What ONNX itself finds wrong. Raises NotAModel, or Unsupported for an operator or version that it does not know."""
+    try:
+        onnx.checker.check_model(path)
+    except onnx.checker.ValidationError as error:
+        failure = cannot_run(error)
+        if isinstance(failure, Unsupported):
+            raise failure from error
+        raise NotAModel(path, f"it is no valid ONNX network. {brief(error)}") from error

@@ -1,0 +1,278 @@
+"""The torch engine: the laws on every network of the zoo, torch.fx as a second opinion, and what is left of a module after."""
+
+import copy
+import io
+import pickle
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+
+from torch import fx, nn  # noqa: E402
+from zoo_torch import PICTURES, ZOO, Written, conv, head  # noqa: E402
+
+from convscope import open as open_network  # noqa: E402
+from convscope.conformance import check_engine, laws  # noqa: E402
+from convscope.core import Edit  # noqa: E402
+from convscope.engines.torch import TorchEngine  # noqa: E402
+from convscope.errors import EngineError, InputError, NotAModel, Unsupported, Untrusted, WrongPictureShape  # noqa: E402
+
+
+def engine_of(name):
+    return TorchEngine(ZOO[name](), picture_shape=PICTURES[name])
+
+
+def pictures(name, n=2):
+    return np.random.default_rng(0).normal(size=(n, *PICTURES[name])).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_the_laws_hold(name):
+    assert check_engine(engine_of(name), pictures(name)) == list(laws())
+
+
+def test_what_is_written_into_by_another_name_is_never_edited_wrong():
+    """The edit is handed on in a copy, and what the network then writes into the original would be lost."""
+
+    class Keeping(nn.Conv2d):
+        def forward(self, x):
+            self.kept = super().forward(x)
+            return self.kept
+
+    def run(net, x):
+        x = net.keeping(x)
+        net.keeping.kept.relu_()
+        return net.head(x)
+
+    engine = TorchEngine(Written(run, keeping=Keeping(3, 4, 3), head=head(4)), picture_shape=(3, 8, 8))
+    engine.run(pictures("sequential"), ["keeping", "output"])
+    with pytest.raises(Unsupported, match="'keeping'.*another name"):
+        engine.run(pictures("sequential"), ["output"], [Edit("keeping", 0.0)])
+
+
+class Recorded(fx.Interpreter):
+    """torch.fx runs the graph node by node; each result is copied before the next node can write into it."""
+
+    def __init__(self, module):
+        super().__init__(fx.symbolic_trace(module))
+        self.seen: list[np.ndarray] = []
+
+    def run_node(self, node):
+        result = super().run_node(node)
+        if node.op == "call_module":
+            self.seen.append(result.detach().clone().numpy())
+        return result
+
+
+TRACEABLE = [
+    "sequential", "inplace_relu", "inplace_first", "nested", "shared", "residual", "inplace_residual", "before_activation",
+    "concatenation", "norms_and_dropout", "depthwise_and_separable", "grouped_and_dilated", "transposed", "grey_without_bias",
+    "six_channels", "one_dimension", "three_dimensions", "one_by_one_maps", "dense_only",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRACEABLE)
+def test_what_is_read_is_what_torch_fx_computes(name):
+    recorded, batch = Recorded(ZOO[name]().eval()), pictures(name)
+    with torch.no_grad():
+        output = recorded.run(torch.from_numpy(batch.copy()))
+    engine = engine_of(name)
+    rows = [row.name for row in list(engine.graph)[1:] if row.kind != "network"]
+    run = engine.run(batch, [*rows, "output"])
+    assert len(rows) == len(recorded.seen)
+    for row, expected in zip(rows, recorded.seen, strict=True):
+        np.testing.assert_allclose(run[row], expected, atol=1e-5 * np.abs(expected).max(), err_msg=row)
+    np.testing.assert_allclose(run["output"], output.numpy(), atol=1e-6)
+
+
+def test_gradients_are_those_of_autograd():
+    module = ZOO["residual"]().eval()
+    start = torch.from_numpy(pictures("residual")).requires_grad_()
+    (expected,) = torch.autograd.grad(module(start)[:, 1].sum(), start)
+    trace = engine_of("residual").trace(pictures("residual"))
+    seed = np.zeros((2, 3), np.float32)
+    seed[:, 1] = 1
+    np.testing.assert_allclose(trace.pullback({"output": seed}, ["input"])["input"], expected.numpy(), atol=1e-6)
+
+
+def state_of(module):
+    hooks = [
+        (
+            name,
+            len(each._forward_hooks),
+            len(each._forward_pre_hooks),
+            each.training,
+            sorted(vars(each)),
+            getattr(each, "inplace", None),
+        )
+        for name, each in module.named_modules()
+    ]
+    values = {name: each.clone() for name, each in module.state_dict().items()}
+    gradients = {name: (each.grad, each.requires_grad) for name, each in module.named_parameters()}
+    return hooks, values, gradients
+
+
+def same_state(one, other):
+    return one[0] == other[0] and one[2] == other[2] and all(torch.equal(one[1][name], other[1][name]) for name in one[1])
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", ["norms_and_dropout", "inplace_residual", "shared", "data_parallel"])
+def test_the_module_is_left_as_it_was(name, training):
+    module = ZOO[name]().train(training)
+    random, before = torch.random.get_rng_state(), state_of(module)
+    engine = TorchEngine(module, picture_shape=PICTURES[name])
+    names = engine.graph.names
+    engine.run(pictures(name), names, [Edit(names[1], 0.5, 1.0)])
+    engine.trace(pictures(name), names).pullback({"output": np.ones((2, 3), np.float32)}, ["input", names[1]])
+    with pytest.raises(WrongPictureShape):
+        engine.run(np.zeros((2, 7, 3, 3), np.float32))
+    assert same_state(state_of(module), before)
+    assert torch.equal(torch.random.get_rng_state(), random)
+    pickle.dumps(copy.deepcopy(module.state_dict()))
+
+
+def test_a_run_in_a_network_in_training_is_in_evaluation():
+    module = nn.Sequential(conv(3, 4), nn.Dropout(0.9), head(4)).train()
+    engine = TorchEngine(module, picture_shape=(3, 8, 8))
+    batch = pictures("sequential")
+    np.testing.assert_array_equal(engine.run(batch)["output"], engine.run(batch)["output"])
+    assert module.training
+
+
+def test_a_run_stops_at_the_last_tap():
+    ran = []
+
+    def run(net, x):
+        x = net.first(x)
+        ran.append("after first")
+        return net.second(x)
+
+    engine = TorchEngine(Written(run, first=conv(3, 4), second=head(4)), picture_shape=(3, 8, 8))
+    ran.clear()
+    engine.run(pictures("sequential"), ["first"])
+    assert ran == []
+
+
+def test_a_failure_names_the_layer_before_it_and_keeps_the_cause():
+    def run(net, x):
+        x = net.first(x)
+        if len(x) == 3:
+            raise ZeroDivisionError("on purpose")
+        return net.second(x)
+
+    engine = TorchEngine(Written(run, first=conv(3, 4), second=head(4)), picture_shape=(3, 8, 8))
+    with pytest.raises(EngineError, match="'first'.*on purpose") as caught:
+        engine.run(pictures("sequential", 3))
+    assert caught.value.layer == "first"
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_a_layer_that_did_not_run_is_said():
+    """Control flow may take another way for other pictures."""
+
+    def run(net, x):
+        x = net.first(x)
+        return net.last(net.sometimes(x) if float(x.detach()[0, 0, 0, 0]) > -1e9 else x)
+
+    module = Written(run, first=conv(3, 4), sometimes=nn.ReLU(), last=head(4))
+    engine = TorchEngine(module, picture_shape=(3, 8, 8))
+    with pytest.raises(EngineError, match="'sometimes' did not run"):
+        engine.run(np.zeros((2, 3, 8, 8), np.float32), ["sometimes", "output"], [Edit("first", 0.0, -1e10)])
+
+
+def test_half_precision_is_read_as_float32():
+    module = nn.Sequential(conv(3, 4), nn.ReLU(), head(4)).to(torch.bfloat16)
+    engine = TorchEngine(module, picture_shape=(3, 8, 8))
+    assert engine.run(pictures("sequential"), ["0"])["0"].dtype == np.float32
+
+
+def test_the_assumed_size_is_said():
+    net = open_network(ZOO["residual"]())
+    assert "assumed" in " ".join(net.info.notes)
+    assert "assumed" not in " ".join(open_network(ZOO["residual"](), picture_shape=(3, 8, 8)).info.notes)
+
+
+@pytest.mark.parametrize("shape", [(), (3, 0, 8), (3, 8.5, 8)])
+def test_a_picture_shape_that_is_none(shape):
+    with pytest.raises(InputError, match="picture shape"):
+        TorchEngine(ZOO["residual"](), picture_shape=shape)
+
+
+# Files
+
+
+def saved(thing, **options) -> bytes:
+    file = io.BytesIO()
+    torch.save(thing, file, **options)
+    return file.getvalue()
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(content: bytes):
+        path = tmp_path / "net.pt"
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+def whole_network():
+    torch.manual_seed(0)
+    return nn.Sequential(conv(3, 4), nn.ReLU(), head(4))
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before torch 1.6"])
+@pytest.mark.parametrize("wrap", [lambda net: net, lambda net: {"epoch": 3, "model": net}], ids=["module", "in a dict"])
+def test_a_pickled_network_opens_when_it_is_trusted(file, zipped, wrap):
+    path = file(saved(wrap(whole_network()), _use_new_zipfile_serialization=zipped))
+    with pytest.raises(Untrusted, match="trust"):
+        open_network(path)
+    net = open_network(path, trust=True, picture_shape=(3, 8, 8))
+    batch = pictures("sequential")
+    with torch.no_grad():
+        expected = whole_network().eval()(torch.from_numpy(batch)).numpy()
+    np.testing.assert_allclose(net.engine.run(batch)["output"], expected, atol=1e-6)
+
+
+class Bomb:
+    def __reduce__(self):
+        return (exec, ("import pathlib; pathlib.Path('exploded').touch()",))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_is_never_run_untrusted(file, zipped, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    path = file(saved({"weights": torch.zeros(3), "more": Bomb()}, _use_new_zipfile_serialization=zipped))
+    with pytest.raises(Untrusted, match="exec"):
+        open_network(path)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "empty"),
+        (b"hello", "damaged"),
+        (saved(whole_network())[:700], "damaged"),
+        (saved(whole_network().state_dict()), "weights only"),
+        (saved({"state_dict": whole_network().state_dict(), "best": 0.9}), "weights only"),
+        (saved([1, 2]), "without a network"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_files_that_hold_no_network(file, content, says):
+    with pytest.raises(NotAModel, match=says):
+        open_network(file(content))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_torchscript_is_named(file):
+    script = io.BytesIO()
+    torch.jit.save(torch.jit.trace(whole_network(), torch.zeros(1, 3, 8, 8)), script)
+    with pytest.raises(Unsupported, match="TorchScript"):
+        open_network(file(script.getvalue()))
+    with pytest.raises(Unsupported, match="TorchScript"):
+        TorchEngine(torch.jit.load(io.BytesIO(script.getvalue())), picture_shape=(3, 8, 8))
