@@ -16,6 +16,7 @@ from .core import Engine, Graph
 from .errors import InputError, MissingExtra, NotAModel, Shape, Unsupported, did_you_mean
 from .network import Network
 from .pictures import Preprocess
+from .pictures.preprocess import PRESETS
 from .results import NetworkInfo
 
 Labels = Sequence[str] | str | Path
@@ -101,7 +102,7 @@ def _file(path: Path, *, name: str, source: str, picture_shape: Shape | None, tr
         from .engines.keras_preprocess import preprocess_of
 
         engine = load(path, trust=trust)
-        card = {"preprocess": preprocess_of(engine.graph, engine.operation)}
+        card = _found(preprocess_of(engine.graph, engine.operation))
     else:
         _need("torch", "torch", f"'{path.name}'")
         from .engines import torch_files
@@ -122,7 +123,7 @@ def _named(name: str, weights: str | Path | None) -> tuple[Any, ...]:
 
     engine = by_name(architecture, weights=None if weights is None else str(weights))
     facts = {"name": name, "source": f"keras.applications, weights: {weights or 'random'}"}
-    card: dict[str, Any] = {"preprocess": preprocess_of(engine.graph, engine.operation)}
+    card = _found(preprocess_of(engine.graph, engine.operation))
     if weights == "imagenet":
         card["labels"] = imagenet_labels()
     return engine, facts, card
@@ -136,7 +137,7 @@ def _live(model: Any, picture_shape: Shape | None) -> tuple[Any, ...]:
         from .engines.keras_preprocess import preprocess_of
 
         keras_engine = KerasEngine(model)
-        return keras_engine, facts, {"preprocess": preprocess_of(keras_engine.graph, keras_engine.operation)}
+        return keras_engine, facts, _found(preprocess_of(keras_engine.graph, keras_engine.operation))
     if "torch" in homes:
         from .engines.torch import TorchEngine
 
@@ -158,6 +159,14 @@ def _live(model: Any, picture_shape: Shape | None) -> tuple[Any, ...]:
 def _card(metadata: Mapping[str, str]) -> dict[str, Any]:
     """What a file that this project wrote says of itself."""
     return {key: json.loads(metadata[f"convscope.{key}"]) for key in ("preprocess", "labels") if f"convscope.{key}" in metadata}
+
+
+def _found(preprocess: tuple[str, str] | None) -> dict[str, Any]:
+    """As a card has it: what a network's layers say of the pictures that it expects."""
+    if preprocess is None:
+        return {}
+    name, origin = preprocess
+    return {"preprocess": {**PRESETS[name].to_dict(), "origin": origin}}
 
 
 def _as_preprocess(given: Preprocess | Mapping[str, Any] | str) -> Preprocess:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,12 @@ MOST = 12  # layers that are tried one by one, spread over the network
 
 def some(engine: Engine) -> list[str]:
     """The input and up to MOST - 1 layers, spread over the network, the last one among them."""
-    names = engine.graph.names
-    return [names[index] for index in sorted({round(at) for at in np.linspace(0, len(names) - 1, MOST)})]
+    return spread(engine.graph.names)
+
+
+def spread(names: Sequence[str]) -> list[str]:
+    """Up to MOST of them, the first and the last among them."""
+    return [names[index] for index in sorted({round(at) for at in np.linspace(0, len(names) - 1, MOST)})] if names else []
 
 
 def editable(engine: Engine, pictures: Array) -> list[str]:

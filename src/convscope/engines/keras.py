@@ -16,7 +16,7 @@ from ..core import Array, Edit, Graph, Run, Tap, as_tap, merged
 from ..errors import ConvscopeError, EngineError, InputError, Shape, WrongPictureShape
 from .keras_arrays import to_native, to_protocol
 from .keras_backends import Native, Traced, backend
-from .keras_calls import Operations, output_names
+from .keras_calls import Operations
 from .keras_forward import Forward, Plan
 from .keras_graph import Place, start_of, survey
 from .keras_rows import weights_of
@@ -36,9 +36,7 @@ class KerasEngine:
         operations, self._start = Operations(model), start_of(model)
         table = survey(model, operations, self._start)
         self.graph: Graph = table.graph
-        last = table.places[self.graph.layers[-1].name].channels_last
-        self._places: dict[str, Place] = dict(table.places) | {"input": table.places[self._start.name]}
-        self._places |= {name: Place(None, name, last) for name in output_names(table.outputs)}
+        self._places: dict[str, Place] = {**table.places, "input": table.places[self._start.name]}
         self._forward = Forward(model, operations, self._places)
         self._backend = backend(self._forward)
 
@@ -99,16 +97,9 @@ class KerasEngine:
         """The numbers of the edits in Keras' layout, of as many axes as what they change."""
         numbers = {}
         for name, edit in changes.items():
-            last, axes = self._places[name].channels_last, self._axes(name)
+            last, axes = self._places[name].channels_last, self._places[name].axes
             numbers[name] = (to_native(np.asarray(edit.scale), last, axes), to_native(np.asarray(edit.shift), last, axes))
         return numbers
-
-    def _axes(self, name: str) -> int | None:
-        """How many axes a row has, with the batch."""
-        if name == "input":
-            return len(self._start.shape)
-        row = self.graph.layers[-1] if name.startswith("output") and name not in self.graph.names else self.graph[name]
-        return None if row.native_shape is None else len(row.native_shape)
 
     def _received(self, pictures: Array) -> Native:
         """What Keras receives. Raises WrongPictureShape."""

@@ -120,12 +120,12 @@ def _config_of_hdf5(path: Path) -> Any:
 def _check_kind(path: Path, beginning: bytes, what: str) -> None:
     try:
         with path.open("rb") as file:
-            start = file.read(len(beginning))
+            start = file.read(8)
     except OSError as error:
         raise NotAModel(path, f"it cannot be read ({error.strerror or error}).") from error
     if not start:
         raise NotAModel(path, "it is empty.")
-    if start != beginning:
+    if not start.startswith(beginning):
         others = {
             ZIP: "It is a zip file: rename it to end in .keras, if Keras wrote it.",
             HDF5: "It is HDF5: rename it to end in .h5.",

@@ -11,7 +11,7 @@ from keras.src.backend import compute_output_spec  # what Keras itself infers sh
 
 from ..core import Graph, Layer
 from ..errors import EngineError, Shape, Unsupported
-from .keras_calls import Call, Operations, Watch, array_names, graph_of
+from .keras_calls import Call, Operations, Watch, array_names, graph_of, output_names
 from .keras_rows import facts, kind_of
 
 BATCH = 2  # of the dry run; not 1, which broadcasts
@@ -29,20 +29,20 @@ class Start:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a row is read: the operation, the call's name, and whether its channels are its last axis."""
+    """Where a row is read: the operation, the call's name, whether its channels are its last axis, and how many axes it has."""
 
     operation: Any
     call: str
     channels_last: bool
+    axes: int
 
 
 @dataclass(frozen=True)
 class Table:
-    """The rows, where each of them is read, and how many outputs the network has."""
+    """The rows, and where each of them and each output of the network is read."""
 
     graph: Graph
     places: Mapping[str, Place]
-    outputs: int
 
 
 def start_of(model: Any) -> Start:
@@ -82,7 +82,7 @@ def survey(model: Any, operations: Operations, start: Start) -> Table:
     wiring = Wiring(model, run.calls, start.name)
     last = states_layout(run.calls)
     rows = [Layer(0, start.name, "input", start.native, protocol(start.shape, last), start.shape)]
-    places = {start.name: Place(None, "input", last)}
+    places = {start.name: Place(None, "input", last, len(start.shape))}
     for call in wiring.ordered():
         inputs = tuple(name for name in wiring.inputs(call) if name in places)
         last = layout_of(call.operation, places[inputs[0] if inputs else rows[-1].name].channels_last)
@@ -92,22 +92,26 @@ def survey(model: Any, operations: Operations, start: Start) -> Table:
                 continue  # no array, or one number for the whole batch
             known = {**facts(call.operation, kind), **shapes(spec, last, start)}
             rows.append(Layer(len(rows), name, kind, type(call.operation).__name__, inputs=inputs, **known))
-            places[name] = Place(call.operation, call.name, last)
-    return Table(Graph(tuple(rows), wiring.complete, model.count_params()), places, run.outputs)
+            places[name] = Place(call.operation, call.name, last, len(spec.shape))
+    for name, (spec, made_by) in zip(output_names(len(run.outputs)), run.outputs, strict=True):
+        last = places.get(made_by or "", places[rows[-1].name]).channels_last
+        places[name] = Place(None, name, last, len(spec.shape))
+    return Table(Graph(tuple(rows), wiring.complete, model.count_params()), places)
 
 
 @dataclass(frozen=True)
 class DryRun:
-    """`arrays`: the specs of what each call returned, None for what is no array. `outputs`: how many the network has."""
+    """`arrays`: the specs of what each call returned, None for what is no array. `outputs`: the network's, with their rows."""
 
     calls: list[Call]
     arrays: dict[Call, list[Any]]
-    outputs: int
+    outputs: list[tuple[Any, str | None]]
 
 
 def dry_run(model: Any, operations: Operations, start: Start) -> DryRun:
     watches: list[Watch] = []
     calls: list[Call] = []
+    made_by: list[str | None] = []
 
     def forward(pictures: Any) -> tuple[list[Any], list[Any]]:
         calls.clear()  # Keras may try on several devices and with several sizes
@@ -120,14 +124,20 @@ def dry_run(model: Any, operations: Operations, start: Start) -> DryRun:
 
         watches.append(Watch(operations, visit))
         with watches[-1].standing():
-            outputs = model(pictures, training=False)
-        return arrays, keras.tree.flatten(outputs)
+            outputs = keras.tree.flatten(model(pictures, training=False))
+        names = {
+            id(each): name
+            for call, parts in zip(calls, arrays, strict=True)
+            for name, each in zip(array_names(call.name, len(parts)), parts, strict=True)
+        }
+        made_by[:] = [names.get(id(each)) for each in outputs]
+        return arrays, outputs
 
     try:
         arrays, outputs = compute_output_spec(forward, keras.KerasTensor((BATCH, *start.shape[1:]), dtype=start.dtype))
     except Exception as error:
         raise not_run(model, operations, watches[-1] if watches else None, start, error) from error
-    return DryRun(list(calls), dict(zip(calls, arrays, strict=True)), len(outputs))
+    return DryRun(list(calls), dict(zip(calls, arrays, strict=True)), list(zip(outputs, made_by, strict=True)))
 
 
 def not_run(model: Any, operations: Operations, watch: Watch | None, start: Start, error: Exception) -> Exception:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..core import CONVOLUTIONS, Graph, Layer
-from ..pictures.preprocess import PRESETS
 from .keras_arrays import host
 
 
@@ -24,10 +23,11 @@ class Family:
     """Layers that no other network has, with their kernels (None: a layer without one; a size None: any)."""
 
     module: str  # of keras.applications
-    mode: str  # one of PRESETS: what its preprocess_input does
+    mode: str  # what its preprocess_input does: a name in Preprocess' PRESETS
     layers: Mapping[str, tuple[int | None, ...] | None]
 
 
+Found = tuple[str, str]  # ("caffe", "keras.applications.vgg16, whose layers these are")
 STEM = (7, 7, 3, 64)
 FAMILIES = (
     Family("vgg19", "caffe", {"block1_conv1": (3, 3, 3, 64), "block3_conv4": (3, 3, 256, 256), "block5_conv4": (3, 3, 512, 512)}),
@@ -54,8 +54,8 @@ FAMILIES = (
 PIXELS = re.compile("Add|Divide|Flip|GetItem|Multiply|Subtract|TrueDivide")  # operations that preprocess_input is made of
 
 
-def preprocess_of(graph: Graph, operation_of: Callable[[str], Any]) -> dict[str, Any] | None:
-    """What to do to a picture, as Preprocess.from_dict takes it; None where nothing is known.
+def preprocess_of(graph: Graph, operation_of: Callable[[str], Any]) -> Found | None:
+    """What to do to a picture, by its name in PRESETS, and where that is from; None where nothing is known.
 
     operation_of   the layer of Keras that a row of the graph stands for
     """
@@ -64,9 +64,9 @@ def preprocess_of(graph: Graph, operation_of: Callable[[str], Any]) -> dict[str,
     if own:
         return own[0]
     if any(PIXELS.fullmatch(row.native) for row in leading):
-        return as_data("0..255", "the network's own arithmetic on pixels")
+        return "0..255", "the network's own arithmetic on pixels"
     family = family_of(graph)
-    return None if family is None else as_data(family.mode, f"keras.applications.{family.module}, whose layers these are")
+    return None if family is None else (family.mode, f"keras.applications.{family.module}, whose layers these are")
 
 
 def leading_rows(graph: Graph) -> list[Layer]:
@@ -76,7 +76,7 @@ def leading_rows(graph: Graph) -> list[Layer]:
     return rows[: next(learned, len(rows))]
 
 
-def takes(row: Layer, operation: Any) -> dict[str, Any] | None:
+def takes(row: Layer, operation: Any) -> Found | None:
     """What a network takes that begins with this layer: pixels, if the layer makes small numbers of large ones."""
     if row.native == "Rescaling":
         large = float(np.max(np.abs(operation.scale))) < 0.1
@@ -84,7 +84,7 @@ def takes(row: Layer, operation: Any) -> dict[str, Any] | None:
         large = float(np.max(np.abs(host(operation.mean)))) > 2
     else:
         return None
-    return as_data("0..255" if large else "0..1", f"the network's own {row.native} layer")
+    return "0..255" if large else "0..1", f"the network's own {row.native} layer"
 
 
 def family_of(graph: Graph) -> Family | None:
@@ -101,7 +101,3 @@ def has(layers: Mapping[str, Layer], name: str, kernel: tuple[int | None, ...] |
 
 def fits(shape: tuple[int | None, ...] | None, wanted: tuple[int | None, ...]) -> bool:
     return shape is not None and len(shape) == len(wanted) and all(b in (None, a) for a, b in zip(shape, wanted, strict=True))
-
-
-def as_data(mode: str, origin: str) -> dict[str, Any]:
-    return replace(PRESETS[mode], origin=origin).to_dict()

@@ -1,0 +1,247 @@
+"""Awkward small Keras networks with seeded random weights: `ZOO[name]()` is a model, `PICTURES[name]` the shape that it takes,
+channels first as the protocol has it. They run on each of Keras' backends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+
+import keras
+import numpy as np
+from keras import layers as L
+from keras import ops
+
+ZOO: dict[str, Callable[[], keras.Model]] = {}
+PICTURES: dict[str, tuple[int, ...]] = {}
+
+
+def member(*picture: int):
+    """Registers a function that builds a network on pictures of this shape; seeds it, and gives BatchNorm a past."""
+
+    def register(build: Callable[[], keras.Model]) -> Callable[[], keras.Model]:
+        @wraps(build)
+        def seeded() -> keras.Model:
+            keras.utils.set_random_seed(0)
+            model = build()
+            random = np.random.default_rng(0)
+            for each in model.weights:
+                if each.name in ("moving_mean", "bias", "beta"):
+                    each.assign(random.uniform(-0.5, 0.5, each.shape))
+                elif each.name in ("moving_variance", "gamma"):
+                    each.assign(random.uniform(0.5, 2.0, each.shape))
+            return model
+
+        ZOO[build.__name__], PICTURES[build.__name__] = seeded, picture
+        return seeded
+
+    return register
+
+
+def picture(*shape: int) -> keras.KerasTensor:
+    return keras.Input(shape or (8, 8, 3), name="picture")
+
+
+def conv(maps: int, name: str, size: int = 3, **options) -> L.Conv2D:
+    return L.Conv2D(maps, size, padding=options.pop("padding", "same"), name=name, **options)
+
+
+def head(x):
+    return L.Dense(3, name="classes")(L.GlobalAveragePooling2D(name="mean")(x))
+
+
+@member(3, 8, 8)
+def sequential():
+    return keras.Sequential(
+        [keras.Input((8, 8, 3)), conv(4, "conv1", activation="relu"), L.MaxPooling2D(name="pool"), conv(5, "conv2"),
+         L.Activation("sigmoid", name="sigmoid"), L.Flatten(name="flat"), L.Dense(3, activation="softmax", name="classes")]
+    )  # fmt: skip
+
+
+@member(3, 8, 8)
+def sequential_without_input():
+    """Built by its first call."""
+    model = keras.Sequential([conv(4, "conv1"), L.ReLU(name="relu1"), conv(4, "conv2"), L.Flatten(name="flat"), L.Dense(3)])
+    model(np.zeros((2, 8, 8, 3), np.float32))
+    return model
+
+
+@member(3, 8, 8)
+def residual():
+    start = picture()
+    x = L.ReLU(name="relu1")(conv(4, "conv1")(start))
+    y = conv(4, "conv3")(L.ReLU(name="relu2")(conv(4, "conv2")(x)))
+    return keras.Model(start, head(L.ReLU(name="relu3")(L.Add(name="add")([x, y]))))
+
+
+@member(3, 8, 8)
+def concatenation():
+    start = picture()
+    branches = [conv(2, f"conv{size}", size, activation="tanh")(start) for size in (1, 3, 5)]
+    return keras.Model(start, head(conv(4, "mix", 1)(L.Concatenate(name="join")([*branches, start]))))
+
+
+@member(3, 8, 8)
+def norms_and_dropout():
+    start = x = picture()
+    for number, norm in enumerate((L.BatchNormalization, L.LayerNormalization, lambda name: L.GroupNormalization(2, name=name))):
+        x = norm(name=f"norm{number}")(conv(4, f"conv{number}")(x))
+        x = L.SpatialDropout2D(0.5, name=f"drop{number}")(L.LeakyReLU(0.1, name=f"leaky{number}")(x))
+    return keras.Model(start, L.Dropout(0.5, name="drop")(head(x)))
+
+
+@member(3, 8, 8)
+def depthwise_and_separable():
+    start = picture()
+    x = L.DepthwiseConv2D(3, depth_multiplier=2, padding="same", name="depthwise")(start)
+    x = L.SeparableConv2D(5, 3, name="separable", activation="relu6")(x)
+    return keras.Model(start, head(conv(4, "point", 1)(x)))
+
+
+@member(4, 9, 9)
+def grouped_and_dilated():
+    start = picture(9, 9, 4)
+    x = conv(6, "grouped", groups=2, strides=2, padding="valid")(start)
+    return keras.Model(start, head(conv(4, "dilated", dilation_rate=2, activation="gelu")(x)))
+
+
+@member(3, 8, 8)
+def transposed():
+    """An encoder and a decoder that gives a picture."""
+    start = picture()
+    x = conv(4, "down", strides=2, activation="relu")(start)
+    x = L.PReLU(shared_axes=(1, 2), name="prelu")(L.Conv2DTranspose(5, 2, strides=2, name="up")(x))
+    return keras.Model(
+        start, L.Cropping2D(1, name="crop")(L.UpSampling2D(2, name="larger")(conv(3, "last", activation="sigmoid")(x)))
+    )
+
+
+@member(1, 8, 8)
+def grey_without_bias():
+    start = picture(8, 8, 1)
+    x = L.ReLU(name="relu")(conv(4, "conv1", use_bias=False)(start))
+    x = conv(2, "conv2", use_bias=False)(L.AveragePooling2D(2, name="pool")(x))
+    return keras.Model(start, L.Dense(2, use_bias=False, name="classes")(L.Flatten(name="flat")(x)))
+
+
+@member(3, 8, 8)
+def shared():
+    """A layer that runs three times, and a network that runs twice."""
+    relu, body = L.ReLU(name="relu"), conv(3, "body")
+    start = picture()
+    block = keras.Sequential([keras.Input((8, 8, 3)), conv(3, "inner")], name="block")
+    x = relu(body(relu(body(start))))
+    return keras.Model(start, head(block(relu(block(x)))))
+
+
+def inner(name: str) -> keras.Model:
+    start = keras.Input((8, 8, 4))
+    x = L.ReLU(name="relu")(conv(4, "conv")(start))
+    return keras.Model(start, L.Add(name="add")([x, start]), name=name)
+
+
+@member(3, 8, 8)
+def nested():
+    start = keras.Input((8, 8, 4))
+    middle = keras.Model(start, L.ELU(name="elu")(inner("inner")(start)), name="middle")
+    outer = picture()
+    return keras.Model(outer, head(middle(conv(4, "conv")(outer))), name="outer")
+
+
+@member(3, 8, 8)
+def nested_sequential():
+    return keras.Sequential(
+        [keras.Sequential([keras.Input((8, 8, 3)), conv(4, "conv"), L.ReLU(name="relu")], name="body"), inner("end"),
+         L.GlobalMaxPooling2D(name="max"), L.Dense(3, name="classes")]
+    )  # fmt: skip
+
+
+class Subclassed(keras.Model):
+    """Control flow in Python, a layer that runs twice, lists of layers, and operations that are no layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = conv(4, "stem")
+        self.relu = L.ReLU(name="relu")
+        self.blocks = [conv(4, f"block{number}") for number in range(2)]
+        self.part = keras.Sequential([conv(4, "within"), L.ReLU(name="relu")], name="part")
+        self.classes = L.Dense(3, name="classes")
+
+    def call(self, x):
+        x = self.relu(self.stem(x))
+        for block in self.blocks:
+            x = x + self.relu(block(x))
+        return self.classes(ops.mean(self.part(x), (1, 2)))
+
+
+@member(3, 8, 8)
+def subclassed():
+    model = Subclassed()
+    model(np.zeros((2, 8, 8, 3), np.float32))
+    return model
+
+
+@member(3, 8, 8)
+def bare_operations():
+    start = picture()
+    x = ops.relu(conv(4, "conv1")(start / 2 - 0.25))
+    x = ops.concatenate([x, ops.sigmoid(x)], -1) * 2
+    return keras.Model(start, head(conv(4, "conv2")(x)))
+
+
+@member(3, 8, 8)
+def tuple_output():
+    start = picture()
+    x = conv(4, "stem", activation="relu")(start)
+    return keras.Model(start, (head(x), conv(2, "map")(x)))
+
+
+@member(3, 8, 8)
+def dict_output():
+    start = picture()
+    x = conv(4, "stem", activation="relu")(start)
+    return keras.Model(start, {"classes": head(x), "map": conv(2, "map")(x)})
+
+
+@member(2, 16)
+def one_dimension():
+    start = keras.Input((16, 2))
+    x = L.MaxPooling1D(name="pool")(L.Conv1D(4, 5, activation="relu", name="conv1")(start))
+    return keras.Model(start, L.Dense(3, name="classes")(L.GlobalAveragePooling1D(name="mean")(L.Conv1D(4, 3, name="conv2")(x))))
+
+
+@member(2, 4, 6, 6)
+def three_dimensions():
+    start = keras.Input((4, 6, 6, 2))
+    x = L.BatchNormalization(name="norm")(L.Conv3D(3, 3, padding="same", activation="relu", name="conv")(start))
+    return keras.Model(start, L.Dense(2, name="classes")(L.Flatten(name="flat")(L.AveragePooling3D(2, name="pool")(x))))
+
+
+@member(3, 8, 8)
+def recurrent():
+    """A layer that returns three arrays; the pixels of a map are its steps."""
+    start = picture()
+    steps = L.Reshape((4, 4), name="steps")(conv(4, "stem", strides=4)(start))
+    out, *_ = L.LSTM(5, return_sequences=True, return_state=True, name="lstm")(steps)
+    return keras.Model(start, L.Dense(2, name="classes")(L.GlobalAveragePooling1D(name="mean")(out)))
+
+
+@member(3, 8, 8)
+def squeeze_and_excite():
+    start = picture()
+    x = conv(4, "stem", activation="silu")(start)
+    gate = conv(4, "more", 1, activation="sigmoid")(
+        conv(2, "less", 1, activation="relu")(L.GlobalAveragePooling2D(keepdims=True)(x))
+    )
+    return keras.Model(start, head(L.Multiply(name="excite")([x, gate])))
+
+
+@member(3, 8, 8)
+def reserved_names():
+    start = picture()
+    return keras.Model(start, L.Dense(3, name="output")(L.Flatten(name="flat")(conv(2, "input")(start))))
+
+
+@member(12)
+def dense_only():
+    return keras.Sequential([keras.Input((12,)), L.Dense(8, activation="relu", name="hidden"), L.Dense(3, name="classes")])
