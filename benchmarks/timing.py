@@ -6,12 +6,15 @@ import statistics
 import time
 from collections.abc import Callable
 
+PAUSE = 0.1  # seconds: the worker threads of the job before wait for work by spinning, and would take the next one's cores
+
 
 def compared(jobs: dict[str, Callable[[], object]], rounds: int = 9) -> dict[str, float]:
     """The median seconds of each job: all of them once per round, after one round that is not counted."""
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for round_ in range(rounds + 1):
         for name, job in jobs.items():
+            time.sleep(PAUSE)
             start = time.perf_counter()
             job()
             if round_:

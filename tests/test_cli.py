@@ -2,8 +2,10 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -142,12 +144,46 @@ def a_folder_with_files(folder: Path) -> None:
     (folder / "full" / "mine.txt").write_text("mine")
 
 
+def a_bomb(folder: Path) -> None:
+    """A PNG of 40,000 x 40,000 pixels in two kilobytes."""
+    head = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 0, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b""))
+    chunks = [struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in parts]
+    (folder / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
+def a_pickled_module(folder: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.save(torch.nn.Conv2d(3, 2, 3), folder / "module.pt")
+
+
+def weights_alone(folder: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.save(torch.nn.Conv2d(3, 2, 3).state_dict(), folder / "weights.pt")
+
+
+def a_lambda(folder: Path) -> None:
+    keras = pytest.importorskip("keras")
+    layers = [keras.Input((8, 8, 3)), keras.layers.Lambda(lambda x: x * 2, name="twice"), keras.layers.Flatten()]
+    keras.Sequential(layers).save(folder / "lambda.keras")
+
+
+def weights_outside(folder: Path) -> None:
+    model = onnx.load(network_file(folder / "outside.onnx"))
+    (weight,) = model.graph.initializer
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="../../secret.bin")
+    onnx.save(model, folder / "outside.onnx")
+
+
 BAD = [
     # what is wrong                 arguments                                             how it comes to be                words
     ("no such picture", ["look", "missing.png"], None, "missing.png"),
     ("an empty picture", ["look", "empty.png"], write("empty.png", b""), "empty"),
     ("text as a picture", ["look", "text.png"], write("text.png", b"hello, world"), "text.png"),
     ("a truncated JPEG", ["look", "cut.jpg"], truncated_jpeg, "cut.jpg"),
+    ("a decompression bomb", ["look", "bomb.png"], a_bomb, "bomb.png"),
     ("a folder without pictures", ["look", "nothing"], lambda folder: (folder / "nothing").mkdir(), "nothing"),
     ("no such network", ["look", "noise.png", "-m", "missing.onnx"], None, "no such file"),
     ("an empty network", ["look", "noise.png", "-m", "empty.onnx"], write("empty.onnx", b""), "empty"),
@@ -157,6 +193,10 @@ BAD = [
     ("text as Keras", ["layers", "-m", "text.keras"], write("text.keras", b"hello"), "text.keras"),
     ("text as HDF5", ["layers", "-m", "text.h5"], write("text.h5", b"hello"), "text.h5"),
     ("text as torch", ["layers", "-m", "text.pt"], write("text.pt", b"hello"), "text.pt"),
+    ("a pickle", ["layers", "-m", "module.pt", "--shape", "3,8,8"], a_pickled_module, "--trust"),
+    ("weights without their network", ["layers", "-m", "weights.pt", "--shape", "3,8,8"], weights_alone, "weights"),
+    ("code in a Keras file", ["layers", "-m", "lambda.keras"], a_lambda, "'twice'"),
+    ("weights outside the folder", ["layers", "-m", "outside.onnx"], weights_outside, "secret.bin"),
     ("an unknown ending", ["layers", "-m", "net.xyz"], write("net.xyz", b"hello"), ".xyz"),
     ("a folder as a network", ["layers", "-m", "."], None, "folder"),
     ("an unknown name", ["layers", "-m", "keras:VGG17"], None, "VGG16"),
@@ -171,6 +211,7 @@ BAD = [
     ("a shape of words", ["layers", "--shape", "big"], None, "--shape"),
     ("weights for a file", ["layers", "--weights", "imagenet"], None, "by name"),
     ("labels that are missing", ["predict", "noise.png", "--labels", "none.txt"], None, "none.txt"),
+    ("labels that are not there", ["predict", "noise.png", "--labels", "l.txt"], write("l.txt", b"\n\n"), "no labels"),
     ("too few labels", ["predict", "noise.png", "--labels", "l.txt"], write("l.txt", b"cat\ndog\n"), "11 classes"),
     ("a file where the study goes", ["look", "noise.png", "-o", "taken"], a_file_in_the_way, "taken"),
     ("other files where the study goes", ["look", "noise.png", "-o", "full"], a_folder_with_files, "other files"),
@@ -221,12 +262,16 @@ def test_what_is_no_command_is_explained(convscope, arguments):
     assert "Usage" in error
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written(convscope, picture, tmp_path):
-    (tmp_path / "locked").mkdir(mode=0o500)
-    status, _, error = convscope("look", picture, "-o", "locked/study")
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    if os.geteuid() == 0:  # root may write everywhere but where the kernel has its own
+        locked = Path("/proc/self")
+    status, out, error = convscope("look", picture, "-o", locked / "study")
     assert status == 2
-    assert "locked" in error
+    assert str(locked) in error
+    assert len(error.splitlines()) == 1
+    assert out == ""
 
 
 def test_a_defect_of_ours_shows_its_traceback(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
 )
 Pictures = Annotated[
@@ -27,7 +29,10 @@ Pictures = Annotated[
 ]
 Model = Annotated[str, typer.Option("--model", "-m", help="A file (.onnx .keras .h5 .pt), 'demo', or a name: 'keras:VGG16'.")]
 Weights = Annotated[str | None, typer.Option(help="For a name: 'imagenet' or a file of weights. Without it they are random.")]
-Labels = Annotated[Path | None, typer.Option(help="A text file with the names of the classes, one per line.")]
+Labels = Annotated[
+    Path | None,
+    typer.Option(help="The names of the classes: a text file, one per line, or a folder or .zip with a folder per class."),
+]
 Preprocessing = Annotated[
     str | None,
     typer.Option("--preprocess", help="What is done to a picture: caffe, tf, torch, 0..1, -1..1, 0..255, or a JSON file."),
@@ -177,11 +182,12 @@ def predict(
     for name, row in answers.items():
         print(name)
         _print_answers(row)
-    _print_notes(network)
+    _print_notes(network, answered=True)
 
 
 def main() -> None:
     """The entry point. What a user did wrong is one sentence and exit 2; a defect of ours is a traceback and exit 1."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # or TensorFlow tells what the processor can do, before every answer
     try:
         app()
     except ConvscopeError as error:
@@ -228,7 +234,7 @@ def _print_look(network: Network, maps: MapSet) -> None:
             print(f"  note: {note}")
         print()
     _print_maps(maps)
-    _print_notes(network)
+    _print_notes(network, answered=bool(maps.answers))
 
 
 def _print_answers(row: Any) -> None:
@@ -248,8 +254,10 @@ def _print_maps(maps: MapSet) -> None:
         print(f"  {name:{widths[0]}}  {number_of:>{widths[1]}}  {extent:{widths[2]}}  {counts}")
 
 
-def _print_notes(network: Network) -> None:
+def _print_notes(network: Network, answered: bool = False) -> None:
     notes = list(network.info.notes)
+    if answered and network.labels is None:
+        notes.append("this network does not name its classes. Name them with --labels.")
     if network.preprocess.origin == "assumed":
         notes.append(
             f"nothing is known about what this network expects; pictures are {network.preprocess.describe()}. "

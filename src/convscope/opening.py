@@ -7,19 +7,19 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from . import demo
 from .core import Engine, Graph
 from .errors import InputError, MissingExtra, NotAModel, Shape, Unsupported, did_you_mean
+from .labels import Labels, check_labels, read_labels
 from .network import Network
 from .pictures import Preprocess
 from .pictures.preprocess import PRESETS
 from .results import NetworkInfo
 
-Labels = Sequence[str] | str | Path
 ENDINGS = {
     ".onnx": "onnx",
     ".keras": "keras",
@@ -45,7 +45,8 @@ def open(  # noqa: A001 - `convscope.open` reads as what it does
     model           a live keras.Model, torch.nn.Module or onnx.ModelProto; a file (.onnx, .keras, .h5, .pt);
                     "demo", the built-in network; or "keras:VGG16", any network of keras.applications
     weights         for "keras:NAME": None for random ones, "imagenet", or a file
-    labels          names of the classes in the order of the outputs, or a file with one per line
+    labels          names of the classes in the order of the outputs; a file with one per line; or the folder or .zip of
+                    pictures that the network was trained on, with a folder per class
     preprocess      what is done to pictures, if what is known of the network is not enough: a Preprocess, its dict,
                     or a name such as "caffe", "0..1", "-1..1"
     picture_shape   (c, h, w), for a torch module that does not say what it takes
@@ -59,7 +60,8 @@ def open(  # noqa: A001 - `convscope.open` reads as what it does
     known = given or (Preprocess.from_dict(card["preprocess"]) if card.get("preprocess") else Preprocess(origin="assumed"))
     names = read_labels(labels) if labels is not None else card.get("labels")
     if names is not None:
-        _check_labels(names, engine.graph)
+        shape = engine.graph.layers[-1].shape
+        check_labels(names, shape[0] if shape is not None and len(shape) == 1 else None)
     notes = [note for note in (getattr(engine, "assumed", None),) if note]
     info = NetworkInfo(framework=engine.framework, graph=engine.graph, notes=tuple(notes), **facts)
     return Network(engine, info, known.fitted(input_shape(engine.graph)), names)
@@ -178,27 +180,6 @@ def _as_preprocess(given: Preprocess | Mapping[str, Any] | str) -> Preprocess:
 def input_shape(graph: Graph) -> Shape:
     """(c, *spatial) that the network takes; three channels of any size where it does not say."""
     return graph.layers[0].shape or (3, None, None)
-
-
-def read_labels(labels: Labels) -> list[str]:
-    """Names of classes: a list as it is; of a file, its lines. Raises InputError."""
-    if not isinstance(labels, str | os.PathLike):
-        return [str(label) for label in labels]
-    try:
-        lines = Path(labels).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"Cannot read labels from '{labels}': {error}. Give a text file with one label per line.") from error
-    return [line.strip() for line in lines if line.strip()]
-
-
-def _check_labels(labels: Sequence[str], graph: Graph) -> None:
-    shape = graph.layers[-1].shape
-    if shape is not None and len(shape) == 1 and shape[0] not in (None, len(labels)):
-        raise InputError(
-            f"{len(labels)} labels were given, but the network has {shape[0]} classes. Give one label per class, in order.",
-            received=len(labels),
-            expected=shape[0],
-        )
 
 
 def _need(package: str, extra: str, what: str) -> None:

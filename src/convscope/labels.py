@@ -1,0 +1,58 @@
+"""Names of a network's classes, from what people have: a list, a text file, or the pictures that it was trained on."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from .errors import InputError
+
+Labels = Sequence[str] | str | Path
+FORMS = "Give a text file with one label per line, or a folder (or its .zip) with a folder of pictures per class."
+
+
+def read_labels(labels: Labels) -> list[str]:
+    """In the order of the network's outputs. Raises InputError.
+
+    labels   a list, taken as it is; a text file with one name per line; or a folder or .zip file with a folder per class, whose
+             sorted names are the classes, as Keras' image_dataset_from_directory and torchvision's ImageFolder number them
+    """
+    if not isinstance(labels, str | os.PathLike):
+        return [str(label) for label in labels]
+    path = Path(labels)
+    try:
+        if path.is_dir():
+            return _found(path, (each.name for each in path.iterdir() if each.is_dir()))
+        if zipfile.is_zipfile(path):
+            return _found(path, _folders(zipfile.ZipFile(path).namelist()))
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
+        raise InputError(f"Cannot read labels from '{labels}': {error}. {FORMS}") from error
+    return _found(path, (line.strip() for line in lines), in_order=True)
+
+
+def check_labels(labels: Sequence[str], classes: int | None) -> None:
+    """Raises InputError unless there is a label per class."""
+    if classes not in (None, len(labels)):
+        raise InputError(
+            f"{len(labels)} labels were given, but the network has {classes} classes. Give one label per class, in order.",
+            received=len(labels),
+            expected=classes,
+        )
+
+
+def _folders(files: Iterable[str]) -> set[str]:
+    """The folders of a zip file; those inside, where it holds one folder with all of them."""
+    parts = [PurePosixPath(name).parts for name in files if not name.startswith("__MACOSX/")]
+    outer = {each[0] for each in parts if len(each) > 1}
+    inner = {each[1] for each in parts if len(each) > 2}
+    return inner if len(outer) == 1 and inner else outer
+
+
+def _found(path: Path, names: Iterable[str], *, in_order: bool = False) -> list[str]:
+    named = [name for name in names if name and not name.startswith(".")]
+    if not named:
+        raise InputError(f"There are no labels in '{path}'. {FORMS}")
+    return named if in_order else sorted(named)
