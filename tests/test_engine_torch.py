@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 from torch import fx, nn  # noqa: E402
 from zoo_torch import PICTURES, ZOO, Written, conv, head  # noqa: E402
 
-from convscope import open as open_network  # noqa: E402
+import convscope  # noqa: E402
 from convscope.conformance import check_engine, laws  # noqa: E402
 from convscope.core import Edit  # noqa: E402
 from convscope.engines.torch import TorchEngine  # noqa: E402
@@ -51,24 +51,57 @@ def test_what_is_written_into_by_another_name_is_never_edited_wrong():
         engine.run(pictures("sequential"), ["output"], [Edit("keeping", 0.0)])
 
 
+def test_functions_are_called_after_the_code_that_calls_them():
+    graph = engine_of("functions_only").graph
+    assert [row.name for row in graph if row.function][:6] == [
+        "leaky_relu", "max_pool2d", "inner.conv2d", "inner.mul", "inner.getitem#2", "inner.getitem#3",
+    ]  # fmt: skip
+    assert [graph[name].kind for name in ("leaky_relu", "inner.conv2d", "inner.cat", "add")] == [
+        "activation", "convolution", "merge", "other",
+    ]  # fmt: skip
+    assert graph["inner.cat"].inputs == ("inner.chunk:1", "inner.chunk:2", "inner.chunk:0")
+    assert not graph.wired  # `inner.stack` gets a part that was written into by another name
+    graph = engine_of("inplace_residual").graph
+    assert graph.wired
+    assert graph["add"].inputs == ("bn2", "relu")
+    assert graph["torch.relu"].inputs == ("sub",)  # `relu` is a layer there
+
+
+def test_a_convolution_is_read_after_the_function_that_activates_it():
+    net = convscope.open(ZOO["free_form"](), picture_shape=(3, 8, 8))
+    maps = net.look(pictures("free_form"), at="convs")
+    assert [each.reading.read_at for each in maps.values()] == ["stem", "relu", "relu#2"]
+    assert [each.reading.activated for each in maps.values()] == [False, True, True]
+    np.testing.assert_array_equal(maps["body"].values, np.maximum(net.maps(pictures("free_form"), at="body")["body"].values, 0))
+    functions = net.maps(pictures("free_form"), at="operations")
+    assert list(functions) == ["relu", "relu#2"]
+
+
+def test_a_convolution_by_a_function_has_no_filters_and_says_so():
+    with pytest.raises(InputError, match="'inner.conv2d'.*function"):
+        convscope.open(ZOO["functions_only"](), picture_shape=(3, 8, 8)).filters("inner.conv2d")
+
+
 class Recorded(fx.Interpreter):
-    """torch.fx runs the graph node by node; each result is copied before the next node can write into it."""
+    """torch.fx runs the graph node by node, layers and functions; each result is copied before the next can write into it."""
 
     def __init__(self, module):
         super().__init__(fx.symbolic_trace(module))
         self.seen: list[np.ndarray] = []
 
     def run_node(self, node):
+        given = [(each, each._version) for each in self.fetch_args_kwargs_from_env(node)[0] if isinstance(each, torch.Tensor)]
         result = super().run_node(node)
-        if node.op == "call_module":
+        passed_on = any(result is each and each._version == version for each, version in given)
+        if node.op == "call_module" or (node.op in ("call_function", "call_method") and not passed_on):
             self.seen.append(result.detach().clone().numpy())
         return result
 
 
 TRACEABLE = [
     "sequential", "inplace_relu", "inplace_first", "nested", "shared", "residual", "inplace_residual", "before_activation",
-    "concatenation", "norms_and_dropout", "depthwise_and_separable", "grouped_and_dilated", "transposed", "grey_without_bias",
-    "six_channels", "one_dimension", "three_dimensions", "one_by_one_maps", "dense_only",
+    "concatenation", "norms_and_dropout", "depthwise_and_separable", "grouped_and_dilated", "transposed",
+    "grey_without_bias", "six_channels", "one_dimension", "three_dimensions", "one_by_one_maps", "dense_only",
 ]  # fmt: skip
 
 
@@ -189,9 +222,9 @@ def test_half_precision_is_read_as_float32():
 
 
 def test_the_assumed_size_is_said():
-    net = open_network(ZOO["residual"]())
+    net = convscope.open(ZOO["residual"]())
     assert "assumed" in " ".join(net.info.notes)
-    assert "assumed" not in " ".join(open_network(ZOO["residual"](), picture_shape=(3, 8, 8)).info.notes)
+    assert "assumed" not in " ".join(convscope.open(ZOO["residual"](), picture_shape=(3, 8, 8)).info.notes)
 
 
 @pytest.mark.parametrize("shape", [(), (3, 0, 8), (3, 8.5, 8)])
@@ -229,8 +262,8 @@ def whole_network():
 def test_a_pickled_network_opens_when_it_is_trusted(file, zipped, wrap):
     path = file(saved(wrap(whole_network()), _use_new_zipfile_serialization=zipped))
     with pytest.raises(Untrusted, match="trust"):
-        open_network(path)
-    net = open_network(path, trust=True, picture_shape=(3, 8, 8))
+        convscope.open(path)
+    net = convscope.open(path, trust=True, picture_shape=(3, 8, 8))
     batch = pictures("sequential")
     with torch.no_grad():
         expected = whole_network().eval()(torch.from_numpy(batch)).numpy()
@@ -247,7 +280,7 @@ def test_a_pickle_is_never_run_untrusted(file, zipped, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     path = file(saved({"weights": torch.zeros(3), "more": Bomb()}, _use_new_zipfile_serialization=zipped))
     with pytest.raises(Untrusted, match="exec"):
-        open_network(path)
+        convscope.open(path)
     assert not (tmp_path / "exploded").exists()
 
 
@@ -265,7 +298,7 @@ def test_a_pickle_is_never_run_untrusted(file, zipped, monkeypatch, tmp_path):
 )
 def test_files_that_hold_no_network(file, content, says):
     with pytest.raises(NotAModel, match=says):
-        open_network(file(content))
+        convscope.open(file(content))
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -273,6 +306,6 @@ def test_torchscript_is_named(file):
     script = io.BytesIO()
     torch.jit.save(torch.jit.trace(whole_network(), torch.zeros(1, 3, 8, 8)), script)
     with pytest.raises(Unsupported, match="TorchScript"):
-        open_network(file(script.getvalue()))
+        convscope.open(file(script.getvalue()))
     with pytest.raises(Unsupported, match="TorchScript"):
         TorchEngine(torch.jit.load(io.BytesIO(script.getvalue())), picture_shape=(3, 8, 8))

@@ -36,6 +36,14 @@ def test_a_block_ends_before_each_change_of_resolution():
     assert block_ends(CHAIN) == ("conv2", "conv4")  # the squeeze on 1 x 1 maps ends none
 
 
+def test_operations_are_what_functions_make():
+    rows = (Layer(0, "input", "input", "Input"), Layer(1, "conv", "convolution", "Conv2d"))
+    between = (Layer(2, "relu", "activation", "relu", function=True), Layer(3, "block.add", "merge", "add", function=True))
+    assert select(Graph(rows + between), "operations") == ("relu", "block.add")
+    with pytest.raises(InputError, match="at='all'"):
+        select(Graph(rows), "operations")
+
+
 def test_maps_of_one_pixel_count_where_there_are_no_others():
     rows = graph(("input", "input", (3, 1, 1), ()), ("a", "convolution", (4, 1, 1), ()), ("b", "convolution", (4, 1, 1), ()))
     assert block_ends(rows) == ("b",)

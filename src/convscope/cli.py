@@ -40,7 +40,8 @@ Preprocessing = Annotated[
 Shape = Annotated[str | None, typer.Option("--shape", help="What a torch network takes, channels first: 3,224,224.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Open files that run code of their author: pickles, Lambda layers.")]
 At = Annotated[
-    list[str] | None, typer.Option("--at", help="blocks, convs, all, a layer's name or index, or a pattern 'block5_*'.")
+    list[str] | None,
+    typer.Option("--at", help="blocks, convs, operations, all, a layer's name, its index, or a pattern: 'block5_*'."),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder of the study. An earlier study there is replaced.")]
 First = Annotated[int, typer.Option(min=0, help="How many maps a sheet shows at most; 0 for all.")]

@@ -48,6 +48,7 @@ class Layer:
     inputs: tuple[str, ...] = ()  # the rows that feed it, where the graph is wired
     activation: str | None = None  # an activation inside the layer ("relu"), so that its output is after it
     trainable: int = 0  # how many of the parameters are trained
+    function: bool = False  # made between the layers, by `x + y` say, in a framework where that is no layer
 
     @property
     def is_convolution(self) -> bool:

@@ -59,7 +59,7 @@ class Network:
         """The feature maps that `pictures` leave in the layers `at`, all in one pass, which ends at the last of them.
 
         pictures    a path, a folder, an array, a PIL image, or a list of these; float arrays (n, c, h, w) pass as they are
-        at          "blocks", "convs", "all", a name, an index, a pattern "block5_*", or a list of these
+        at          "blocks", "convs", "operations", "all", a name, an index, a pattern "block5_*", or a list of these
         activated   read a convolution after the activation that follows it, where that is a layer of its own
         returns     {layer: maps}, each with .values (n, c, *spatial) float32, unscaled
         raises      UnknownLayer, InputError and its kinds, EngineError

@@ -24,9 +24,9 @@ def spread(names: Sequence[str]) -> list[str]:
     return [names[index] for index in sorted({round(at) for at in np.linspace(0, len(names) - 1, MOST)})] if names else []
 
 
-def editable(engine: Engine, pictures: Array) -> list[str]:
-    """Those of `some` layers that can be edited: all but the few that an engine refuses, such as one of whole numbers."""
-    names, refused = some(engine), []
+def editable(engine: Engine, pictures: Array, names: Sequence[str] | None = None) -> list[str]:
+    """Those of `names`, by default `some`, that can be edited: all but the few that an engine refuses, of whole numbers say."""
+    names, refused = names or some(engine), []
     for name in names:
         try:
             engine.run(pictures, [name, "output"], [Edit(name)])

@@ -7,13 +7,13 @@ from itertools import pairwise
 import numpy as np
 
 from ..core import Array, Differentiable, Edit
-from .compare import REORDERED, SLOPE, noise, require, same, some
+from .compare import REORDERED, SLOPE, editable, noise, require, same
 
 STEPS = (1e-1, 1e-2, 1e-3, 1e-4)  # of a derivative's check, relative to the size of what is moved
 
 
 def law_a_trace_reads_what_a_run_reads(engine: Differentiable, pictures: Array) -> None:
-    names = [*engine.graph.names, "output"]
+    names = [*editable(engine, pictures, engine.graph.names), "output"]
     for edits in ([], [Edit(engine.graph.names[1], -0.5, 0.25)]):
         run, trace = engine.run(pictures, names, edits), engine.trace(pictures, names, edits)
         for name in names:
@@ -22,7 +22,7 @@ def law_a_trace_reads_what_a_run_reads(engine: Differentiable, pictures: Array) 
 
 
 def law_pullback_is_the_derivative(engine: Differentiable, pictures: Array) -> None:
-    names = some(engine)
+    names = editable(engine, pictures)
     for name in names:
         check_slope(engine, pictures, "output", name)
     for later in {names[len(names) // 2], names[-1]} - {"input"}:
@@ -30,7 +30,7 @@ def law_pullback_is_the_derivative(engine: Differentiable, pictures: Array) -> N
 
 
 def law_pullback_is_linear_in_its_seeds(engine: Differentiable, pictures: Array) -> None:
-    names = some(engine)
+    names = editable(engine, pictures)
     trace = engine.trace(pictures, names)
     first, second = (noise(trace["output"].shape, number) for number in (1, 2))
     for earlier, later in pairwise(names):

@@ -91,6 +91,7 @@ def survey(model: Any, operations: Operations, start: Start) -> Table:
             if spec is None or not spec.shape:
                 continue  # no array, or one number for the whole batch
             known = {**facts(call.operation, kind), **shapes(spec, last, start)}
+            known["function"] = not isinstance(call.operation, keras.Layer)
             rows.append(Layer(len(rows), name, kind, type(call.operation).__name__, inputs=inputs, **known))
             places[name] = Place(call.operation, call.name, last, len(spec.shape))
     for name, (spec, made_by) in zip(output_names(len(run.outputs)), run.outputs, strict=True):

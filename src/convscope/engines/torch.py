@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import chain
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import nn
 
 from ..core import Array, Edit, Graph, Run, Tap, as_tap, merged
 from ..errors import EngineError, InputError, Shape, UnknownLayer, Unsupported, WrongPictureShape
-from .torch_graph import Survey, picture_shapes, to_numpy, weights_of
+from .torch_functions import Functions
+from .torch_graph import Survey, is_looked_into, picture_shapes, to_numpy, weights_of
 from .torch_modules import Enter, Visit, flattened, names_of, output_names, untouched, unwrapped, visiting
 from .torch_watchers import Enough, Reader, Recorder, Watcher, constant, reduced
 
@@ -27,19 +29,21 @@ class TorchEngine:
     raises          Unsupported for what cannot be watched; EngineError if it does not run; InputError
 
     Rows are the calls of layers in the order in which they run, `relu` and `relu#2`, and after them those of the containers
-    they are in (kind "network"), so that a residual block can be read by its name. What functions make (`x + y`, `F.relu`)
-    has no row. An edit replaces what a layer returns.
+    they are in (kind "network"), so that a residual block can be read by its name. Between them stands what functions make
+    (`x + y`, `F.relu`), called after the code that calls them: `layer1.0.add` (`Layer.function`). Reading one costs a look at
+    every function that runs. An edit replaces what a layer or a function returns.
     """
 
     def __init__(self, module: nn.Module, *, picture_shape: Shape | None = None):
         self.module = unwrapped(module)
         self._names = names_of(self.module)
+        self._paths = {each: self._names.get(each, "") for each in (self.module, *self._names) if is_looked_into(each)}
         self._lock = threading.Lock()  # hooks belong to the module, so one call at a time
         tensors = chain(self.module.parameters(), self.module.buffers(), [torch.empty(0)])
         self._like = next(each for each in tensors if each.is_floating_point())
         survey, shape = self._survey(picture_shape)
         self.graph: Graph = survey.graph(self.module)
-        self._modules, self._outputs = survey.modules, tuple(survey.outputs)
+        self._modules, self._functions, self._outputs = survey.modules, survey.functions, tuple(survey.outputs)
         size = " x ".join(map(str, shape))
         self.assumed = None if picture_shape else f"The network does not say what it takes; pictures of {size} were assumed."
 
@@ -49,7 +53,8 @@ class TorchEngine:
 
     def weights(self, layer: str) -> Mapping[str, Array]:
         """`kernel` (out, in / groups, *kernel) and `bias`, or parameters and buffers by torch's names. Raises UnknownLayer."""
-        return weights_of(self._modules[layer]) if self.graph[layer].index else {}
+        row = self.graph[layer]
+        return weights_of(self._modules[row.name]) if row.name in self._modules else {}
 
     def run(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
         asked, changes = self._asked(taps, edits)
@@ -80,7 +85,7 @@ class TorchEngine:
         if len(received) != len(takes) + 1 or received[1] != takes[0]:
             raise WrongPictureShape(received, (None, takes[0], *[None] * (len(takes) - 1)))
         try:
-            self._call(pictures, watcher.visit)
+            self._call(pictures, watcher.visit, functions=not self._functions.isdisjoint((*watcher.taps, *watcher.edits)))
         except Enough:
             watcher.edits.clear()  # those of layers further on
         except Exception as error:
@@ -90,23 +95,25 @@ class TorchEngine:
                 raise failure(error, watcher.last, received) from error
         watcher.check()
 
-    def _call(self, pictures: Array, visit: Visit, enter: Enter | None = None) -> None:
+    def _call(self, pictures: Array, visit: Visit, enter: Enter | None = None, *, functions: bool = False) -> None:
         copy = np.array(pictures, np.float32, order="C")  # the network may write into its input
-        device = self._like.device
-        with self._lock, torch.inference_mode(False), untouched(self.module, device), visiting(self._names, visit, enter):
-            first = visit("input", torch.from_numpy(copy).to(device, self._like.dtype), None)
-            outputs = flattened(self.module(first))
+        device, running = self._like.device, [self.module] if functions else None
+        watched = visiting(self._names, visit, enter, running)
+        with self._lock, torch.inference_mode(False), untouched(self.module, device), watched:
+            first = visit("input", torch.from_numpy(copy).to(device, self._like.dtype), None, False)
+            with Functions(lambda: self._paths.get(running[-1]), self._names.values(), visit) if running else nullcontext():
+                outputs = flattened(self.module(first))
             for name, each in zip(output_names(len(outputs)), outputs, strict=True):
-                visit(name, each, None)
+                visit(name, each, None, False)
 
     def _survey(self, picture_shape: Shape | None) -> tuple[Survey, Shape]:
         """Run once, to find the layers; with each likely shape of pictures until one works."""
         failed: EngineError | None = None
         for shape in picture_shapes(self.module) if picture_shape is None else [checked(picture_shape)]:
-            survey = Survey()
+            survey = Survey(chain(self.module.parameters(), self.module.buffers()))
             try:
                 with torch.no_grad():
-                    self._call(np.zeros((TRIAL, *shape), np.float32), survey.visit, survey.enter)
+                    self._call(np.zeros((TRIAL, *shape), np.float32), survey.visit, survey.enter, functions=True)
             except Exception as error:
                 failed = failed or failure(error, survey.last, (TRIAL, *shape))
             else:

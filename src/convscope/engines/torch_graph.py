@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any, cast
@@ -14,6 +14,7 @@ from torch import nn
 
 from ..core import Array, Graph, Kind, Layer
 from ..errors import Shape
+from .torch_functions import KEEPING, Function
 from .torch_modules import flattened, version
 
 # The file of torch.nn.modules in which a layer's class, or the class it derives from, is defined.
@@ -48,18 +49,24 @@ class Call:
 class Survey:
     """Writes down what runs, in which order, with which shape, and what fed it.
 
-    A layer is fed by a row if it is called with the very tensor that the row gave, not written into since. What a function
-    made (`x + y`, `F.relu`) is no row's: then the inputs are not known, and the graph is not wired.
+    A layer is fed by a row if it is called with the very tensor that the row gave, not written into since. Functions between
+    the layers have rows too, where they make an array with an axis of pictures of others that flow; what else they make, a
+    view with windows folded into the batch say, is known to come from the rows behind it. Where a tensor comes from nowhere
+    that was seen, the graph is not wired.
+
+    functions   the names of the functions' rows
     """
 
-    def __init__(self) -> None:
+    def __init__(self, constants: Iterable[torch.Tensor]) -> None:
         self.rows: list[Layer] = []
         self.modules: dict[str, nn.Module] = {}
+        self.functions: set[str] = set()
         self.outputs: list[str] = []
         self.wired = True
+        self._constants = {id(each) for each in constants}
         self._pictures = 0
         self._calls: list[Call] = []
-        self._gave: dict[int, tuple[weakref.ref[torch.Tensor], int, str]] = {}
+        self._gave: dict[int, tuple[weakref.ref[torch.Tensor], int, tuple[str, ...] | None]] = {}
 
     @property
     def last(self) -> str | None:
@@ -69,17 +76,18 @@ class Survey:
         return Graph(tuple(self.rows), self.wired, sum(each.numel() for each in module.parameters()))
 
     def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        sources = [self._source(tensor) for tensor in flattened((args, kwargs))]
-        known = tuple(dict.fromkeys(source for source in sources if source is not None))
-        self._calls.append(Call(module, None if None in sources else known))
+        given = [(each, version(each)) for each in flattened((args, kwargs))]
+        self._calls.append(Call(module, self._sources(given)))
 
-    def visit(self, name: str, tensor: torch.Tensor, module: nn.Module | None) -> torch.Tensor:
-        if module is not None:
-            self._row_of(name, tensor, module)
+    def visit(self, name: str, tensor: torch.Tensor, maker: nn.Module | Function | None, _alias: bool) -> torch.Tensor:
+        if isinstance(maker, Function):
+            self._row_of_function(name, tensor, maker)
+        elif maker is not None:
+            self._row_of(name, tensor, maker)
         elif name == "input":
             self._pictures = len(tensor)
             self._row(name, tensor, kind="input", native="Input")
-            self._keep(name, tensor)
+            self._keep(tensor, (name,))
         else:
             self.outputs.append(name)
         return tensor
@@ -88,15 +96,17 @@ class Survey:
         while self._calls[-1].module is not module:  # those that ran inside it, or were left by an exception
             self._calls.pop()
         call, kind = self._calls[-1], kind_of(module)
-        if tensor.shape[:1] != (self._pictures,):
-            return  # a loss, a state, windows folded into the batch: no array that has an axis of pictures
-        inputs = () if kind == "network" else call.inputs
         # What a container returns is most often what its last layer gave: that one feeds what follows.
-        if kind != "network" or self._source(tensor) is None:
-            self._keep(name, tensor)
+        known = kind == "network" and self._sources([(tensor, version(tensor))]) is not None
+        if tensor.shape[:1] != (self._pictures,):  # a loss, a state, windows folded into the batch
+            if not known:
+                self._keep(tensor, call.inputs)
+            return
+        if not known:
+            self._keep(tensor, (name,))
+        inputs = () if kind == "network" else call.inputs
         parameters = own_parameters(module) if call.arrays == 0 else []
         call.arrays += 1
-        self.wired = self.wired and inputs is not None
         self.modules[name] = module
         self._row(
             name,
@@ -106,20 +116,41 @@ class Survey:
             parameters=sum(each.numel() for each in parameters),
             trainable=sum(each.numel() for each in parameters if each.requires_grad),
             kernel=tuple(cast(torch.Tensor, module.weight).shape) if has_kernel(module) else None,
-            inputs=inputs or (),
+            inputs=inputs,
         )
 
-    def _row(self, name: str, tensor: torch.Tensor, **facts: Any) -> None:
+    def _row_of_function(self, name: str, tensor: torch.Tensor, function: Function) -> None:
+        sources = self._sources(function.given)
+        shown = tensor.shape[:1] == (self._pictures,) and tensor.is_floating_point() and function.name not in KEEPING
+        if sources == () or not shown:
+            self._keep(tensor, sources)
+            return
+        self.functions.add(name)
+        self._row(name, tensor, kind=function.kind, native=function.name, inputs=sources, function=True)
+        self._keep(tensor, (name,))
+
+    def _row(self, name: str, tensor: torch.Tensor, *, inputs: tuple[str, ...] | None = (), **facts: Any) -> None:
         shape: Shape = tuple(tensor.shape[1:])
-        self.rows.append(Layer(len(self.rows), name, shape=shape, native_shape=(None, *shape), **facts))
+        self.wired = self.wired and inputs is not None
+        self.rows.append(Layer(len(self.rows), name, shape=shape, native_shape=(None, *shape), inputs=inputs or (), **facts))
 
-    def _keep(self, name: str, tensor: torch.Tensor) -> None:
-        self._gave[id(tensor)] = (weakref.ref(tensor), version(tensor), name)
+    def _keep(self, tensor: torch.Tensor, sources: tuple[str, ...] | None) -> None:
+        self._gave[id(tensor)] = (weakref.ref(tensor), version(tensor), sources)
 
-    def _source(self, tensor: torch.Tensor) -> str | None:
-        """The row that gave this tensor."""
-        known, written, name = self._gave.get(id(tensor), (lambda: None, 0, ""))
-        return name if known() is tensor and written == version(tensor) else None
+    def _sources(self, given: Iterable[tuple[torch.Tensor, int]]) -> tuple[str, ...] | None:
+        """The rows that these come from; none for weights and constants; None where one was not seen, or written into since.
+
+        given   tensors, and how often each had been written into when it was used
+        """
+        found: list[str] = []
+        for tensor, used in given:
+            if id(tensor) in self._constants:
+                continue
+            seen, written, sources = self._gave.get(id(tensor), (lambda: None, 0, None))
+            if seen() is not tensor or written != used or sources is None:
+                return None
+            found += sources
+        return tuple(dict.fromkeys(found))
 
 
 def kind_of(module: nn.Module) -> Kind:
@@ -134,6 +165,12 @@ def kind_of(module: nn.Module) -> Kind:
         if package == "torch.nn.modules" and file in KINDS:
             return KINDS[file]
     return "network" if next(module.children(), None) is not None else "other"
+
+
+def is_looked_into(module: nn.Module) -> bool:
+    """Whether functions that its code calls have rows: in networks and in what a user wrote, not in torch's own layers."""
+    kind = kind_of(module)
+    return kind == "network" or (kind == "other" and not type(module).__module__.startswith("torch.nn."))
 
 
 def has_kernel(module: nn.Module) -> bool:

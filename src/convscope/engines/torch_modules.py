@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, cast
 
@@ -17,29 +17,42 @@ from ..errors import Unsupported
 RESERVED = ("input", "output")  # names of the network's own ends; a module of that name is `output#1`
 
 
-# Is shown an array that flows, under the name of its row, and the module that returned it (None for the network's input and
-# outputs), and gives the array that is handed on.
-Visit = Callable[[str, torch.Tensor, nn.Module | None], torch.Tensor]
+# Is shown an array that flows, under the name of its row; what made it (None for the network's input and outputs); and whether
+# it is another name for memory that was there before. Gives the array that is handed on.
+Visit = Callable[[str, torch.Tensor, Any, bool], torch.Tensor]
 Enter = Callable[[nn.Module, Any, Any], None]  # is shown a module before it runs, and its arguments
 
 
 @contextmanager
-def visiting(names: Mapping[nn.Module, str], visit: Visit, enter: Enter | None = None) -> Iterator[None]:
-    """Hooks on all modules in `names`, which are gone afterwards, whatever happens."""
+def visiting(
+    names: Mapping[nn.Module, str], visit: Visit, enter: Enter | None = None, running: list[nn.Module] | None = None
+) -> Iterator[None]:
+    """Hooks on all modules in `names`, which are gone afterwards, whatever happens.
+
+    running   kept up to date: the modules whose code runs, the innermost last
+    """
     calls: Counter[nn.Module] = Counter()
 
-    def leave(module: nn.Module, _args: Any, out: Any) -> Any:
+    def begin(module: nn.Module, args: Any, kwargs: Any) -> None:
+        if running is not None:
+            running.append(module)
+        if enter:
+            enter(module, args, kwargs)
+
+    def leave(module: nn.Module, args: Any, out: Any) -> Any:
+        while running and running.pop() is not module:
+            pass  # one that was left by an exception
         calls[module] += 1
         tensors = flattened(out)
         rows = array_names(numbered(names[module], calls[module]), len(tensors))
-        given = [visit(row, tensor, module) for row, tensor in zip(rows, tensors, strict=True)]
+        given = [visit(row, each, module, is_alias(each, flattened(args))) for row, each in zip(rows, tensors, strict=True)]
         unchanged = all(new is old for new, old in zip(given, tensors, strict=True))
         return None if unchanged else rebuilt(out, iter(given))
 
     with ExitStack() as stack:
         for module in names:
-            if enter:
-                stack.callback(module.register_forward_pre_hook(enter, with_kwargs=True).remove)
+            if enter or running is not None:
+                stack.callback(module.register_forward_pre_hook(begin, with_kwargs=True).remove)
             stack.callback(module.register_forward_hook(leave).remove)
         yield
 
@@ -67,6 +80,11 @@ def untouched(module: nn.Module, device: torch.device) -> Iterator[None]:
                 if version(buffer) != before:
                     with torch.no_grad():
                         buffer.copy_(kept)
+
+
+def is_alias(tensor: torch.Tensor, given: Iterable[torch.Tensor]) -> bool:
+    """Whether it is a view, or passed on as it was given: what is written into it is written into others."""
+    return tensor._is_view() or any(tensor is each for each in given)
 
 
 def version(tensor: torch.Tensor) -> int:

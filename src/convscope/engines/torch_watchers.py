@@ -12,6 +12,7 @@ from torch import nn
 
 from ..core import Array, Edit, Reduce, Tap
 from ..errors import ConvscopeError, EngineError, InputError, Unsupported
+from .torch_functions import Function
 from .torch_graph import to_numpy
 from .torch_modules import version
 
@@ -33,11 +34,11 @@ class Watcher(ABC):
         self._pictures = 0
         self._replaced: list[tuple[str, torch.Tensor, int]] = []
 
-    def visit(self, name: str, tensor: torch.Tensor, module: nn.Module | None) -> torch.Tensor:
+    def visit(self, name: str, tensor: torch.Tensor, maker: nn.Module | Function | None, alias: bool) -> torch.Tensor:
         """The array that is handed on instead of `tensor`. Raises Enough when all is read, or something is refused."""
         if name == "input":
             self._pictures = len(tensor)
-        if module is not None:
+        if maker is not None:
             self.last = name
         if name not in self.taps and name not in self.edits:
             return tensor
@@ -46,9 +47,13 @@ class Watcher(ABC):
         except ConvscopeError as error:
             self.refused = error
             raise Enough from error
-        if given is not tensor:
+        if given is not tensor and isinstance(maker, Function) and maker.in_place:
+            given = tensor.copy_(given)  # others know it by its place
+        elif given is not tensor:
             self._replaced.append((name, tensor, version(tensor)))
-        at_end = module is None and name != "input"
+            if alias:  # what is written into the copy should have reached others
+                self._replaced.append((name, given, version(given)))
+        at_end = maker is None and name != "input"
         if not self.taps and not at_end:
             raise Enough
         return given

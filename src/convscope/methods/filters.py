@@ -15,6 +15,8 @@ def kernels(engine: Engine, layer: str) -> dict[str, Array]:
     """
     row = engine.graph[layer]
     weights = {name: values for name, values in engine.weights(layer).items() if name.endswith(("kernel", "bias"))}
+    if row.function and row.is_convolution:
+        raise InputError(f"'{layer}' is computed by a function ({row.native}), which has no kernel of its own.", received=layer)
     if not any(name.endswith("kernel") for name in weights):
         convolutions = [each.name for each in engine.graph if each.is_convolution]
         hint = f" The first convolution is '{convolutions[0]}'." if convolutions else ""

@@ -15,8 +15,9 @@ At = str | int | Sequence[str | int]
 def select(graph: Graph, at: At) -> tuple[str, ...]:
     """The names that `at` stands for, in the order in which the layers run, each once.
 
-    at        "blocks", the last convolution before each change of resolution; "convs"; "all", every layer but the input;
-              a name; an index of the layer table; a pattern such as "block5_*"; or a list of these
+    at        "blocks", the last convolution before each change of resolution; "convs"; "operations", what functions make
+              between the layers (`x + y`, `F.relu`); "all", every row but the input; a name; an index of the layer table; a
+              pattern such as "block5_*"; or a list of these
     raises    UnknownLayer, also for a pattern that fits nothing; InputError if there is nothing to select
     """
     parts = list(at) if isinstance(at, Sequence) and not isinstance(at, str) else [at]
@@ -38,6 +39,11 @@ def _one(graph: Graph, part: object) -> tuple[str, ...]:
         if not convolutions:
             raise InputError("This network has no convolutions. Ask for its layers by name, or at='all'.", received=part)
         return convolutions if part == "convs" else block_ends(graph)
+    if part == "operations":
+        functions = tuple(layer.name for layer in graph if layer.function)
+        if not functions:
+            raise InputError("In this network every row of the table is a layer of its own: ask for at='all'.", received=part)
+        return functions
     if part == "all":
         return tuple(layer.name for layer in graph if layer.kind != "input")
     matching = tuple(fnmatch.filter(graph.names, part)) if any(mark in part for mark in "*?[") else ()

@@ -1,0 +1,111 @@
+"""What functions make between the layers of a torch module: `x + y`, `F.relu(x)`, `torch.cat`, slices."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from ..core import Kind
+from .torch_modules import Visit, array_names, flattened, is_alias, numbered, rebuilt, version
+
+NAMES: dict[Kind, str] = {
+    "activation": """
+        relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish glu hardswish hardsigmoid hardtanh hardshrink softshrink
+        tanhshrink sigmoid logsigmoid tanh softplus softsign softmax log_softmax threshold clamp clip""",
+    "merge": "add sub mul div cat concat concatenate stack matmul bmm maximum minimum",
+    "reshape": """
+        view reshape flatten unflatten permute transpose swapaxes movedim squeeze unsqueeze getitem chunk split unbind narrow roll
+        flip pixel_shuffle pixel_unshuffle channel_shuffle expand repeat unfold fold T mT""",
+    "padding": "pad constant_pad_nd",
+    "normalisation": "batch_norm layer_norm group_norm instance_norm local_response_norm normalize rms_norm",
+    "dropout": "dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout",
+    "convolution": "conv1d conv2d conv3d",
+    "transposed": "conv_transpose1d conv_transpose2d conv_transpose3d",
+    "dense": "linear",
+    "pooling": """
+        mean amax interpolate upsample max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d lp_pool1d lp_pool2d
+        adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d""",
+}
+KINDS: dict[str, Kind] = {name: kind for kind, names in NAMES.items() for name in names.split()}
+# They change how a tensor is kept, not what it holds.
+KEEPING = frozenset("bfloat16 clone contiguous cpu cuda data detach double float half requires_grad to type type_as".split())  # noqa: SIM905
+OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "matmul", "pow", "mod")
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function that made an array.
+
+    given      what it was called with, and how often that had been written into before
+    in_place   whether it wrote into that
+    """
+
+    name: str
+    given: Sequence[tuple[torch.Tensor, int]]
+    in_place: bool
+
+    @property
+    def kind(self) -> Kind:
+        """Adding a number to a map merges nothing."""
+        kind = KINDS.get(self.name, "other")
+        return "other" if kind == "merge" and len(self.given) < 2 else kind
+
+
+class Functions(TorchFunctionMode):
+    """Shows what every function returns, as `layer1.0.add`, and hands on what it is given for it.
+
+    path    where the code runs that calls it: "layer1.0", "" in the network itself, None where nobody looks
+    taken   the names of layers: a function of such a name is `layer1.0.torch.add`
+
+    Functions that give back the very tensor that they were given (a dropout in evaluation) are none.
+    """
+
+    def __init__(self, path: Callable[[], str | None], taken: Container[str], visit: Visit):
+        super().__init__()
+        self._path, self._taken, self._visit = path, taken, visit
+        self._calls: Counter[str] = Counter()
+
+    def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        path = self._path()
+        if path is None:
+            return function(*args, **kwargs)
+        given = [(each, version(each)) for each in flattened((args, kwargs))]
+        out = function(*args, **kwargs)
+        written = [each for each, before in given if version(each) != before]
+        made = flattened(out) or written[:1]  # `x[:, 0] = y` returns nothing
+        unchanged = {id(each) for each, _ in given} - {id(each) for each in written}
+        if all(id(each) in unchanged for each in made):
+            return out
+        called = Function(name_of(function), given, bool(written))
+        rows = array_names(self._numbered(path, called.name), len(made))
+        handed = [
+            self._visit(row, each, called, is_alias(each, [one for one, _ in given]))
+            for row, each in zip(rows, made, strict=True)
+        ]
+        if all(new is old for new, old in zip(handed, made, strict=True)):
+            return out
+        return None if out is None else rebuilt(out, iter(handed))
+
+    def _numbered(self, path: str, name: str) -> str:
+        full = f"{path}.{name}" if path else name
+        if full in self._taken:
+            full = f"{path}.torch.{name}" if path else f"torch.{name}"
+        self._calls[full] += 1
+        return numbered(full, self._calls[full])
+
+
+def name_of(function: Any) -> str:
+    """`add` for `+`, `+=`, `torch.add`, `x.add_`: what it computes, however it is written."""
+    name: str = getattr(function, "__name__", type(function).__name__)
+    if name == "__get__":  # x.T
+        name = getattr(function.__self__, "__name__", name)
+    name = name.strip("_")
+    if name[:1] in "ir" and name[1:] in OPERATORS:
+        name = name[1:]
+    return {"truediv": "div", "floordiv": "floor_divide"}.get(name, name)
