@@ -27,8 +27,15 @@ app = typer.Typer(
 Pictures = Annotated[
     list[Path] | None, typer.Argument(help="Pictures or folders of pictures. Without any, the built-in photograph.")
 ]
-Model = Annotated[str, typer.Option("--model", "-m", help="A file (.onnx .keras .h5 .pt), 'demo', or a name: 'keras:VGG16'.")]
-Weights = Annotated[str | None, typer.Option(help="For a name: 'imagenet' or a file of weights. Without it they are random.")]
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="A file (.onnx .keras .h5 .pt), 'demo', or a name: 'keras:VGG16', 'timm:resnet50'.")
+]
+Weights = Annotated[str | None, typer.Option(help="For a name: 'imagenet', a tag, or a file. Without it they are random.")]
+Architecture = Annotated[
+    str | None,
+    typer.Option(help="For a file of weights only: 'torchvision:resnet18', 'timm:NAME', 'keras:NAME' or 'my.module:build'."),
+]
+Partial = Annotated[bool, typer.Option("--partial", help="Let weights be missing or left over.")]
 Labels = Annotated[
     Path | None,
     typer.Option(help="The names of the classes: a text file, one per line, or a folder or .zip with a folder per class."),
@@ -63,6 +70,8 @@ def look(
     colour: Colour = "auto",
     raw: Raw = False,
     weights: Weights = None,
+    architecture: Architecture = None,
+    partial: Partial = False,
     labels: Labels = None,
     preprocess: Preprocessing = None,
     shape: Shape = None,
@@ -71,7 +80,7 @@ def look(
 ) -> None:
     """Write a page that shows what the network sees in PICTURES: answers, layers, filters, and the maps of every block."""
     with Steps() as steps:
-        network = _open(steps, model, weights, labels, preprocess, shape, trust)
+        network = _open(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
         maps = _run(steps, network.look, pictures, at, activated=not raw)
         steps.begin("Drawing the sheets")
         folder = maps.save(out, first=first or None, scale=scale, colour=colour)
@@ -94,6 +103,8 @@ def maps(
     colour: Colour = "auto",
     activated: Activated = False,
     weights: Weights = None,
+    architecture: Architecture = None,
+    partial: Partial = False,
     labels: Labels = None,
     preprocess: Preprocessing = None,
     shape: Shape = None,
@@ -102,7 +113,7 @@ def maps(
 ) -> None:
     """Write the feature maps that PICTURES leave, as arrays and sheets. The network runs only as far as it has to."""
     with Steps() as steps:
-        network = _open(steps, model, weights, labels, preprocess, shape, trust)
+        network = _open(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
         result = _run(steps, network.maps, pictures, at, activated=activated)
         steps.begin("Drawing the sheets")
         folder = result.save(out, first=first or None, scale=scale, colour=colour)
@@ -117,6 +128,8 @@ def maps(
 def layers(
     model: Model = "demo",
     weights: Weights = None,
+    architecture: Architecture = None,
+    partial: Partial = False,
     shape: Shape = None,
     trust: Trust = False,
     convolutions: Annotated[bool, typer.Option("--convolutions", help="Only the convolutions.")] = False,
@@ -124,7 +137,7 @@ def layers(
 ) -> None:
     """Print the layer table: index, name, kind, output shape, kernel, parameters; totals below."""
     with Steps() as steps:
-        network = _open(steps, model, weights, None, None, shape, trust)
+        network = _open(steps, model, Given(weights, architecture, partial, shape, trust))
     table = network.layers.convolutions if convolutions else network.layers
     if as_json:
         _print_json({"layers": table.as_dicts(), "parameters": table.parameters})
@@ -141,13 +154,15 @@ def filters(
     first: First = 64,
     rgb: Annotated[bool, typer.Option("--rgb", help="One colour tile per filter, for three input channels.")] = False,
     weights: Weights = None,
+    architecture: Architecture = None,
+    partial: Partial = False,
     shape: Shape = None,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Draw the learned kernels of LAYER: a row per filter, a column per input channel."""
     with Steps() as steps:
-        network = _open(steps, model, weights, None, None, shape, trust)
+        network = _open(steps, model, Given(weights, architecture, partial, shape, trust))
         found = network.filters(int(layer) if layer.isdigit() and layer not in network.graph.names else layer)
         if as_json:
             biases = None if found.biases is None else found.biases.tolist()
@@ -166,6 +181,8 @@ def predict(
     model: Model = "demo",
     top: Annotated[int, typer.Option(min=1, help="How many answers.")] = 5,
     weights: Weights = None,
+    architecture: Architecture = None,
+    partial: Partial = False,
     labels: Labels = None,
     preprocess: Preprocessing = None,
     shape: Shape = None,
@@ -174,7 +191,7 @@ def predict(
 ) -> None:
     """Print what the network takes PICTURES for."""
     with Steps() as steps:
-        network = _open(steps, model, weights, labels, preprocess, shape, trust)
+        network = _open(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
         steps.begin(f"Running {network.info.name}")
         answers = network.answers(_pictures(pictures), top=top, progress=steps)
     if as_json:
@@ -196,13 +213,32 @@ def main() -> None:
         sys.exit(2)
 
 
-def _open(
-    steps: Steps, model: str, weights: str | None, labels: Path | None, preprocess: str | None, shape: str | None, trust: bool
-) -> Network:
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """What was said of the network."""
+
+    weights: str | None
+    architecture: str | None
+    partial: bool
+    shape: str | None
+    trust: bool
+
+
+def _open(steps: Steps, model: str, given: Given, labels: Path | None = None, preprocess: str | None = None) -> Network:
     from .opening import open
 
     steps.begin(f"Opening {model}")
-    return open(model, weights=weights, labels=labels, preprocess=preprocess, picture_shape=_shape(shape), trust=trust)
+    return open(
+        model,
+        weights=given.weights,
+        architecture=given.architecture,
+        partial=given.partial,
+        picture_shape=_shape(given.shape),
+        trust=given.trust,
+        labels=labels,
+        preprocess=preprocess,
+        progress=steps,
+    )
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:

@@ -138,7 +138,8 @@ class Trace(Protocol):
 class Engine(Protocol):
     """Runs one network. "input" and "output" are names too; of several outputs, "output:1" is the second."""
 
-    graph: Graph
+    @property
+    def graph(self) -> Graph: ...
 
     @property
     def framework(self) -> str:

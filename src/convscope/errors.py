@@ -66,6 +66,24 @@ class Untrusted(ModelError):
         )
 
 
+class DownloadError(ModelError):
+    """Weights that cannot be fetched. `path` is where they can be put by hand."""
+
+    def __init__(self, url: str, path: str | PathLike[str], why: str):
+        self.url, self.path = url, str(path)
+        super().__init__(f"Cannot fetch {url}: {why} To do without a network, put that file at '{path}'.")
+
+
+class UnknownName(ModelError):
+    """No network of that name in a library."""
+
+    def __init__(self, library: str, name: str, known: Sequence[str]):
+        self.name, self.known = name, tuple(known)
+        lower = {each.lower(): each for each in known}
+        near = f" Did you mean '{lower[name.lower()]}'?" if name.lower() in lower else did_you_mean(name, known)
+        super().__init__(f"{library} has no '{name}'.{near or ' It has: ' + ', '.join(known) + '.'}")
+
+
 class UnknownLayer(ModelError, KeyError):
     """No such layer. `name` was asked for, `known` are those there are."""
 

@@ -7,7 +7,8 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ ENDINGS = {
     ".pt": "torch",
     ".pth": "torch",
     ".th": "torch",
+    ".safetensors": "torch",
 }
 
 
@@ -38,52 +40,78 @@ def open(  # noqa: A001 - `convscope.open` reads as what it does
     labels: Labels | None = None,
     preprocess: Preprocess | Mapping[str, Any] | str | None = None,
     picture_shape: Shape | None = None,
+    architecture: Any = None,
+    partial: bool = False,
     trust: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Network:
     """Open a network where it lives.
 
     model           a live keras.Model, torch.nn.Module or onnx.ModelProto; a file (.onnx, .keras, .h5, .pt);
-                    "demo", the built-in network; or "keras:VGG16", any network of keras.applications
-    weights         for "keras:NAME": None for random ones, "imagenet", or a file
+                    "demo", the built-in network; or a name: "keras:VGG16", "torchvision:resnet18", "timm:resnet50"
+    weights         for a name: None for random ones, "imagenet", a tag that its library knows, or a file
     labels          names of the classes in the order of the outputs; a file with one per line; or the folder or .zip of
                     pictures that the network was trained on, with a folder per class
     preprocess      what is done to pictures, if what is known of the network is not enough: a Preprocess, its dict,
                     or a name such as "caffe", "0..1", "-1..1"
     picture_shape   (c, h, w), for a torch module that does not say what it takes
+    architecture    for a file that holds weights only (.pth, .safetensors, .weights.h5): the name of the network that they
+                    are of, as above; "my.module:build", a function or class of yours; or a torch module
+    partial         let weights be missing or left over; the provenance says which
     trust           open files that run code of their author: pickled modules, Lambda layers
+    progress        called with (bytes done, bytes in all) while weights are downloaded
     raises          ModelError and its kinds: NotAModel, Untrusted, Unsupported, MissingExtra; InputError
     """
     if isinstance(model, Network):
         return model
-    engine, facts, card = _engine(model, weights=weights, picture_shape=picture_shape, trust=trust)
+    how = How(weights, architecture, picture_shape, partial, trust, progress)
+    engine, facts, card = _engine(model, how)
     given = _as_preprocess(preprocess) if preprocess is not None else None
     known = given or (Preprocess.from_dict(card["preprocess"]) if card.get("preprocess") else Preprocess(origin="assumed"))
     names = read_labels(labels) if labels is not None else card.get("labels")
     if names is not None:
         shape = engine.graph.layers[-1].shape
         check_labels(names, shape[0] if shape is not None and len(shape) == 1 else None)
-    notes = [note for note in (getattr(engine, "assumed", None),) if note]
-    info = NetworkInfo(framework=engine.framework, graph=engine.graph, notes=tuple(notes), **facts)
+    assumed: str | None = getattr(engine, "assumed", None)
+    notes = (*facts.pop("notes", ()), *([assumed] if assumed else ()))
+    info = NetworkInfo(framework=engine.framework, graph=engine.graph, notes=notes, **facts)
     return Network(engine, info, known.fitted(input_shape(engine.graph)), names)
 
 
-def _engine(
-    model: Any, *, weights: Any, picture_shape: Shape | None, trust: bool
-) -> tuple[Engine, dict[str, Any], dict[str, Any]]:
-    """The engine; name, source and sha256; and what is known of the network: its preprocess and labels."""
+@dataclass(frozen=True)
+class How:
+    """What `open` was told besides the network."""
+
+    weights: str | Path | None = None
+    architecture: Any = None
+    picture_shape: Shape | None = None
+    partial: bool = False
+    trust: bool = False
+    progress: Callable[[int, int], None] | None = None
+
+
+# An engine; the network's name, source, sha256 and notes; and what is known of it: its preprocess and labels.
+Opened = tuple[Engine, dict[str, Any], dict[str, Any]]
+
+
+def _engine(model: Any, how: How) -> Opened:
     if isinstance(model, str) and ":" in model and not Path(model).exists():
-        return _named(model, weights)
-    if weights is not None:
-        raise InputError("Weights can only be given for a network opened by name, such as 'keras:VGG16'.", received=weights)
+        return _named(model, how)
+    if how.weights is not None:
+        raise InputError(
+            "Weights can only be given for a network opened by name, such as 'keras:VGG16'. To open a file of weights, say "
+            "which architecture they are of.",
+            received=how.weights,
+        )
     if isinstance(model, str) and model == "demo":
-        return _file(demo.MODEL, name="demo", source="built in", picture_shape=None, trust=False)
+        return _file(demo.MODEL, How(), name="demo", source="built in")
     if isinstance(model, str | os.PathLike):
         path = Path(model)
-        return _file(path, name=path.stem, source=path.name, picture_shape=picture_shape, trust=trust)
-    return _live(model, picture_shape)
+        return _file(path, how, name=path.stem, source=path.name)
+    return _live(model, how.picture_shape)
 
 
-def _file(path: Path, *, name: str, source: str, picture_shape: Shape | None, trust: bool) -> tuple[Any, ...]:
+def _file(path: Path, how: How, *, name: str, source: str) -> Opened:
     if not path.exists():
         raise NotAModel(path, f"there is no such file.{_near(path)}")
     if path.is_dir():
@@ -92,38 +120,59 @@ def _file(path: Path, *, name: str, source: str, picture_shape: Shape | None, tr
     if kind is None:
         raise NotAModel(path, f"its ending is '{path.suffix}', but known are {', '.join(ENDINGS)}.")
     facts = {"name": name, "source": source, "sha256": _sha256(path)}
-    card: Mapping[str, Any]
+    if how.architecture is not None:
+        engine, of_network, card = _weights(path, kind, how)
+        return engine, of_network | facts | {"source": of_network["source"]}, card
     if kind == "onnx":
         from .engines import onnx_files
 
-        engine: Any = onnx_files.load(path)
-        card = _card(engine.metadata)
-    elif kind == "keras":
+        onnx_engine = onnx_files.load(path)
+        return onnx_engine, facts, _card(onnx_engine.metadata)
+    if kind == "keras":
         _need_keras(f"'{path.name}'")
         from .engines.keras_files import load
         from .engines.keras_preprocess import preprocess_of
 
-        engine = load(path, trust=trust)
-        card = _found(preprocess_of(engine.graph, engine.operation))
-    else:
-        _need("torch", "torch", f"'{path.name}'")
-        from .engines import torch_files
+        keras_engine = load(path, trust=how.trust)
+        return keras_engine, facts, _found(preprocess_of(keras_engine.graph, keras_engine.operation))
+    _need("torch", "torch", f"'{path.name}'")
+    from .engines import torch_files
 
-        engine, card = torch_files.load(path, trust=trust, picture_shape=picture_shape), {}
-    return engine, facts, card
+    return torch_files.load(path, trust=how.trust, picture_shape=how.picture_shape), facts, {}
 
 
-def _named(name: str, weights: str | Path | None) -> tuple[Any, ...]:
-    source, _, architecture = name.partition(":")
-    if source != "keras":
-        raise NotAModel(
-            name, f"there is no such file, and '{source}:' is no known source. Known is 'keras:', as in 'keras:VGG16'."
+def _weights(path: Path, kind: str, how: How) -> Opened:
+    """The network `how.architecture` with the weights in a file."""
+    if kind == "onnx" or (kind == "keras") != str(how.architecture).startswith("keras:"):
+        raise InputError(
+            f"The weights in '{path}' cannot go into '{how.architecture}': .h5 files are for 'keras:NAME', .pth and .safetensors "
+            "files for torch, and an ONNX file holds its network.",
+            received=str(how.architecture),
         )
+    if kind == "torch" and not isinstance(how.architecture, str):
+        return _torch_named(how.architecture, replace(how, weights=path))
+    return _named(how.architecture, replace(how, weights=path))
+
+
+def _named(name: str, how: How) -> Opened:
+    library = name.partition(":")[0]
+    if library == "keras":
+        return _keras_named(name, how.weights)
+    if library in ("torchvision", "timm") or how.architecture is not None:
+        return _torch_named(name, how)
+    raise NotAModel(
+        name,
+        f"there is no such file, and '{library}:' is no known source. Known are 'keras:', 'torchvision:' and 'timm:', as in "
+        "'keras:VGG16'.",
+    )
+
+
+def _keras_named(name: str, weights: str | Path | None) -> Opened:
     _need_keras(f"'{name}'")
     from .engines.keras_files import by_name, imagenet_labels
     from .engines.keras_preprocess import preprocess_of
 
-    engine = by_name(architecture, weights=None if weights is None else str(weights))
+    engine = by_name(name.partition(":")[2], weights=None if weights is None else str(weights))
     facts = {"name": name, "source": f"keras.applications, weights: {weights or 'random'}"}
     card = _found(preprocess_of(engine.graph, engine.operation))
     if weights == "imagenet":
@@ -131,7 +180,23 @@ def _named(name: str, weights: str | Path | None) -> tuple[Any, ...]:
     return engine, facts, card
 
 
-def _live(model: Any, picture_shape: Shape | None) -> tuple[Any, ...]:
+def _torch_named(name: Any, how: How) -> Opened:
+    _need("torch", "torch", f"'{name}'")
+    from .engines.torch import TorchEngine
+    from .engines.torch_names import Filling, named
+
+    weights = None if how.weights is None else str(how.weights)
+    found = named(name, Filling(weights, how.partial, how.trust, how.progress))
+    engine = TorchEngine(found.module, picture_shape=how.picture_shape or found.picture_shape)
+    source = found.source if weights else f"{found.source}, weights: random"
+    return (
+        engine,
+        {"name": name if isinstance(name, str) else found.source, "source": source, "notes": found.notes},
+        dict(found.card),
+    )
+
+
+def _live(model: Any, picture_shape: Shape | None) -> Opened:
     homes = {base.__module__.split(".")[0] for base in type(model).__mro__}
     facts = {"name": getattr(model, "name", None) or type(model).__name__, "source": f"a live {type(model).__name__}"}
     if "keras" in homes:

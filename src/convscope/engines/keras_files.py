@@ -14,7 +14,7 @@ import h5py
 import keras
 import numpy as np
 
-from ..errors import ConvscopeError, InputError, ModelError, NotAModel, Untrusted, did_you_mean
+from ..errors import ConvscopeError, InputError, ModelError, NotAModel, UnknownName, Untrusted
 from .keras import KerasEngine
 
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
@@ -47,9 +47,7 @@ def by_name(name: str, *, weights: str | None = None) -> KerasEngine:
     raises   ModelError for a name that is not there and for weights that cannot be had
     """
     if name not in APPLICATIONS:
-        lower = {each.lower(): each for each in APPLICATIONS}
-        near = f" Did you mean '{lower[name.lower()]}'?" if name.lower() in lower else did_you_mean(name, APPLICATIONS)
-        raise ModelError(f"keras.applications has no '{name}'.{near or ' It has: ' + ', '.join(APPLICATIONS) + '.'}")
+        raise UnknownName("keras.applications", name, APPLICATIONS)
     if weights not in (None, "imagenet") and not os.path.isfile(weights):
         raise InputError(f"The weights of '{name}' can be None, 'imagenet' or a file, but there is no file '{weights}'.")
     try:

@@ -14,7 +14,7 @@ from typing import IO, Any
 import torch
 from torch import nn
 
-from ..errors import NotAModel, Shape, Unsupported, Untrusted
+from ..errors import MissingExtra, NotAModel, Shape, Unsupported, Untrusted
 from .torch import TorchEngine
 
 PLAIN = re.compile(
@@ -29,10 +29,15 @@ def load(path: Path, *, trust: bool, picture_shape: Shape | None = None) -> Torc
     raises   Untrusted for such a file unless `trust`; Unsupported for TorchScript and exported programs; NotAModel for
              weights without their network, and for what is empty, cut off or of another kind
     """
-    return TorchEngine(network_in(path, _content(path, trust)), picture_shape=picture_shape)
+    return TorchEngine(network_in(path, read(path, trust=trust)), picture_shape=picture_shape)
 
 
-def _content(path: Path, trust: bool) -> Any:
+def read(path: Path, *, trust: bool = False) -> Any:
+    """What torch.save or safetensors wrote. Raises Untrusted for what is more than arrays and plain data, unless `trust`;
+    NotAModel; MissingExtra.
+    """
+    if path.suffix == ".safetensors":
+        return _safetensors(path)
     classes = pickled_classes(path)
     try:
         return _loaded(path, weights_only=not (trust and classes))
@@ -113,7 +118,7 @@ def network_in(path: Path, content: Any) -> nn.Module:
     raise NotAModel(
         path,
         f"it holds weights only ({len(arrays)} arrays, the first is '{first}' of shape {shape}), not the network they belong to. "
-        "Build that network in Python, give it the weights with load_state_dict, and open the network itself.",
+        "Say which: architecture='torchvision:resnet18', 'timm:NAME' or 'my.module:build' (--architecture).",
     )
 
 
@@ -123,3 +128,14 @@ def _arrays(content: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
     elif isinstance(content, Mapping):
         for key, value in content.items():
             yield from _arrays(value, f"{name}.{key}" if name else str(key))
+
+
+def _safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        from safetensors.torch import load_file
+    except ImportError:
+        raise MissingExtra("safetensors", "torch", f"'{path.name}'") from None
+    try:
+        return load_file(path)
+    except Exception as error:
+        raise NotAModel(path, f"it is empty, damaged or cut off ({error}).") from error
