@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: look test check suite bench demo clean
+.PHONY: look test check suite bench zoo demo clean
 
 look: .venv/look
 	.venv/bin/convscope look --out study
@@ -19,6 +19,10 @@ suite: .venv/test
 
 bench: .venv/test
 	.venv/bin/python benchmarks/run.py
+
+# Every value that is read, of the networks that people use, against independent recordings. It takes half an hour.
+zoo: .venv/test
+	.venv/bin/python zoo/run.py
 
 # The accuracy of the built-in network, measured again from the file that is shipped.
 demo: .venv/test

@@ -70,6 +70,6 @@ def test_there_are_commands_to_run():
 
 def test_the_make_commands_stand_at_the_top():
     makefile = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"make (\w+)", README):
+    for target in re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     assert README.index("make look") < README.index("make test") < README.index("## In Python")

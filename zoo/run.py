@@ -1,0 +1,42 @@
+"""`make zoo`: the matrix of networks, and how many of their values are read wrongly or not at all."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+
+import torch
+import torch_networks
+from rich.console import Console
+from rich.table import Table
+
+SOURCES = {"torchvision": torch_networks.torchvision_networks, "timm": torch_networks.timm_networks}
+
+
+def lines(sources: list[str]) -> Iterator[torch_networks.Line]:
+    for source in sources:
+        for name, module in SOURCES[source]():
+            torch.manual_seed(0)
+            try:
+                yield torch_networks.compare(name, module)
+            except Exception as error:  # noqa: BLE001 - a network that does not open is a line of the matrix too
+                first = str(error).partition("\n")[0]
+                yield torch_networks.Line(name, 0, 0, 0, 0.0, f"{type(error).__name__}: {first}"[:110])
+
+
+def main(sources: list[str]) -> None:
+    table = Table("network", "outputs compared", "wrong", "missing", "seconds", "")
+    total = [0, 0, 0]
+    for line in lines(sources or list(SOURCES)):
+        print(json.dumps(vars(line)), file=sys.stderr, flush=True)
+        numbers = (line.compared, line.wrong, line.missing)
+        total = [before + number for before, number in zip(total, numbers, strict=True)]
+        table.add_row(line.network, *map(str, numbers), f"{line.seconds:.1f}", line.note)
+    table.add_section()
+    table.add_row(f"{table.row_count} networks", *map(str, total))
+    Console(width=150).print(table)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,242 @@
+"""Every network of torchvision and timm that fits: each value that is read, against an independent recording.
+
+The recording is torch.fx's interpreter, or, where a network cannot be traced, hooks that copy at once. What torch.fx does not
+look into has to be among the results of torch's own operators below (TorchDispatchMode). Each result is copied before the next
+step can write into it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import fx, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from torchvision_ops import torchvision  # noqa: E402
+
+from convscope.engines.torch import TorchEngine  # noqa: E402
+from convscope.engines.torch_functions import KEEPING, name_of  # noqa: E402
+from convscope.engines.torch_graph import is_looked_into  # noqa: E402
+from convscope.engines.torch_modules import flattened  # noqa: E402
+
+LARGEST = 60_000_000  # parameters; larger ones of a family differ in width only
+SIDES = (64, 96, 160, 224, 240, 256, 288, 299, 384)  # in pixels; the smallest that the network takes
+CLOSE = 1e-5  # of the largest value
+
+
+@dataclass
+class Recording:
+    """`layers`: what each call of a module returned, by name; `functions`: what functions returned, in order; None: not known."""
+
+    layers: dict[str, list[torch.Tensor]] = field(default_factory=dict)
+    functions: list[torch.Tensor] | None = None
+
+
+class Tracer(fx.Tracer):
+    """Looks into what is no layer, as the table does: a user's subclass of Conv2d is one."""
+
+    def is_leaf_module(self, module, _name):
+        return not is_looked_into(module)
+
+
+class Interpreter(fx.Interpreter):
+    def __init__(self, traced: fx.GraphModule, recording: Recording):
+        super().__init__(traced)
+        self.recording = recording
+        recording.functions = []
+        self._flows: set[fx.Node] = set()
+
+    def run_node(self, node):
+        given = [(each, each._version) for each in flattened(self.fetch_args_kwargs_from_env(node))]
+        result = super().run_node(node)
+        if node.op == "placeholder" or any(each in self._flows for each in node.all_input_nodes):
+            self._flows.add(node)
+            kept = [each.detach().clone() for each in flattened(result)]
+            if node.op == "call_module":
+                self.recording.layers.setdefault(node.target, []).extend(kept)
+            elif node.op in ("call_function", "call_method"):
+                made = flattened(result)
+                passed_on = all(any(each is one and one._version == before for one, before in given) for each in made)
+                name = node.target.strip("_") if node.op == "call_method" else name_of(node.target)
+                if made and not passed_on and name not in KEEPING:
+                    self.recording.functions += kept
+        return result
+
+
+def record(module: nn.Module, pictures: torch.Tensor) -> Recording:
+    recording = Recording()
+    try:
+        traced = fx.GraphModule(module, Tracer().trace(module))
+    except Exception:  # noqa: BLE001 - control flow that depends on values; torch.fx raises whatever the network raises
+        return hooked(module, pictures)
+    with torch.no_grad():
+        Interpreter(traced, recording).run(pictures.clone())
+    return recording
+
+
+def hooked(module: nn.Module, pictures: torch.Tensor) -> Recording:
+    recording, hooks = Recording(), []
+    for name, each in module.named_modules():
+        if name and next(each.children(), None) is None:
+
+            def keep(_module, _args, out, name=name):
+                recording.layers.setdefault(name, []).extend(part.detach().clone() for part in flattened(out))
+
+            hooks.append(each.register_forward_hook(keep))
+    try:
+        with torch.no_grad():
+            module(pictures.clone())
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return recording
+
+
+class Operators(TorchDispatchMode):
+    """What torch's operators return, below the functions that Python calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.results: dict[tuple[int, ...], list[torch.Tensor]] = {}
+
+    def __torch_dispatch__(self, operator, _types, args=(), kwargs=None):
+        out = operator(*args, **(kwargs or {}))
+        for each in flattened(out):
+            if each.is_floating_point():
+                self.results.setdefault(tuple(each.shape), []).append(each.detach().clone())
+        return out
+
+
+def by_operators(module: nn.Module, pictures: torch.Tensor) -> dict[tuple[int, ...], list[torch.Tensor]]:
+    with torch.no_grad(), Operators() as operators:
+        module(pictures.clone())
+    return operators.results
+
+
+@dataclass(frozen=True)
+class Line:
+    """One network in the matrix."""
+
+    network: str
+    compared: int
+    wrong: int
+    missing: int
+    seconds: float
+    note: str = ""
+
+
+def compare(name: str, module: nn.Module) -> Line:
+    started = time.perf_counter()
+    module = module.eval()
+    engine, pictures = opened(module)
+    recording = record(module, torch.from_numpy(pictures))
+    rows = [row.name for row in engine.graph if row.index]
+    run = engine.run(pictures, [*rows, "output"])
+    compared = wrong = missing = 0
+    for layer, values in recording.layers.items():
+        for number, expected in enumerate(values):
+            if not is_shown(expected, pictures):
+                continue
+            row = next((each for each in candidates(layer, number, len(values)) if each in run_names(engine)), None)
+            if row is None:
+                missing += 1
+                continue
+            compared += 1
+            wrong += not close(run[row], expected.numpy())
+    mine = [run[row.name] for row in engine.graph if row.function]
+    theirs = [
+        each.numpy() for each in recording.functions or () if each.shape[:1] == pictures.shape[:1] and each.is_floating_point()
+    ]
+    unmatched = subsequence(mine, theirs)
+    missing += len(theirs) - (len(mine) - len(unmatched))
+    below = by_operators(module, torch.from_numpy(pictures)) if unmatched else {}
+    wrong += sum(not any(close(each, one.numpy()) for one in below.get(each.shape, ())) for each in unmatched)
+    compared += len(mine)
+    note = "" if recording.functions is not None else "not traceable"
+    return Line(name, compared, wrong, missing, time.perf_counter() - started, note)
+
+
+def opened(module: nn.Module) -> tuple[TorchEngine, np.ndarray]:
+    channels = next(each.in_channels for each in module.modules() if isinstance(each, nn.modules.conv._ConvNd))
+    error: Exception | None = None
+    for side in SIDES:
+        pictures = np.random.default_rng(0).normal(size=(2, channels, side, side)).astype(np.float32)
+        try:
+            return TorchEngine(module, picture_shape=pictures.shape[1:]), pictures
+        except Exception as failed:  # noqa: BLE001 - too small for this network
+            error = failed
+    raise error or ValueError("no side")
+
+
+def is_shown(tensor: torch.Tensor, pictures: np.ndarray) -> bool:
+    """Whether it has a row: numbers, with an axis of pictures."""
+    return tensor.shape[:1] == pictures.shape[:1] and tensor.is_floating_point()
+
+
+def run_names(engine: TorchEngine) -> frozenset[str]:
+    return frozenset(engine.graph.names)
+
+
+def candidates(layer: str, number: int, count: int) -> Iterator[str]:
+    """What the row of the call `number` of a layer may be called."""
+    yield layer if number == 0 else f"{layer}#{number + 1}"
+    if count > 1:
+        yield f"{layer}:{number}"
+
+
+def close(actual: np.ndarray, expected: np.ndarray) -> bool:
+    scale = float(np.abs(expected).max(initial=1e-6))
+    return actual.shape == expected.shape and bool(np.allclose(actual, expected, rtol=0, atol=CLOSE * scale, equal_nan=True))
+
+
+def subsequence(mine: list[np.ndarray], theirs: list[np.ndarray]) -> list[np.ndarray]:
+    """Those of `mine` that are not found in `theirs`, both gone through in order."""
+    unmatched, start = [], 0
+    for each in mine:
+        at = next((at for at in range(start, len(theirs)) if close(each, theirs[at])), None)
+        if at is None:
+            unmatched.append(each)
+        else:
+            start = at + 1
+    return unmatched
+
+
+def torchvision_networks() -> Iterator[tuple[str, nn.Module]]:
+    models = torchvision().models
+    for name in models.list_models(module=models) + models.list_models(module=models.segmentation):
+        options = {"weights": None} | (
+            {"weights_backbone": None} if name in models.list_models(module=models.segmentation) else {}
+        )
+        options |= {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+        tag = next(iter(models.get_model_weights(name)), None)
+        if tag is None or tag.meta["num_params"] <= LARGEST:
+            yield f"torchvision:{name}", models.get_model(name, **options)
+
+
+def timm_networks() -> Iterator[tuple[str, nn.Module]]:
+    """The smallest convolutional network of every file of timm."""
+    torchvision()
+    import timm
+
+    for family in timm.list_modules():
+        sizes = {}
+        for name in timm.list_models(module=family):
+            try:
+                with torch.device("meta"):
+                    module = timm.create_model(name)
+            except Exception:  # noqa: BLE001 - some cannot be made without values
+                module = timm.create_model(name) if len(sizes) == 0 else None
+            if module is not None and sum(isinstance(each, nn.Conv2d) for each in module.modules()) > 2:
+                sizes[name] = sum(each.numel() for each in module.parameters())
+            if len(sizes) >= 3:
+                break
+        if sizes and min(sizes.values()) <= LARGEST:
+            name = min(sizes, key=sizes.get)
+            yield f"timm:{name}", timm.create_model(name)
