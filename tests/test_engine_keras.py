@@ -13,11 +13,13 @@ keras = pytest.importorskip("keras", reason="Keras is not installed: pip install
 from zoo_keras import PICTURES, ZOO, Subclassed, conv  # noqa: E402
 
 import convscope  # noqa: E402
+from convscope import downloads  # noqa: E402
 from convscope.conformance import check_engine, compare, laws  # noqa: E402
 from convscope.core import Edit  # noqa: E402
 from convscope.engines import keras_backends  # noqa: E402
 from convscope.engines.keras import KerasEngine  # noqa: E402
 from convscope.errors import (  # noqa: E402
+    DownloadError,
     EngineError,
     InputError,
     ModelError,
@@ -304,10 +306,37 @@ def test_weights_that_cannot_be_fetched_say_where_to_put_them(monkeypatch, tmp_p
     from keras.src.applications import mobilenet
 
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(downloads, "PAUSE", 0.0)
     monkeypatch.setattr(mobilenet, "BASE_WEIGHT_PATH", "http://127.0.0.1:9/")
-    with pytest.raises(ModelError, match="cannot be fetched") as caught:
+    with pytest.raises(DownloadError, match="put that file at") as caught:
         convscope.open("keras:MobileNet", weights="imagenet")
-    assert str(tmp_path) in str(caught.value)
+    assert caught.value.path == str(tmp_path / "models" / "mobilenet_1_0_224_tf.h5")
+
+
+def test_weights_are_fetched_to_where_keras_looks_for_them(monkeypatch, tmp_path):
+    import h5py
+    from keras.src.applications import mobilenet
+    from keras.src.legacy.saving import legacy_h5_format
+    from keras.src.utils import file_utils
+
+    model, own = keras.applications.MobileNet(weights=None), file_utils.get_file
+    served = tmp_path / "served" / "mobilenet_1_0_224_tf.h5"
+    served.parent.mkdir()
+    with h5py.File(served, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, model)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(mobilenet, "BASE_WEIGHT_PATH", served.parent.as_uri() + "/")
+    seen = []
+    net = convscope.open(
+        "keras:MobileNet", weights="imagenet", labels=list(map(str, range(1000))), progress=lambda *n: seen.append(n)
+    )
+    assert seen
+    assert seen[-1][0] == served.stat().st_size
+    assert [each.name for each in (tmp_path / "home" / "models").iterdir()] == [served.name]
+    np.testing.assert_array_equal(net.filters("conv1").values, model.get_layer("conv1").get_weights()[0].transpose(3, 2, 0, 1))
+    served.unlink()
+    convscope.open("keras:MobileNet", weights="imagenet", labels=labels)  # from the cache
+    assert file_utils.get_file is own
 
 
 # What a network expects of a picture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 
 import torch
@@ -265,6 +266,33 @@ def dict_output():
         return {"class": net.head(x), "inside": {"map": net.map(x)}}
 
     return Written(run, stem=conv(3, 4), head=head(4), map=conv(4, 2))
+
+
+@dataclass(frozen=True)
+class Answer:
+    scores: torch.Tensor
+    inside: tuple[torch.Tensor, torch.Tensor]
+    name: str = "an answer"
+
+
+@member(3, 8, 8)
+def dataclass_output():
+    """Also between two layers."""
+
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = conv(4, 4), conv(4, 4, 1)
+
+        def forward(self, x):
+            return Answer(self.one(x), (self.two(x), x))
+
+    def run(net, x):
+        between = net.two(net.stem(x))
+        first, second = between.inside
+        return Answer(net.head(F.relu(between.scores + first)), (first * 2, second))
+
+    return Written(run, stem=conv(3, 4), two=Two(), head=head(4))
 
 
 @member(2, 16)

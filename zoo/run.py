@@ -1,28 +1,35 @@
-"""`make zoo`: the matrix of networks, and how many of their values are read wrongly or not at all."""
+"""`make zoo`: the matrix of networks, and how many of their values are read wrongly or not at all.
+
+`run.py torchvision timm keras` runs some of it; every line is printed as JSON when it is known, and the table at the end.
+"""
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections.abc import Iterator
 
-import torch
-import torch_networks
+from matrix import Line
 from rich.console import Console
 from rich.table import Table
 
-SOURCES = {"torchvision": torch_networks.torchvision_networks, "timm": torch_networks.timm_networks}
+SOURCES = {  # the module, and its function that gives networks
+    "torchvision": ("torch_networks", "torchvision_networks"),
+    "timm": ("torch_networks", "timm_networks"),
+    "keras": ("keras_networks", "networks"),
+}
 
 
-def lines(sources: list[str]) -> Iterator[torch_networks.Line]:
+def lines(sources: list[str]) -> Iterator[Line]:
     for source in sources:
-        for name, module in SOURCES[source]():
-            torch.manual_seed(0)
+        module = importlib.import_module(SOURCES[source][0])
+        for name, network in getattr(module, SOURCES[source][1])():
             try:
-                yield torch_networks.compare(name, module)
+                yield module.compare(name, network)
             except Exception as error:  # noqa: BLE001 - a network that does not open is a line of the matrix too
                 first = str(error).partition("\n")[0]
-                yield torch_networks.Line(name, 0, 0, 0, 0.0, f"{type(error).__name__}: {first}"[:110])
+                yield Line(name, 0, 0, 0, 0.0, f"{type(error).__name__}: {first}"[:110])
 
 
 def main(sources: list[str]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matrix import Line, close, smallest
 from torch import fx, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -28,7 +29,6 @@ from convscope.engines.torch_modules import flattened  # noqa: E402
 
 LARGEST = 60_000_000  # parameters; larger ones of a family differ in width only
 SIDES = (64, 96, 160, 224, 240, 256, 288, 299, 384)  # in pixels; the smallest that the network takes
-CLOSE = 1e-5  # of the largest value
 
 
 @dataclass
@@ -57,8 +57,8 @@ class Interpreter(fx.Interpreter):
         given = [(each, each._version) for each in flattened(self.fetch_args_kwargs_from_env(node))]
         result = super().run_node(node)
         if node.op == "placeholder" or any(each in self._flows for each in node.all_input_nodes):
-            self._flows.add(node)
             kept = [each.detach().clone() for each in flattened(result)]
+            self._flows |= {node} if kept else set()  # a picture's size is no value of it
             if node.op == "call_module":
                 self.recording.layers.setdefault(node.target, []).extend(kept)
             elif node.op in ("call_function", "call_method"):
@@ -120,18 +120,6 @@ def by_operators(module: nn.Module, pictures: torch.Tensor) -> dict[tuple[int, .
     return operators.results
 
 
-@dataclass(frozen=True)
-class Line:
-    """One network in the matrix."""
-
-    network: str
-    compared: int
-    wrong: int
-    missing: int
-    seconds: float
-    note: str = ""
-
-
 def compare(name: str, module: nn.Module) -> Line:
     started = time.perf_counter()
     module = module.eval()
@@ -154,7 +142,7 @@ def compare(name: str, module: nn.Module) -> Line:
     theirs = [
         each.numpy() for each in recording.functions or () if each.shape[:1] == pictures.shape[:1] and each.is_floating_point()
     ]
-    unmatched = subsequence(mine, theirs)
+    unmatched = without_partner(mine, theirs)
     missing += len(theirs) - (len(mine) - len(unmatched))
     below = by_operators(module, torch.from_numpy(pictures)) if unmatched else {}
     wrong += sum(not any(close(each, one.numpy()) for one in below.get(each.shape, ())) for each in unmatched)
@@ -165,14 +153,9 @@ def compare(name: str, module: nn.Module) -> Line:
 
 def opened(module: nn.Module) -> tuple[TorchEngine, np.ndarray]:
     channels = next(each.in_channels for each in module.modules() if isinstance(each, nn.modules.conv._ConvNd))
-    error: Exception | None = None
-    for side in SIDES:
-        pictures = np.random.default_rng(0).normal(size=(2, channels, side, side)).astype(np.float32)
-        try:
-            return TorchEngine(module, picture_shape=pictures.shape[1:]), pictures
-        except Exception as failed:  # noqa: BLE001 - too small for this network
-            error = failed
-    raise error or ValueError("no side")
+    engine = smallest(SIDES, lambda side: TorchEngine(module, picture_shape=(channels, side, side)))
+    shape = engine.graph.layers[0].shape
+    return engine, np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
 
 
 def is_shown(tensor: torch.Tensor, pictures: np.ndarray) -> bool:
@@ -191,20 +174,15 @@ def candidates(layer: str, number: int, count: int) -> Iterator[str]:
         yield f"{layer}:{number}"
 
 
-def close(actual: np.ndarray, expected: np.ndarray) -> bool:
-    scale = float(np.abs(expected).max(initial=1e-6))
-    return actual.shape == expected.shape and bool(np.allclose(actual, expected, rtol=0, atol=CLOSE * scale, equal_nan=True))
-
-
-def subsequence(mine: list[np.ndarray], theirs: list[np.ndarray]) -> list[np.ndarray]:
-    """Those of `mine` that are not found in `theirs`, both gone through in order."""
-    unmatched, start = [], 0
+def without_partner(mine: list[np.ndarray], theirs: list[np.ndarray]) -> list[np.ndarray]:
+    """Those of `mine` that are not in `theirs`, each of which is the partner of one at most."""
+    unmatched, left = [], list(range(len(theirs)))
     for each in mine:
-        at = next((at for at in range(start, len(theirs)) if close(each, theirs[at])), None)
+        at = next((at for at in left if close(each, theirs[at])), None)
         if at is None:
             unmatched.append(each)
         else:
-            start = at + 1
+            left.remove(at)
     return unmatched
 
 

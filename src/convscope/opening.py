@@ -157,7 +157,7 @@ def _weights(path: Path, kind: str, how: How) -> Opened:
 def _named(name: str, how: How) -> Opened:
     library = name.partition(":")[0]
     if library == "keras":
-        return _keras_named(name, how.weights)
+        return _keras_named(name, how)
     if library in ("torchvision", "timm") or how.architecture is not None:
         return _torch_named(name, how)
     raise NotAModel(
@@ -167,12 +167,13 @@ def _named(name: str, how: How) -> Opened:
     )
 
 
-def _keras_named(name: str, weights: str | Path | None) -> Opened:
+def _keras_named(name: str, how: How) -> Opened:
     _need_keras(f"'{name}'")
     from .engines.keras_files import by_name, imagenet_labels
     from .engines.keras_preprocess import preprocess_of
 
-    engine = by_name(name.partition(":")[2], weights=None if weights is None else str(weights))
+    weights = None if how.weights is None else str(how.weights)
+    engine = by_name(name.partition(":")[2], weights=weights, progress=how.progress)
     facts = {"name": name, "source": f"keras.applications, weights: {weights or 'random'}"}
     card = _found(preprocess_of(engine.graph, engine.operation))
     if weights == "imagenet":

@@ -14,8 +14,10 @@ import h5py
 import keras
 import numpy as np
 
-from ..errors import ConvscopeError, InputError, ModelError, NotAModel, UnknownName, Untrusted
+from ..downloads import Progress
+from ..errors import ConvscopeError, DownloadError, InputError, ModelError, NotAModel, UnknownName, Untrusted
 from .keras import KerasEngine
+from .keras_downloads import resumable
 
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 UNREGISTERED = re.compile(r"[Cc]ould not locate (?:class|function) '(\w+)'|Unknown (?:layer|object|class)[^']*'(\w+)'")
@@ -41,17 +43,21 @@ def load(path: Path, *, trust: bool = False) -> KerasEngine:
     return KerasEngine(model)
 
 
-def by_name(name: str, *, weights: str | None = None) -> KerasEngine:
+def by_name(name: str, *, weights: str | None = None, progress: Progress | None = None) -> KerasEngine:
     """A network of keras.applications, with random weights, those of ImageNet ("imagenet"), or those in a file.
 
-    raises   ModelError for a name that is not there and for weights that cannot be had
+    progress   called with (bytes done, bytes in all) while weights are fetched
+    raises     ModelError for a name that is not there and for weights that cannot be had; DownloadError
     """
     if name not in APPLICATIONS:
         raise UnknownName("keras.applications", name, APPLICATIONS)
     if weights not in (None, "imagenet") and not os.path.isfile(weights):
         raise InputError(f"The weights of '{name}' can be None, 'imagenet' or a file, but there is no file '{weights}'.")
     try:
-        model = getattr(keras.applications, name)(weights=weights)
+        with resumable(progress):
+            model = getattr(keras.applications, name)(weights=weights)
+    except DownloadError:
+        raise
     except Exception as error:
         raise _no_weights(name, weights, error) from error
     return KerasEngine(model)
@@ -147,12 +153,6 @@ def _why(error: Exception) -> str:
 
 def _no_weights(name: str, weights: str | None, error: Exception) -> ConvscopeError:
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    if weights == "imagenet":
-        home = os.environ.get("KERAS_HOME", os.path.join(os.path.expanduser("~"), ".keras"))
-        return ModelError(
-            f"The weights of '{name}' cannot be fetched: {first} On a machine without a network, put the file into "
-            f"'{os.path.join(home, 'models')}' under the name that it has on the server."
-        )
-    if weights is None:
+    if weights in (None, "imagenet"):
         return ModelError(f"'{name}' cannot be made: {first}")
     return NotAModel(weights, f"these are no weights of '{name}'. {first}")

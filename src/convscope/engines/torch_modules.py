@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import inspect
 import sys
 from collections import Counter
@@ -167,18 +169,30 @@ def output_names(count: int) -> list[str]:
 
 
 def flattened(value: Any) -> list[torch.Tensor]:
-    """The tensors in a tensor, or in tuples, lists and dicts of such, in order."""
+    """The tensors in a tensor, or in tuples, lists, dicts and dataclasses of such, in order."""
     if isinstance(value, torch.Tensor):
         return [value]
+    if is_record(value):
+        value = [getattr(value, each.name) for each in dataclasses.fields(value)]
     if isinstance(value, Mapping):
         value = list(value.values())
     return [tensor for each in value for tensor in flattened(each)] if isinstance(value, tuple | list) else []
+
+
+def is_record(value: Any) -> bool:
+    """A dataclass, but not one that is a dict too, as the outputs of Hugging Face's networks are."""
+    return dataclasses.is_dataclass(value) and not isinstance(value, type | Mapping)
 
 
 def rebuilt(value: Any, tensors: Iterator[torch.Tensor]) -> Any:
     """`value` with its tensors replaced by the next of `tensors`: the inverse of `flattened`."""
     if isinstance(value, torch.Tensor):
         return next(tensors)
+    if is_record(value):
+        copied = copy.copy(value)
+        for each in dataclasses.fields(value):
+            object.__setattr__(copied, each.name, rebuilt(getattr(value, each.name), tensors))
+        return copied
     if isinstance(value, Mapping):
         return type(value)({key: rebuilt(each, tensors) for key, each in value.items()})  # type: ignore[call-arg]
     if isinstance(value, tuple | list):

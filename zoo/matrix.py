@@ -1,0 +1,40 @@
+"""What the comparisons of all frameworks share: a line of the matrix, and when two arrays are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+CLOSE = 1e-5  # of the largest value
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One network in the matrix."""
+
+    network: str
+    compared: int
+    wrong: int
+    missing: int
+    seconds: float
+    note: str = ""
+
+
+def close(actual: np.ndarray, expected: np.ndarray) -> bool:
+    scale = float(np.abs(expected).max(initial=1e-6))
+    return actual.shape == expected.shape and bool(np.allclose(actual, expected, rtol=0, atol=CLOSE * scale, equal_nan=True))
+
+
+def smallest(sides: Iterable[int], make: Callable[[int], Made]) -> Made:
+    """What `make` gives for the first side, in pixels, that does not fail. Raises what it raises for the last."""
+    error: Exception | None = None
+    for side in sides:
+        try:
+            return make(side)
+        except Exception as failed:  # noqa: BLE001 - too small for this network
+            error = failed
+    raise error or ValueError("no side")
