@@ -326,10 +326,8 @@ def test_weights_are_fetched_to_where_keras_looks_for_them(monkeypatch, tmp_path
         legacy_h5_format.save_weights_to_hdf5_group(file, model)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(mobilenet, "BASE_WEIGHT_PATH", served.parent.as_uri() + "/")
-    seen = []
-    net = convscope.open(
-        "keras:MobileNet", weights="imagenet", labels=list(map(str, range(1000))), progress=lambda *n: seen.append(n)
-    )
+    seen, labels = [], list(map(str, range(1000)))
+    net = convscope.open("keras:MobileNet", weights="imagenet", labels=labels, progress=lambda *each: seen.append(each))
     assert seen
     assert seen[-1][0] == served.stat().st_size
     assert [each.name for each in (tmp_path / "home" / "models").iterdir()] == [served.name]
@@ -337,6 +335,14 @@ def test_weights_are_fetched_to_where_keras_looks_for_them(monkeypatch, tmp_path
     served.unlink()
     convscope.open("keras:MobileNet", weights="imagenet", labels=labels)  # from the cache
     assert file_utils.get_file is own
+
+
+def test_random_weights_and_the_order_of_colours_are_said():
+    net = convscope.open("keras:MobileNetV3Small")
+    assert "random" in net.info.notes[0]
+    assert net.filters("conv").order == "rgb"
+    caffe = convscope.open(ZOO["sequential"](), preprocess={"order": "bgr"})
+    assert caffe.filters(caffe.layers.convolutions[0].name).order == "bgr"
 
 
 # What a network expects of a picture

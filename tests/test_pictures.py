@@ -617,7 +617,7 @@ BAD = [
         ["(any, 3, any, any)", "(2, 6, 8, 8)"],
     ),
     ("floats with channels last", just(np.zeros((2, 8, 8, 3))), WrongPictureShape, ["look last", "transpose(0, 3, 1, 2)"]),
-    ("one, channels last", just(np.zeros((8, 8, 3))), InputError, ["(8, 8, 3)", "look last", "transpose(2, 0, 1)"]),
+    ("one, channels last", just(np.zeros((8, 8, 3))), InputError, ["(8, 8, 3)", "as uint8", "(h, w, 3)"]),
     ("one of four channels", just(np.zeros((4, 8, 8))), InputError, ["(3, any, any)", "(4, 8, 8)", "uint8"]),
     ("different sizes", just([smooth(4, 5), smooth(6, 7)]), InputError, ["'picture 1' is 4 x 5", "6 x 7", "0..1 224"]),
     ("a huge mixture", just([*[smooth()] * 500, FLOATS[:, :, :4]]), InputError, ["'picture 501'", "4 x 8"]),
@@ -672,3 +672,17 @@ def test_photographs(tmp_path):
     for shown, picture in zip(prepared.shown, read_pictures(tmp_path), strict=True):
         assert picture.pixels.shape == (144, 144, 3)
         np.testing.assert_array_equal(shown, preprocess.pixels(picture))
+
+
+def test_what_is_no_picture_in_a_folder_is_left_out_and_said(tmp_path):
+    Image.fromarray(smooth()).save(tmp_path / "a.png")
+    (tmp_path / "notes.txt").write_text("about these pictures")
+    (tmp_path / "Thumbs.db").write_bytes(b"\0" * 9)
+    with pytest.warns(UserWarning, match="2 files.*notes.txt, Thumbs.db|2 files.*Thumbs.db, notes.txt"):
+        assert [each.name for each in read_pictures(tmp_path)] == ["a"]
+
+
+def test_float_pixels_are_noticed():
+    pixels = smooth().astype(np.float32).transpose(2, 0, 1)
+    with pytest.warns(UserWarning, match="pass them as uint8"):
+        prepare(pixels, Preprocess.parse("-1..1"))

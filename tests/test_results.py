@@ -109,6 +109,21 @@ def test_a_colour_tile_has_the_channels_as_red_green_and_blue():
     np.testing.assert_array_equal(found.rgb_sheet().tiles[2, :, :, 1], found.values[2, 1])
 
 
+def test_colour_tiles_of_a_network_that_takes_blue_first():
+    """VGG16 of Keras: what looks for red has its weight in input channel 2, and is drawn red."""
+    kernel = np.zeros((1, 3, 3, 3), np.float32)
+    kernel[0, 2, 1, 1] = 1
+    sheet = Filters(Layer(1, "conv1", "convolution", "Conv"), {"kernel": kernel}, order="bgr").rgb_sheet()
+    assert sheet.tiles[0, 1, 1].tolist() == [1, 0, 0]
+    assert "red, green and blue are input channels 2, 1 and 0" in sheet.subtitle
+
+
+@pytest.mark.parametrize("first", [0, -1, 2.5, "a", True])
+def test_how_many_to_draw_is_a_number_from_one_on(first):
+    with pytest.raises(InputError, match="from 1 on"):
+        filters(8, 3, 3, 3).sheet(first=first)
+
+
 def test_colour_tiles_need_three_channels():
     with pytest.raises(InputError, match="3 input channels"):
         filters(8, 4, 3, 3).rgb_sheet()

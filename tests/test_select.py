@@ -116,3 +116,10 @@ def test_the_reading_says_where_it_was_read():
     assert str(reading(CHAIN, "conv2", activated=False)) == "its own output, before any activation"
     assert not reading(CHAIN, "conv4", activated=True).activated
     assert reading(CHAIN, "relu1", activated=False).activated
+
+
+def test_a_map_of_zeros_is_dead_behind_a_pooling_too():
+    assert [reading(CHAIN, name, activated=False).activated for name in ("relu2", "pool", "conv3", "add", "norm2")] == [
+        True, True, False, False, False,
+    ]  # fmt: skip
+    assert str(reading(CHAIN, "pool", activated=False)) == "its own output, after an activation"

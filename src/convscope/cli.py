@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,7 +49,7 @@ Shape = Annotated[str | None, typer.Option("--shape", help="What a torch network
 Trust = Annotated[bool, typer.Option("--trust", help="Open files that run code of their author: pickles, Lambda layers.")]
 At = Annotated[
     list[str] | None,
-    typer.Option("--at", help="blocks, convs, operations, all, a layer's name, its index, or a pattern: 'block5_*'."),
+    typer.Option("--at", help="blocks, convs, operations, all, a name, an index, or a pattern: 'block5_*'; several with commas."),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder of the study. An earlier study there is replaced.")]
 First = Annotated[int, typer.Option(min=0, help="How many maps a sheet shows at most; 0 for all.")]
@@ -205,6 +206,7 @@ def predict(
 
 def main() -> None:
     """The entry point. What a user did wrong is one sentence and exit 2; a defect of ours is a traceback and exit 1."""
+    warnings.showwarning = lambda message, *_, **__: print(f"Note: {message}", file=sys.stderr)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # or TensorFlow tells what the processor can do, before every answer
     try:
         app()
@@ -258,7 +260,8 @@ def _pictures(given: list[Path] | None) -> list[Path]:
 
 def _run(steps: Steps, verb: Any, pictures: list[Path] | None, at: list[str] | None, *, activated: bool) -> MapSet:
     steps.begin("Running the network")
-    result: MapSet = verb(_pictures(pictures), at=at or "blocks", activated=activated, progress=steps)
+    names = [name for each in at or ["blocks"] for name in each.split(",")]
+    result: MapSet = verb(_pictures(pictures), at=names, activated=activated, progress=steps)
     return result
 
 

@@ -46,7 +46,7 @@ class Network:
         raises   UnknownLayer; InputError for a layer without a kernel
         """
         name = by_index(self.graph, layer) if isinstance(layer, int) else layer
-        return Filters(self.graph[name], kernels.kernels(self.engine, name))
+        return Filters(self.graph[name], kernels.kernels(self.engine, name), self.preprocess.order)
 
     def maps(
         self,
@@ -140,7 +140,8 @@ class Network:
         shape = self.graph.layers[0].shape
         return (
             f"Network('{self.info.name}', {self.info.framework}: {len(self.graph)} layers, "
-            f"{len(self.layers.convolutions)} convolutions, {self.layers.parameters:,} parameters, input {shape})"
+            f"{len(self.layers.convolutions)} convolutions, {self.layers.parameters:,} parameters, input {shape}; "
+            f"pictures {self.preprocess.describe()}, {self.preprocess.origin})"
         )
 
 

@@ -32,6 +32,8 @@ ENDINGS = {
     ".safetensors": "torch",
 }
 
+RANDOM = "Its weights are random, so that nothing here was learned. Give weights='imagenet' or a file (--weights)."
+
 
 def open(  # noqa: A001 - `convscope.open` reads as what it does
     model: Any = "demo",
@@ -174,7 +176,7 @@ def _keras_named(name: str, how: How) -> Opened:
 
     weights = None if how.weights is None else str(how.weights)
     engine = by_name(name.partition(":")[2], weights=weights, progress=how.progress)
-    facts = {"name": name, "source": f"keras.applications, weights: {weights or 'random'}"}
+    facts = {"name": name, "source": f"keras.applications, weights: {weights or 'random'}", "notes": () if weights else (RANDOM,)}
     card = _found(preprocess_of(engine.graph, engine.operation))
     if weights == "imagenet":
         card["labels"] = imagenet_labels()
@@ -190,11 +192,8 @@ def _torch_named(name: Any, how: How) -> Opened:
     found = named(name, Filling(weights, how.partial, how.trust, how.progress))
     engine = TorchEngine(found.module, picture_shape=how.picture_shape or found.picture_shape)
     source = found.source if weights else f"{found.source}, weights: random"
-    return (
-        engine,
-        {"name": name if isinstance(name, str) else found.source, "source": source, "notes": found.notes},
-        dict(found.card),
-    )
+    facts = {"name": name if isinstance(name, str) else found.source, "source": source}
+    return engine, facts | {"notes": found.notes if weights else (RANDOM,)}, dict(found.card)
 
 
 def _live(model: Any, picture_shape: Shape | None) -> Opened:

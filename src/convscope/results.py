@@ -15,6 +15,7 @@ from .core import Array, Graph, Layer
 from .errors import InputError, UnknownLayer
 from .methods.answers import Answer
 from .methods.maps import Reading
+from .methods.select import by_index
 
 if TYPE_CHECKING:
     from .draw import Sheet
@@ -124,10 +125,15 @@ class FeatureMaps:
 
 @dataclass(frozen=True)
 class Filters:
-    """The learned kernels of one layer. `weights`: all of them by name, for layers with two (separable ones)."""
+    """The learned kernels of one layer.
+
+    weights   all of them by name, for layers with two (separable ones)
+    order     in which the network receives the colours of a picture: "rgb", or "bgr" with blue as input channel 0
+    """
 
     layer: Layer
     weights: Mapping[str, Array]
+    order: str = "rgb"
 
     @property
     def values(self) -> Array:
@@ -156,7 +162,7 @@ class Filters:
 
         if self.values.ndim == 2:
             return self._matrix_sheet(scale, colour)
-        kernels = self.values[:first, :channels]
+        kernels = self.values[: _some(first), : _some(channels)]
         rows, columns = kernels.shape[:2]
         tiles, note = as_planes(kernels.reshape(rows * columns, *kernels.shape[2:]))
         of_filters, of_channels = self.values.shape[:2]
@@ -188,7 +194,7 @@ class Filters:
         )
 
     def rgb_sheet(self, *, first: int | None = 64, columns: int | None = None, scale: str = "shared") -> Sheet:
-        """One colour tile per filter, for kernels over three input channels in the order red, green, blue.
+        """One colour tile per filter, for kernels over the three colours of a picture, in the order that `order` says.
 
         A weight of zero is mid-grey; the greatest magnitude (of all filters, or of each with scale="map") is full colour.
         raises   InputError if the kernels do not have three input channels and two dimensions
@@ -201,12 +207,14 @@ class Filters:
                 f"{self.values.shape}. Use sheet() instead.",
                 received=self.values.shape,
             )
-        kernels = self.values[:first]
+        kernels = self.values[: _some(first)]
+        channels = (0, 1, 2) if self.order == "rgb" else (2, 1, 0)
         return Sheet(
-            tiles=np.ascontiguousarray(kernels.transpose(0, 2, 3, 1)),
+            tiles=np.ascontiguousarray(kernels[:, channels].transpose(0, 2, 3, 1)),
             labels=tuple(str(number) for number in range(len(kernels))),
             title=f"{self.layer.name} · filters in colour",
-            subtitle=f"filters {_of(len(kernels), len(self.values))}; red, green and blue are input channels 0, 1 and 2; "
+            subtitle=f"filters {_of(len(kernels), len(self.values))}; red, green and blue are input channels "
+            f"{channels[0]}, 1 and {channels[2]}; "
             f"mid-grey is zero; kernel {_by(self.values)}",
             columns=columns or nearly_square(len(kernels)),
             scale=scale,
@@ -231,7 +239,9 @@ class MapSet(Mapping[str, FeatureMaps]):
     answers_from: str | None = None  # how the probabilities were found
     filters: Filters | None = None  # of the first convolution
 
-    def __getitem__(self, layer: str) -> FeatureMaps:
+    def __getitem__(self, layer: str | int) -> FeatureMaps:
+        if isinstance(layer, int):
+            layer = by_index(self.network.graph, layer)
         if layer not in self.maps:
             raise UnknownLayer(layer, list(self.maps))
         return self.maps[layer]
@@ -277,6 +287,13 @@ def as_planes(values: Array) -> tuple[Array, str]:
 def nearly_square(count: int) -> int:
     """How many columns make `count` tiles a square, or a little wider than high: 64 -> 8, 96 -> 10, 3 -> 2."""
     return max(1, math.ceil(math.sqrt(count)))
+
+
+def _some(first: int | None) -> int | None:
+    """How many to draw; None for all. Raises InputError."""
+    if first is not None and (isinstance(first, bool) or not isinstance(first, int) or first < 1):
+        raise InputError(f"How many to draw is a number from 1 on, or None for all, but received {first!r}.", received=first)
+    return first
 
 
 def _units(mask: npt.NDArray[np.bool_]) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +55,8 @@ def by_name(name: str, *, weights: str | None = None, progress: Progress | None 
     if weights not in (None, "imagenet") and not os.path.isfile(weights):
         raise InputError(f"The weights of '{name}' can be None, 'imagenet' or a file, but there is no file '{weights}'.")
     try:
-        with resumable(progress):
+        with resumable(progress), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a line for every array that does not fit, before the error that says so
             model = getattr(keras.applications, name)(weights=weights)
     except DownloadError:
         raise

@@ -169,7 +169,7 @@ def kept(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def checked(shape: Shape) -> tuple[int, ...]:
-    if not shape or not all(isinstance(size, int) and size > 0 for size in shape):
+    if not isinstance(shape, Sequence) or not shape or not all(isinstance(size, int) and size > 0 for size in shape):
         raise InputError(f"A picture shape is (channels, height, width), but received {shape}.", received=shape)
     return tuple(size for size in shape if size)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ..core import Graph, Layer
 
+KEEPING_ZERO = ("pooling", "padding", "dropout", "reshape")  # a map of zeros comes out of these as one
+
 
 def block_ends(graph: Graph) -> tuple[str, ...]:
     """The last convolution before each change of resolution, and the last one of all.
@@ -42,6 +44,8 @@ def activation_after(graph: Graph, name: str) -> str | None:
 
 
 def is_activated(graph: Graph, name: str) -> bool:
-    """Whether `name`'s own output is after an activation: one inside the layer, or the layer itself is one."""
+    """Whether `name`'s own output is after an activation: one inside the layer, the layer itself, or one before a pooling say."""
     layer = graph[name]
+    while layer.kind in KEEPING_ZERO and len(layer.inputs) == 1:
+        layer = graph[layer.inputs[0]]
     return layer.kind == "activation" or layer.activation is not None

@@ -26,7 +26,7 @@ class Reading:
     def __str__(self) -> str:
         if self.read_at != self.layer:
             return f"after its activation ({self.read_at})"
-        return "its own output, after the activation inside it" if self.activated else "its own output, before any activation"
+        return "its own output, after an activation" if self.activated else "its own output, before any activation"
 
 
 def reading(graph: Graph, layer: str, *, activated: bool) -> Reading:

@@ -39,7 +39,7 @@ def wrong_channels(ready: Ready, channels: int) -> InputError:
     """The error for a float array whose channels are not as many as the network takes."""
     if len(ready.given) == 4:
         return WrongPictureShape(ready.given, (None, channels, None, None))
-    hint = " The channels look last: pass array.transpose(2, 0, 1)." if ready.given[-1] == channels else ""
+    hint = " If these are pixels, pass them as uint8, 0 to 255, (h, w, 3)." if ready.given[-1] == channels else ""
     expected: Shape = (channels, None, None)
     return InputError(
         f"Float arrays are taken as already preprocessed. This network takes ({channels}, any, any), "

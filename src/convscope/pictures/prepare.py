@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from .arrays import Ready, wrong_channels
 from .decode import Picture, Pixels
 from .preprocess import Array, Preprocess
 from .sources import Source, sources
+
+MOSTLY = 0.9  # the share of an array's values beyond what pixels become from which on it is hardly preprocessed
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +73,12 @@ def _notes_on_array(values: Array, preprocess: Preprocess) -> Iterator[str]:
     yield "an array, taken as already preprocessed"
     if outside := preprocess.outside(values):
         yield f"{outside:.2%} of its values lie beyond what pixels become, and are shown clipped"
+    if outside > MOSTLY:
+        warnings.warn(
+            f"{outside:.0%} of the values of a float array lie beyond what pixels become in this network's preprocessing. "
+            "Float arrays pass as they are: if these are pixels, pass them as uint8, 0 to 255.",
+            stacklevel=2,
+        )
     if preprocess.channels not in (1, 3):
         yield f"of its {preprocess.channels} channels the first is shown, in grey"
 

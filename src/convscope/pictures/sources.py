@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,11 +110,20 @@ def _files(given: str | os.PathLike[str]) -> Iterator[Path]:
         entries = [each for each in path.iterdir() if not each.name.startswith(".") and not each.is_dir()]
     except OSError as error:
         raise NotAPicture(path, f"the folder cannot be read ({error.strerror}). Make it readable.") from error
-    if not entries:
+    pictures = [each for each in entries if each.suffix.lower() in endings()]
+    if not pictures:
         raise NotAPicture(
             path, "it is a folder without pictures. Sub-folders are not searched: give a folder with picture files."
         )
-    yield from sorted(entries, key=_natural)
+    if others := sorted((each for each in entries if each not in pictures), key=_natural):
+        first = ", ".join(each.name for each in others[:5]) + (" ..." if len(others) > 5 else "")
+        warnings.warn(f"{len(others)} files in '{path}' are no pictures and are left out: {first}", stacklevel=2)
+    yield from sorted(pictures, key=_natural)
+
+
+def endings() -> frozenset[str]:
+    """Of the files that Pillow can read, in lower case."""
+    return frozenset(ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN)
 
 
 def _natural(path: Path) -> tuple[list[str | int], str]:
