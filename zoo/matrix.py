@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 CLOSE = 1e-5  # of the largest value
-Made = TypeVar("Made")
+Made, Size = TypeVar("Made"), TypeVar("Size")
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ def close(actual: np.ndarray, expected: np.ndarray) -> bool:
     return actual.shape == expected.shape and bool(np.allclose(actual, expected, rtol=0, atol=CLOSE * scale, equal_nan=True))
 
 
-def smallest(sides: Iterable[int], make: Callable[[int], Made]) -> Made:
-    """What `make` gives for the first side, in pixels, that does not fail. Raises what it raises for the last."""
+def smallest(sizes: Iterable[Size], make: Callable[[Size], Made]) -> Made:
+    """What `make` gives for the first of `sizes` with which it does not fail. Raises what it raises for the last."""
     error: Exception | None = None
-    for side in sides:
+    for size in sizes:
         try:
-            return make(side)
+            return make(size)
         except Exception as failed:  # noqa: BLE001 - too small for this network
             error = failed
-    raise error or ValueError("no side")
+    raise error or ValueError("no size")

@@ -152,8 +152,9 @@ def compare(name: str, module: nn.Module) -> Line:
 
 
 def opened(module: nn.Module) -> tuple[TorchEngine, np.ndarray]:
-    channels = next(each.in_channels for each in module.modules() if isinstance(each, nn.modules.conv._ConvNd))
-    engine = smallest(SIDES, lambda side: TorchEngine(module, picture_shape=(channels, side, side)))
+    first = next(each.in_channels for each in module.modules() if isinstance(each, nn.modules.conv._ConvNd))
+    shapes = [(channels, side, side) for channels in dict.fromkeys((first, 3)) for side in SIDES]  # 3 before space-to-depth
+    engine = smallest(shapes, lambda shape: TorchEngine(module, picture_shape=shape))
     shape = engine.graph.layers[0].shape
     return engine, np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
 

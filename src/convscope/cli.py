@@ -122,7 +122,8 @@ def maps(
         _print_json({"study": str(folder), "layers": [_row(result, name) for name in result]})
     else:
         _print_maps(result)
-        print(f"\n{len(result) * len(result.pictures)} sheets: {folder / 'index.html'}")
+        count = len(result) * len(result.pictures)
+        print(f"\n{count} {'sheet' if count == 1 else 'sheets'}: {folder / 'index.html'}")
 
 
 @app.command()
@@ -283,7 +284,8 @@ def _print_answers(row: Any) -> None:
 
 
 def _print_maps(maps: MapSet) -> None:
-    rows: list[tuple[str, str, str, str]] = [("layer", "maps", "size", "dead")]
+    dead_of = "dead" if len(maps.pictures) == 1 else "dead, per picture"
+    rows: list[tuple[str, str, str, str]] = [("layer", "maps", "size", dead_of)]
     for each in maps.values():
         count, *size = each.values.shape[1:]
         dead = [each.dead(number) for number in range(len(each.pictures))]

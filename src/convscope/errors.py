@@ -21,6 +21,7 @@ A message says what happened, what was received and what to do, a sentence each.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from os import PathLike
 
@@ -89,7 +90,8 @@ class UnknownLayer(ModelError, KeyError):
 
     def __init__(self, name: str, known: Sequence[str]):
         self.name, self.known = name, tuple(known)
-        super().__init__(f"No layer '{name}' among the {len(known)} of this network.{did_you_mean(name, known)}")
+        what = name if re.fullmatch(r"number -?\d+", name) else f"'{name}'"
+        super().__init__(f"No layer {what} among the {len(known)} to choose from.{did_you_mean(name, known)}")
 
     def __str__(self) -> str:  # KeyError would show the message in quotes
         return str(self.args[0])

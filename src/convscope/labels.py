@@ -29,7 +29,8 @@ def read_labels(labels: Labels) -> list[str]:
             return _found(path, _folders(zipfile.ZipFile(path).namelist()))
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
-        raise InputError(f"Cannot read labels from '{labels}': {error}. {FORMS}") from error
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise InputError(f"Cannot read labels from '{labels}': {why}. {FORMS}") from error
     return _found(path, (line.strip() for line in lines), in_order=True)
 
 
@@ -37,7 +38,8 @@ def check_labels(labels: Sequence[str], classes: int | None) -> None:
     """Raises InputError unless there is a label per class."""
     if classes not in (None, len(labels)):
         raise InputError(
-            f"{len(labels)} labels were given, but the network has {classes} classes. Give one label per class, in order.",
+            f"{len(labels)} label{'s' * (len(labels) != 1)} given, but the network has {classes} classes. "
+            "Give one label per class, in order.",
             received=len(labels),
             expected=classes,
         )

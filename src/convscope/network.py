@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .core import Array, Engine, Graph
-from .errors import ModelError
+from .errors import ModelError, UnknownLayer
 from .layers import Layers
 from .methods import answers as answering
 from .methods import filters as kernels
@@ -46,6 +46,8 @@ class Network:
         raises   UnknownLayer; InputError for a layer without a kernel
         """
         name = by_index(self.graph, layer) if isinstance(layer, int) else layer
+        if name not in self.graph.names:
+            raise UnknownLayer(name, [row.name for row in self.graph if row.kernel is not None])
         return Filters(self.graph[name], kernels.kernels(self.engine, name), self.preprocess.order)
 
     def maps(

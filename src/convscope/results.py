@@ -301,7 +301,8 @@ def _units(mask: npt.NDArray[np.bool_]) -> tuple[int, ...]:
 
 
 def _of(shown: int, there: int) -> str:
-    return f"0 to {shown - 1}" if shown == there else f"0 to {shown - 1} of {there}"
+    numbers = f"0 to {shown - 1}" if shown > 1 else "0"
+    return numbers if shown == there else f"{numbers} of {there}"
 
 
 def _by(kernels: Array) -> str:

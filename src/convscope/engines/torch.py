@@ -176,8 +176,9 @@ def checked(shape: Shape) -> tuple[int, ...]:
 
 def failure(error: Exception, last: str | None, shape: Sequence[int]) -> EngineError:
     where = f"after '{last}'" if last else "in its first layer"
+    hint = " Shapes are channels first: (3, 64, 64)." if len(shape) == 4 and shape[-1] in (1, 3) and shape[1] > 4 else ""
     result = EngineError(
-        f"The network failed {where}, on pictures of shape {tuple(shape)}. {type(error).__name__}: {error}", last
+        f"The network failed {where}, on pictures of shape {tuple(shape)}.{hint} {type(error).__name__}: {error}", last
     )
     result.__cause__ = error
     return result

@@ -20,5 +20,5 @@ def kernels(engine: Engine, layer: str) -> dict[str, Array]:
     if not any(name.endswith("kernel") for name in weights):
         convolutions = [each.name for each in engine.graph if each.is_convolution]
         hint = f" The first convolution is '{convolutions[0]}'." if convolutions else ""
-        raise InputError(f"'{layer}' is a {row.kind} layer ({row.native}) and has no filters.{hint}", received=layer)
+        raise InputError(f"'{layer}' is of the kind {row.kind} ({row.native}) and has no filters.{hint}", received=layer)
     return weights

@@ -59,4 +59,4 @@ def by_index(graph: Graph, index: int) -> str:
     try:
         return graph.layers[index].name
     except IndexError:
-        raise UnknownLayer(str(index), graph.names) from None
+        raise UnknownLayer(f"number {index}", graph.names) from None
