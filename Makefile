@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: look test check suite bench zoo demo clean
+.PHONY: look test check suite bench zoo mutate demo clean
 
 look: .venv/look
 	.venv/bin/convscope look --out study
@@ -23,6 +23,10 @@ bench: .venv/test
 # Every value that is read, of the networks that people use, against independent recordings. It takes half an hour.
 zoo: .venv/test
 	.venv/bin/python zoo/run.py
+
+# Deliberate faults in every engine, and whether the laws notice them.
+mutate: .venv/test
+	.venv/bin/python mutation/run.py
 
 # The accuracy of the built-in network, measured again from the file that is shipped.
 demo: .venv/test

@@ -193,6 +193,24 @@ class GradientOfTheOtherSign(Faulty):
         return trace
 
 
+class GradientOfAnotherCall(Faulty):
+    """Right for one layer at a time; of several of the same shape, each gets that of the next."""
+
+    def trace(self, pictures, taps=(), edits=()):
+        trace = super().trace(pictures, taps, edits)
+        shapes = {as_tap(tap).layer: trace[tap].shape for tap in taps}
+
+        class Mixed:
+            __getitem__ = trace.__getitem__
+
+            def pullback(self, seeds, wrt):
+                found = trace.pullback(seeds, wrt)
+                like = {name: [other for other in shapes if shapes[other] == shapes.get(name) and other in found] for name in wrt}
+                return {name: found[like[name][-1]] if like[name] else found[name] for name in wrt}
+
+        return Mixed()
+
+
 class GradientsCutOff(Faulty):
     """As guided backpropagation does; a gradient that looks reasonable and is none."""
 
@@ -254,6 +272,7 @@ FAULTS = {
     TakesAnyPicture: "a wrong picture shape is refused",
     GradientOfTheOtherSign: "pullback is the derivative",
     GradientsCutOff: "pullback is linear in its seeds",
+    GradientOfAnotherCall: "a gradient does not depend on what else is tapped",
     TraceWithoutEdits: "a trace reads what a run reads",
 }
 

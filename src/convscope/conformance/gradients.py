@@ -42,6 +42,16 @@ def law_pullback_is_linear_in_its_seeds(engine: Differentiable, pictures: Array)
         same(trace.pullback({later: inner}, [later])[later], inner, f"'{later}' with respect to itself")
 
 
+def law_a_gradient_does_not_depend_on_what_else_is_tapped(engine: Differentiable, pictures: Array) -> None:
+    names = editable(engine, pictures)
+    together = engine.trace(pictures, names)
+    seed = noise(together["output"].shape, 6)
+    gradients = together.pullback({"output": seed}, names)
+    for name in names:
+        alone = engine.trace(pictures, [name]).pullback({"output": seed}, [name])[name]
+        same(gradients[name], alone, f"the gradient with respect to '{name}'", REORDERED)
+
+
 def check_slope(engine: Differentiable, pictures: Array, of: str, wrt: str) -> None:
     """Move `wrt` along its gradient, so that nothing cancels; where that is zero, anywhere: `of` must not move either.
 

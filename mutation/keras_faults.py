@@ -1,0 +1,91 @@
+"""Faults in the Keras engine, on the torch backend."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from unittest.mock import patch
+
+os.environ["KERAS_BACKEND"] = "torch"
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from zoo_keras import PICTURES, ZOO  # noqa: E402
+
+from convscope.engines import keras as engines  # noqa: E402
+from convscope.engines import keras_backends, keras_calls, keras_forward  # noqa: E402
+from convscope.engines.keras import KerasEngine  # noqa: E402
+
+NETWORKS = ("residual", "shared", "norms_and_dropout", "concatenation")
+
+
+def engine(name):
+    return KerasEngine(ZOO[name]())
+
+
+def pictures(name):
+    return np.random.default_rng(0).normal(size=(2, *PICTURES[name])).astype(np.float32)
+
+
+def edit_after_the_tap(self, name, value):
+    for tap in self._taps.get(name, ()):
+        self.seen[tap] = self.keep(keras_forward.reduced(value, tap.reduce, self.places[name].channels_last))
+    return self._edited(name, value) if name in self.edits else value
+
+
+def in_training(self, reader, pictures):
+    outputs = keras.tree.flatten(self.model(reader.read("input", pictures), training=True))
+    for name, value in zip(keras_calls.output_names(len(outputs)), outputs, strict=True):
+        reader.read(name, value)
+
+
+@contextmanager
+def left_behind(operation, around):
+    own = operation.call
+    with REPLACED(operation, around):
+        yield
+    object.__setattr__(
+        operation, "call", lambda *args, **kwargs: keras.tree.map_structure(lambda x: x * 1.01, own(*args, **kwargs))
+    )
+
+
+def first_axis_wrong(value, reduce, _channels_last):
+    return value if reduce == "none" or len(value.shape) < 3 else keras.ops.mean(value, (2, 3)[: len(value.shape) - 2])
+
+
+def of_another(self, seeds, wrt):
+    return PULL(
+        self,
+        seeds,
+        [
+            len(self.values) - 1 - at if self.values[len(self.values) - 1 - at].shape == self.values[at].shape else at
+            for at in wrt
+        ],
+    )
+
+
+def unturned(values, _channels_last):
+    return [
+        np.array(each, np.float32).reshape(each.shape[0], each.shape[-1], *each.shape[1:-1]) if each.ndim > 2 else np.array(each)
+        for each in values
+    ]
+
+
+REPLACED = keras_calls.replaced
+PULL = keras_backends.TorchTraced.pull
+FAULTS = {
+    "the last call of a shared layer only": lambda: patch.object(keras_calls, "numbered", lambda path, _count: path),
+    "in training mode": lambda: patch.object(keras_forward.Forward, "_run", in_training),
+    "reduced over the wrong axis": lambda: patch.object(keras_forward, "reduced", first_axis_wrong),
+    "edited after instead of before the tap": lambda: patch.object(keras_forward.Reader, "read", edit_after_the_tap),
+    "a patch left behind": lambda: patch.object(keras_calls, "replaced", left_behind),
+    "a gradient with respect to another layer": lambda: patch.object(keras_backends.TorchTraced, "pull", of_another),
+    "layout not moved": lambda: patch.object(engines, "to_protocol", unturned),
+    "no arrays of one's own": lambda: patch.object(
+        engines,
+        "to_protocol",
+        lambda values, last: [
+            np.moveaxis(np.asarray(v), -1, 1) if v.ndim > 2 and c else np.asarray(v) for v, c in zip(values, last, strict=True)
+        ],
+    ),
+}
