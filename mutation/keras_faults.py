@@ -15,6 +15,7 @@ from zoo_keras import PICTURES, ZOO  # noqa: E402
 from convscope.engines import keras as engines  # noqa: E402
 from convscope.engines import keras_backends, keras_calls, keras_forward  # noqa: E402
 from convscope.engines.keras import KerasEngine  # noqa: E402
+from convscope.engines.names import output_names  # noqa: E402
 
 NETWORKS = ("residual", "shared", "norms_and_dropout", "concatenation")
 
@@ -35,7 +36,7 @@ def edit_after_the_tap(self, name, value):
 
 def in_training(self, reader, pictures):
     outputs = keras.tree.flatten(self.model(reader.read("input", pictures), training=True))
-    for name, value in zip(keras_calls.output_names(len(outputs)), outputs, strict=True):
+    for name, value in zip(output_names(len(outputs)), outputs, strict=True):
         reader.read(name, value)
 
 

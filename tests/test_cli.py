@@ -121,6 +121,20 @@ def test_what_had_to_be_assumed_is_said(convscope, picture, tmp_path):
     assert "--preprocess" not in convscope("predict", picture, "-m", "tiny.onnx", "--preprocess", "0..1")[2]
 
 
+def test_a_file_that_is_no_picture_in_a_folder_is_a_note(convscope, picture, tmp_path):
+    (tmp_path / "notes.txt").write_text("about")
+    status, out, error = convscope("predict", tmp_path, "--top", "1")
+    assert status == 0
+    assert out.startswith(picture.stem)
+    assert error.startswith("Note: Left out of")
+    assert "notes.txt" in error
+
+
+def test_several_layers_with_commas(convscope, picture):
+    _, out, _ = convscope("maps", picture, "--at", "block1_conv1,block2_pool", "-o", "m", "--json")
+    assert [row["layer"] for row in json.loads(out)["layers"]] == ["block1_conv1", "block2_pool"]
+
+
 def write(name: str, content: bytes):
     return lambda folder: (folder / name).write_bytes(content)
 

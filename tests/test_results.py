@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from convscope.core import Layer
+from convscope.draw import as_planes, nearly_square
 from convscope.errors import InputError, WrongOption
 from convscope.methods.maps import Reading
-from convscope.results import FeatureMaps, Filters, as_planes, nearly_square
+from convscope.results import FeatureMaps, Filters
 
 
 def feature_maps(values, *, activated=True, pictures=("cat",)) -> FeatureMaps:

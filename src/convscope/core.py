@@ -5,6 +5,7 @@
     Edit              what to change
     Engine            runs a network with taps and edits
     Differentiable    an Engine whose runs can be pulled back
+    Resumable         an Engine that can stop at a layer and go on from there, again and again
 
 Every array that crosses this boundary is NumPy, float32, channels first: (n, c, *spatial) for maps, (n, units) for dense
 layers, (out, in, *kernel) for kernels. Engines transpose; nobody else does.
@@ -168,6 +169,35 @@ class Differentiable(Engine, Protocol):
 
     def trace(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Trace:
         """As `run`, always to the output, remembering how it was computed."""
+        ...
+
+
+class Held(Protocol):
+    """Pictures on their way through a network, stopped after one layer.
+
+    layer   where they stopped
+    value   (n, c, *spatial), what the next layer is about to receive
+    """
+
+    layer: str
+    value: Array
+
+    def run(self, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = (), *, repeat: int = 1) -> Run:
+        """As `Engine.run` on the same pictures, but computing only what lies after `layer`. Without taps, the output.
+
+        taps, edits   at `layer` or at what lies after it
+        repeat        each picture so many times in a row: (n * repeat, ...), so that edits with a batch axis try as many things
+        raises        InputError for a layer before the held one
+        """
+        ...
+
+
+@runtime_checkable
+class Resumable(Engine, Protocol):
+    """An Engine that need not compute the same thing twice."""
+
+    def hold(self, pictures: Array, layer: str, edits: Iterable[Edit] = ()) -> Held:
+        """Run `pictures` up to `layer`. Law: `hold(x, L).run(taps, edits)` equals `run(x, taps, edits)` for all at or after L."""
         ...
 
 

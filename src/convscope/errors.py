@@ -21,7 +21,6 @@ A message says what happened, what was received and what to do, a sentence each.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Sequence
 from os import PathLike
 
@@ -90,8 +89,7 @@ class UnknownLayer(ModelError, KeyError):
 
     def __init__(self, name: str, known: Sequence[str]):
         self.name, self.known = name, tuple(known)
-        what = name if re.fullmatch(r"number -?\d+", name) else f"'{name}'"
-        super().__init__(f"No layer {what} among the {len(known)} to choose from.{did_you_mean(name, known)}")
+        super().__init__(f"No layer '{name}' among the {len(known)} to choose from.{did_you_mean(name, known)}")
 
     def __str__(self) -> str:  # KeyError would show the message in quotes
         return str(self.args[0])
@@ -162,6 +160,18 @@ class StudyError(ConvscopeError):
     def __init__(self, path: str | PathLike[str], why: str):
         self.path = str(path)
         super().__init__(f"Cannot open the study '{path}': {why}")
+
+
+class UnknownRow(UnknownLayer):
+    """No row of that number in the layer table."""
+
+    def __init__(self, index: int, known: Sequence[str]):
+        self.name, self.known = str(index), tuple(known)
+        ModelError.__init__(self, f"There is no row {index} in the layer table: its {len(known)} rows are 0 to {len(known) - 1}.")
+
+
+class ConvscopeWarning(UserWarning):
+    """Something that may not be meant."""
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from .core import Graph, Layer
-from .errors import Shape, UnknownLayer
+from .errors import Shape, UnknownRow
 
 
 class Layers(Sequence[Layer]):
@@ -26,7 +26,7 @@ class Layers(Sequence[Layer]):
         try:
             return self._rows[key]
         except IndexError:
-            raise UnknownLayer(str(key), [layer.name for layer in self._rows]) from None
+            raise UnknownRow(key, self.names) from None
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -1,4 +1,6 @@
 """Arrays to pixels, with NumPy and Pillow. Drawing never runs a network, and every sheet says what it shows."""
 
+from .planes import as_planes as as_planes
+from .planes import nearly_square as nearly_square
 from .sheet import Sheet as Sheet
 from .sheet import save_all as save_all

@@ -16,7 +16,8 @@ from typing import Any
 
 import keras
 
-RESERVED = ("input", "output")  # a layer of such a name is `output#1`
+from .names import numbered
+
 # Networks share layers, and calls are replaced on the layers: one forward of ours at a time, whichever engine it is of.
 ONE_AT_A_TIME = threading.RLock()
 
@@ -152,16 +153,3 @@ def free(name: str, taken: set[str]) -> str:
     while result in taken:
         result, number = f"{name}_{number}", number + 1
     return result
-
-
-def numbered(path: str, count: int) -> str:
-    return path if count == 1 and path not in RESERVED else f"{path}#{count}"
-
-
-def array_names(call: str, count: int) -> list[str]:
-    """`lstm`, or `lstm:0` and `lstm:1` for a call that returns several arrays."""
-    return [call] if count == 1 else [f"{call}:{index}" for index in range(count)]
-
-
-def output_names(count: int) -> list[str]:
-    return ["output"] + [f"output:{index}" for index in range(1, count)]

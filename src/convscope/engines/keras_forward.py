@@ -11,8 +11,9 @@ import keras
 from ..core import Edit, Reduce, Tap
 from ..errors import EngineError, InputError
 from .keras_arrays import check_fit
-from .keras_calls import Call, Enough, Operations, Watch, array_names, output_names
+from .keras_calls import Call, Enough, Operations, Watch
 from .keras_graph import Place
+from .names import array_names, output_names
 
 Tensors = dict[str, tuple[Any, Any]]  # scale and shift of each edited layer, in Keras' layout
 Hook = Callable[[Any], Any]

@@ -11,8 +11,9 @@ from keras.src.backend import compute_output_spec  # what Keras itself infers sh
 
 from ..core import Graph, Layer
 from ..errors import EngineError, Shape, Unsupported
-from .keras_calls import Call, Operations, Watch, array_names, graph_of, output_names
+from .keras_calls import Call, Operations, Watch, graph_of
 from .keras_rows import facts, kind_of
+from .names import array_names, output_names
 
 BATCH = 2  # of the dry run; not 1, which broadcasts
 

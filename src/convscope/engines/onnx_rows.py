@@ -10,6 +10,7 @@ from onnx import ModelProto, NodeProto
 
 from ..core import Graph, Kind, Layer
 from ..errors import Shape
+from .names import RESERVED
 from .onnx_wiring import Type, Wiring, attribute, operator, read_by
 
 KINDS: dict[Kind, str] = {
@@ -27,7 +28,6 @@ KINDS: dict[Kind, str] = {
     "reshape": "Flatten Reshape Transpose Squeeze Unsqueeze Expand DepthToSpace SpaceToDepth",
     "dropout": "Dropout",
 }
-RESERVED = ("input", "output")
 FUSED = frozenset({"FusedConv", "FusedGemm"})  # by ONNX Runtime, when it saves an optimised network
 KIND_OF: dict[str, Kind] = {operator: kind for kind, operators in KINDS.items() for operator in operators.split()}
 

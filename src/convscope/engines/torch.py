@@ -13,9 +13,10 @@ from torch import nn
 
 from ..core import Array, Edit, Graph, Run, Tap, as_tap, merged
 from ..errors import EngineError, InputError, Shape, UnknownLayer, Unsupported, WrongPictureShape
+from .names import output_names
 from .torch_functions import Functions
 from .torch_graph import Survey, is_looked_into, picture_shapes, to_numpy, weights_of
-from .torch_modules import Enter, Visit, flattened, names_of, output_names, untouched, unwrapped, visiting
+from .torch_modules import Enter, Visit, flattened, names_of, untouched, unwrapped, visiting
 from .torch_watchers import Enough, Reader, Recorder, Watcher, constant, reduced
 
 TRIAL = 2  # pictures in the run that finds the layers: an axis of as many is that of the pictures

@@ -11,7 +11,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from ..core import Kind
-from .torch_modules import Visit, array_names, flattened, is_alias, numbered, rebuilt, version
+from .names import array_names, numbered
+from .torch_modules import Visit, flattened, is_alias, rebuilt, version
 
 NAMES: dict[Kind, str] = {
     "activation": """

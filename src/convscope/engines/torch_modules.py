@@ -15,9 +15,7 @@ import torch
 from torch import nn
 
 from ..errors import Unsupported
-
-RESERVED = ("input", "output")  # names of the network's own ends; a module of that name is `output#1`
-
+from .names import array_names, numbered
 
 # Is shown an array that flows, under the name of its row; what made it (None for the network's input and outputs); and whether
 # it is another name for memory that was there before. Gives the array that is handed on.
@@ -153,19 +151,6 @@ def names_of(module: nn.Module) -> dict[nn.Module, str]:
         if path and not is_compiled(each) and "parametrizations" not in parts:
             names[each] = ".".join(parts)
     return names or {module: type(module).__name__.lower()}
-
-
-def numbered(name: str, call: int) -> str:
-    return name if call == 1 and name not in RESERVED else f"{name}#{call}"
-
-
-def array_names(call: str, count: int) -> list[str]:
-    """`lstm`, or `lstm:0`, `lstm:1` for a call that returns several arrays."""
-    return [call] if count == 1 else [f"{call}:{index}" for index in range(count)]
-
-
-def output_names(count: int) -> list[str]:
-    return ["output"] + [f"output:{index}" for index in range(1, count)]
 
 
 def flattened(value: Any) -> list[torch.Tensor]:

@@ -83,7 +83,7 @@ def named(name: str | nn.Module, filling: Filling) -> Named:
 def built(name: str) -> Named:
     """From "my.module:build": what the function, the class or the module of that name is. The working folder is looked into."""
     home, _, attribute = name.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
+    sys.path.insert(0, folder := str(Path.cwd()))
     try:
         found: Any = importlib.import_module(home)
         for part in attribute.split("."):
@@ -96,7 +96,8 @@ def built(name: str) -> Named:
     except Exception as error:
         raise ModelError(f"Cannot make '{name}', it raises {type(error).__name__}: {error}.") from error
     finally:
-        sys.path.remove(str(Path.cwd()))
+        if folder in sys.path:
+            sys.path.remove(folder)
     if not isinstance(module, nn.Module):
         raise ModelError(f"'{name}' gives a {type(module).__name__}, but a torch.nn.Module is needed.")
     return Named(module, name)

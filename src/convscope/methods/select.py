@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Sequence
 
 from ..core import Graph
-from ..errors import InputError, UnknownLayer
+from ..errors import InputError, UnknownLayer, UnknownRow
 from .blocks import block_ends
 
 At = str | int | Sequence[str | int]
@@ -59,4 +59,4 @@ def by_index(graph: Graph, index: int) -> str:
     try:
         return graph.layers[index].name
     except IndexError:
-        raise UnknownLayer(f"number {index}", graph.names) from None
+        raise UnknownRow(index, graph.names) from None

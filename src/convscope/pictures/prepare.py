@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import ConvscopeWarning, InputError
 from .arrays import Ready, wrong_channels
 from .decode import Picture, Pixels
 from .preprocess import Array, Preprocess
@@ -77,6 +77,7 @@ def _notes_on_array(values: Array, preprocess: Preprocess) -> Iterator[str]:
         warnings.warn(
             f"{outside:.0%} of the values of a float array lie beyond what pixels become in this network's preprocessing. "
             "Float arrays pass as they are: if these are pixels, pass them as uint8, 0 to 255.",
+            category=ConvscopeWarning,
             stacklevel=2,
         )
     if preprocess.channels not in (1, 3):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..errors import InputError, NotAPicture
+from ..errors import ConvscopeWarning, InputError, NotAPicture
 from .arrays import Ready, split
 from .decode import Picture, Pixels
 from .files import read_file, read_image
@@ -117,7 +117,8 @@ def _files(given: str | os.PathLike[str]) -> Iterator[Path]:
         )
     if others := sorted((each for each in entries if each not in pictures), key=_natural):
         first = ", ".join(each.name for each in others[:5]) + (" ..." if len(others) > 5 else "")
-        warnings.warn(f"{len(others)} files in '{path}' are no pictures and are left out: {first}", stacklevel=2)
+        said = f"Left out of '{path}', since they are no pictures ({len(others)}): {first}"
+        warnings.warn(said, category=ConvscopeWarning, stacklevel=2)
     yield from sorted(pictures, key=_natural)
 
 

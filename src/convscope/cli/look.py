@@ -1,0 +1,95 @@
+"""`look` and `maps`: what pictures leave in a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..progress import Steps
+from .app import app
+from .opened import Given, open_network, run
+from .options import (
+    Activated,
+    Architecture,
+    At,
+    Colour,
+    First,
+    Json,
+    Labels,
+    Model,
+    Out,
+    Partial,
+    Pictures,
+    Preprocessing,
+    Raw,
+    Scale,
+    Shape,
+    Trust,
+    Weights,
+)  # fmt: skip
+from .printing import answers_of, print_json, print_look, print_maps, row_of
+
+
+@app.command()
+def look(
+    pictures: Pictures = None,
+    model: Model = "demo",
+    out: Out = Path("study"),
+    at: At = None,
+    first: First = 64,
+    scale: Scale = "map",
+    colour: Colour = "auto",
+    raw: Raw = False,
+    weights: Weights = None,
+    architecture: Architecture = None,
+    partial: Partial = False,
+    labels: Labels = None,
+    preprocess: Preprocessing = None,
+    shape: Shape = None,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Write a page that shows what the network sees in PICTURES: answers, layers, filters, and the maps of every block."""
+    with Steps() as steps:
+        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
+        maps = run(steps, network.look, pictures, at, activated=not raw)
+        steps.begin("Drawing the sheets")
+        folder = maps.save(out, first=first or None, scale=scale, colour=colour)
+    page = folder / "index.html"
+    if as_json:
+        print_json({"page": str(page), "pictures": answers_of(maps), "layers": [row_of(maps, name) for name in maps]})
+    else:
+        print_look(network, maps)
+        print(f"\nThe page: {page}")
+
+
+@app.command()
+def maps(
+    pictures: Pictures = None,
+    model: Model = "demo",
+    out: Out = Path("study"),
+    at: At = None,
+    first: First = 64,
+    scale: Scale = "map",
+    colour: Colour = "auto",
+    activated: Activated = False,
+    weights: Weights = None,
+    architecture: Architecture = None,
+    partial: Partial = False,
+    labels: Labels = None,
+    preprocess: Preprocessing = None,
+    shape: Shape = None,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Write the feature maps that PICTURES leave, as arrays and sheets. The network runs only as far as it has to."""
+    with Steps() as steps:
+        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
+        result = run(steps, network.maps, pictures, at, activated=activated)
+        steps.begin("Drawing the sheets")
+        folder = result.save(out, first=first or None, scale=scale, colour=colour)
+    if as_json:
+        print_json({"study": str(folder), "layers": [row_of(result, name) for name in result]})
+    else:
+        print_maps(result)
+        count = len(result) * len(result.pictures)
+        print(f"\n{count} {'sheet' if count == 1 else 'sheets'}: {folder / 'index.html'}")

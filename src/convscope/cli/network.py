@@ -1,0 +1,93 @@
+"""`layers`, `filters` and `predict`: the network itself, and its answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..progress import Steps
+from .app import app
+from .opened import Given, open_network, pictures_or_own
+from .options import Architecture, First, Json, Labels, Model, Partial, Pictures, Preprocessing, Shape, Trust, Weights
+from .printing import plain, print_answers, print_json, print_notes
+
+
+@app.command()
+def layers(
+    model: Model = "demo",
+    weights: Weights = None,
+    architecture: Architecture = None,
+    partial: Partial = False,
+    shape: Shape = None,
+    trust: Trust = False,
+    convolutions: Annotated[bool, typer.Option("--convolutions", help="Only the convolutions.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the layer table: index, name, kind, output shape, kernel, parameters; totals below."""
+    with Steps() as steps:
+        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust))
+    table = network.layers.convolutions if convolutions else network.layers
+    if as_json:
+        print_json({"layers": table.as_dicts(), "parameters": table.parameters})
+    else:
+        print(table)
+        print_notes(network)
+
+
+@app.command()
+def filters(
+    layer: Annotated[str, typer.Argument(help="A layer's name or index.")],
+    model: Model = "demo",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The picture to write: .png, .pdf or .svg.")] = None,
+    first: First = 64,
+    rgb: Annotated[bool, typer.Option("--rgb", help="One colour tile per filter, for three input channels.")] = False,
+    weights: Weights = None,
+    architecture: Architecture = None,
+    partial: Partial = False,
+    shape: Shape = None,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Draw the learned kernels of LAYER: a row per filter, a column per input channel."""
+    with Steps() as steps:
+        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust))
+        found = network.filters(int(layer) if layer.isdigit() and layer not in network.graph.names else layer)
+        if as_json:
+            biases = None if found.biases is None else found.biases.tolist()
+            print_json(
+                {"layer": found.layer.name, "shape": found.values.shape, "kernel": found.values.tolist(), "biases": biases}
+            )
+            return
+        sheet = found.rgb_sheet(first=first or None) if rgb else found.sheet(first=first or None)
+        path = sheet.save(out or Path(f"{found.layer.name.replace('/', '_')}.png"))
+    print(f"{found}\n{path}")
+
+
+@app.command()
+def predict(
+    pictures: Pictures = None,
+    model: Model = "demo",
+    top: Annotated[int, typer.Option(min=1, help="How many answers.")] = 5,
+    weights: Weights = None,
+    architecture: Architecture = None,
+    partial: Partial = False,
+    labels: Labels = None,
+    preprocess: Preprocessing = None,
+    shape: Shape = None,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Print what the network takes PICTURES for."""
+    with Steps() as steps:
+        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
+        steps.begin(f"Running {network.info.name}")
+        answers = network.answers(pictures_or_own(pictures), top=top, progress=steps)
+    if as_json:
+        print_json([{"picture": name, "answers": plain(row)} for name, row in answers.items()])
+        return
+    for name, row in answers.items():
+        print(name)
+        print_answers(row)
+    print_notes(network, answered=True)

@@ -1,0 +1,62 @@
+"""From options to a network that is open and pictures to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..network import Network
+from ..progress import Steps
+from ..results import MapSet
+
+
+@dataclass(frozen=True)
+class Given:
+    """What was said of the network."""
+
+    weights: str | None
+    architecture: str | None
+    partial: bool
+    shape: str | None
+    trust: bool
+
+
+def open_network(steps: Steps, model: str, given: Given, labels: Path | None = None, preprocess: str | None = None) -> Network:
+    from ..opening import open
+
+    steps.begin(f"Opening {model}")
+    return open(
+        model,
+        weights=given.weights,
+        architecture=given.architecture,
+        partial=given.partial,
+        picture_shape=_shape(given.shape),
+        trust=given.trust,
+        labels=labels,
+        preprocess=preprocess,
+        progress=steps,
+    )
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(size) for size in text.split(","))
+    except ValueError:
+        raise InputError(f"--shape takes whole numbers such as 3,224,224, but received '{text}'.", received=text) from None
+
+
+def pictures_or_own(given: list[Path] | None) -> list[Path]:
+    from .. import demo
+
+    return given or [demo.picture()]
+
+
+def run(steps: Steps, verb: Any, pictures: list[Path] | None, at: list[str] | None, *, activated: bool) -> MapSet:
+    steps.begin("Running the network")
+    names = [name for each in at or ["blocks"] for name in each.split(",")]
+    result: MapSet = verb(pictures_or_own(pictures), at=names, activated=activated, progress=steps)
+    return result

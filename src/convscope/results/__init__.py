@@ -1,0 +1,7 @@
+"""What the verbs of a network return: frozen data with its provenance. Drawing and saving them never runs the network."""
+
+from .filters import Filters as Filters
+from .maps import FeatureMaps as FeatureMaps
+from .maps import MapSet as MapSet
+from .provenance import NetworkInfo as NetworkInfo
+from .provenance import Shown as Shown
