@@ -54,7 +54,7 @@ def test_each_picture_has_its_own_counts():
 
 
 def test_a_sheet_shows_the_first_maps_and_says_of_how_many(odd):
-    sheet = odd.sheet(first=2)
+    sheet = odd.sheet(first=2, order="plain")
     assert sheet.labels == ("0", "1")
     assert "the first 2 of 5 maps" in sheet.caption
     np.testing.assert_array_equal(sheet.tiles, odd.values[0, :2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,24 @@ from .layers import Layers
 from .methods import answers as answering
 from .methods import filters as kernels
 from .methods import maps as reading
+from .methods import ranking
 from .methods.answers import Answer
 from .methods.select import At, by_index, select
 from .pictures import Prepared, Preprocess, prepare
 from .results import FeatureMaps, Filters, MapSet, NetworkInfo, Shown
+
+Answers = tuple[tuple[Answer, ...], ...]
+
+
+@dataclass(frozen=True)
+class How:
+    """What is to be read. `evidence`: of which units it is measured how much they speak for the answer: "none", "some", "all"."""
+
+    at: At
+    activated: bool
+    top: int
+    evidence: str
+    progress: reading.Progress | None
 
 
 class Network:
@@ -56,6 +71,7 @@ class Network:
         at: At = "blocks",
         *,
         activated: bool = False,
+        ranked: bool = False,
         progress: reading.Progress | None = None,
     ) -> MapSet:
         """The feature maps that `pictures` leave in the layers `at`, all in one pass, which ends at the last of them.
@@ -63,10 +79,12 @@ class Network:
         pictures    a path, a folder, an array, a PIL image, or a list of these; float arrays (n, c, h, w) pass as they are
         at          "blocks", "convs", "operations", "all", a name, an index, a pattern "block5_*", or a list of these
         activated   read a convolution after the activation that follows it, where that is a layer of its own
+        ranked      measure how much each unit speaks for the answer, which runs the network to its end and back
         returns     {layer: maps}, each with .values (n, c, *spatial) float32, unscaled
         raises      UnknownLayer, InputError and its kinds, EngineError
         """
-        return self._look(prepare(pictures, self.preprocess), at, activated=activated, top=0, progress=progress)
+        how = How(at, activated, int(ranked), "all" if ranked else "none", progress)
+        return self._look(prepare(pictures, self.preprocess), how)
 
     def look(
         self,
@@ -75,10 +93,16 @@ class Network:
         *,
         activated: bool = True,
         top: int = 5,
+        ranked: bool = True,
         progress: reading.Progress | None = None,
     ) -> MapSet:
-        """As `maps`, run to the end, with the `top` answers and the filters of the first convolution: all that a page shows."""
-        return self._look(prepare(pictures, self.preprocess), at, activated=activated, top=top, progress=progress)
+        """As `maps`, run to the end, with the `top` answers and the filters of the first convolution: all that a page shows.
+
+        ranked   measure how much units speak for the answer: all of them where there are gradients, else the strongest, if that
+                 takes seconds and not minutes
+        """
+        how = How(at, activated, top, "some" if ranked and top else "none", progress)
+        return self._look(prepare(pictures, self.preprocess), how)
 
     def predict(self, pictures: Any, *, top: int = 5, progress: reading.Progress | None = None) -> list[list[tuple[str, float]]]:
         """Per picture the `top` classes with their probabilities, 0..1: [[("cat", 0.98), ...], ...].
@@ -95,11 +119,18 @@ class Network:
         rows = answering.answers(answering.probabilities(output)[0], self.labels, top=top)
         return dict(zip(prepared.names, rows, strict=True))
 
-    def _look(self, prepared: Prepared, at: At, *, activated: bool, top: int, progress: reading.Progress | None) -> MapSet:
+    def _look(self, prepared: Prepared, how: How) -> MapSet:
+        at, activated, top = how.at, how.activated, how.top
         readings = [reading.reading(self.graph, name, activated=activated) for name in select(self.graph, at)]
-        values = self._read(prepared.values, [each.read_at for each in readings] + ["output"] * bool(top), progress)
+        values = self._read(prepared.values, [each.read_at for each in readings] + ["output"] * bool(top), how.progress)
         answers, answers_from = self._answer(values["output"], top) if top else (None, None)
-        maps = {each.layer: FeatureMaps(self.graph[each.layer], each, values[each.read_at], prepared.names) for each in readings}
+        evidence = self._evidence(prepared.values, [each.read_at for each in readings], answers, how.evidence)
+        maps = {
+            each.layer: FeatureMaps(
+                self.graph[each.layer], each, values[each.read_at], prepared.names, evidence.get(each.read_at)
+            )
+            for each in readings
+        }
         return MapSet(
             maps=maps,
             network=self.info,
@@ -111,7 +142,22 @@ class Network:
             filters=self._first_filters() if top else None,
         )
 
-    def _answer(self, output: Array, top: int) -> tuple[tuple[tuple[Answer, ...], ...] | None, str | None]:
+    def _evidence(self, pictures: Array, names: Sequence[str], answers: Answers | None, how: str) -> dict[str, ranking.Evidence]:
+        """How much the units of `names` speak for the best answer. Nothing for no classifier, and where it cannot be measured."""
+        if answers is None or how == "none":
+            return {}
+        best = [row[0] for row in answers]
+        classes = np.array([each.index for each in best], np.intp)
+        try:
+            found = ranking.evidence(self.engine, pictures, list(dict.fromkeys(names)), classes, limited=how == "some")
+        except ModelError:
+            if how == "all":
+                raise
+            return {}  # a layer without a gradient, say: the sheets then say that they are ranked by something else
+        labels = tuple(each.label for each in best)
+        return {name: ranking.Evidence(each, labels, measure) for name, (each, measure) in found.items()}
+
+    def _answer(self, output: Array, top: int) -> tuple[Answers | None, str | None]:
         if not is_classifier(output):
             return None, None
         probability, how = answering.probabilities(output)

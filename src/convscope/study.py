@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 
-def write(maps: MapSet, folder: Path, *, first: int | None = 64, scale: str = "map", colour: str = "auto") -> Path:
+def write(
+    maps: MapSet, folder: Path, *, first: int | None = 64, order: str = "auto", scale: str = "map", colour: str = "auto"
+) -> Path:
     """Write `maps` as a study to `folder` and return it. Raises OutputError; then whatever was there still is."""
     from .draw import save_all
     from .site.page import render
@@ -39,7 +41,7 @@ def write(maps: MapSet, folder: Path, *, first: int | None = 64, scale: str = "m
         record = _record(maps)
         record["pictures"] = [_picture(maps, number, name, draft) for number, name in enumerate(_picture_files(maps))]
         record["filters"] = [_filters(maps.filters, sheets, draft)] if maps.filters else []
-        record["maps"] = _maps(maps, sheets, draft, {"first": first, "scale": scale, "colour": colour})
+        record["maps"] = _maps(maps, sheets, draft, {"first": first, "order": order, "scale": scale, "colour": colour})
         _add_sizes(record, save_all(sheets), draft)
         np.savez(draft / "maps.npz", **{name: each.values for name, each in maps.items()})  # type: ignore[arg-type]
         if maps.filters:

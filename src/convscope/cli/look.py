@@ -16,6 +16,7 @@ from .options import (
     Json,
     Labels,
     Model,
+    Order,
     Out,
     Partial,
     Pictures,
@@ -36,6 +37,7 @@ def look(
     out: Out = Path("study"),
     at: At = None,
     first: First = 64,
+    order: Order = "auto",
     scale: Scale = "map",
     colour: Colour = "auto",
     raw: Raw = False,
@@ -51,9 +53,9 @@ def look(
     """Write a page that shows what the network sees in PICTURES: answers, layers, filters, and the maps of every block."""
     with Steps() as steps:
         network = open_network(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
-        maps = run(steps, network.look, pictures, at, activated=not raw)
+        maps = run(steps, network.look, pictures, at, activated=not raw, ranked=order in ("auto", "answer"))
         steps.begin("Drawing the sheets")
-        folder = maps.save(out, first=first or None, scale=scale, colour=colour)
+        folder = maps.save(out, first=first or None, order=order, scale=scale, colour=colour)
     page = folder / "index.html"
     if as_json:
         print_json({"page": str(page), "pictures": answers_of(maps), "layers": [row_of(maps, name) for name in maps]})
@@ -69,6 +71,7 @@ def maps(
     out: Out = Path("study"),
     at: At = None,
     first: First = 64,
+    order: Order = "auto",
     scale: Scale = "map",
     colour: Colour = "auto",
     activated: Activated = False,
@@ -84,9 +87,9 @@ def maps(
     """Write the feature maps that PICTURES leave, as arrays and sheets. The network runs only as far as it has to."""
     with Steps() as steps:
         network = open_network(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
-        result = run(steps, network.maps, pictures, at, activated=activated)
+        result = run(steps, network.maps, pictures, at, activated=activated, ranked=order == "answer")
         steps.begin("Drawing the sheets")
-        folder = result.save(out, first=first or None, scale=scale, colour=colour)
+        folder = result.save(out, first=first or None, order=order, scale=scale, colour=colour)
     if as_json:
         print_json({"study": str(folder), "layers": [row_of(result, name) for name in result]})
     else:

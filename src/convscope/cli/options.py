@@ -35,6 +35,12 @@ At = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder of the study. An earlier study there is replaced.")]
 First = Annotated[int, typer.Option(min=0, help="How many maps a sheet shows at most; 0 for all.")]
+Order = Annotated[
+    str,
+    typer.Option(
+        help="Which maps come first: auto (answer, if known), answer (what speaks for it), mean, max, active, variance, plain."
+    ),
+]
 Scale = Annotated[str, typer.Option(help="map: each map by its own range. shared: one range for all maps of a sheet.")]
 Colour = Annotated[str, typer.Option(help="auto, gray, viridis, magma, diverging.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, for a program to read.")]

@@ -60,6 +60,8 @@ def row_of(maps: MapSet, name: str) -> dict[str, Any]:
         "layer": name,
         "read_at": each.reading.read_at,
         "shape": each.values.shape[1:],
+        "order": {picture: each.ranked(picture=number) for number, picture in enumerate(each.pictures)},
+        "order_by": each.ranking(),
         "dead": {picture: each.dead(number) for number, picture in enumerate(each.pictures)},
     }
 

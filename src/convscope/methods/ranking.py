@@ -1,0 +1,156 @@
+"""Which units to look at first: by the size of their maps, or by how much they speak for the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core import Array, Differentiable, Edit, Engine, Graph, Resumable, Tap
+from .scores import Scores, scores
+
+# What units can be ranked by, and how a sheet says it.
+MEASURES = {
+    "mean": "the mean of the map",
+    "max": "the greatest value of the map",
+    "active": "the share of the map that is above zero",
+    "variance": "the variance of the map",
+}
+ORDERS = ("auto", "answer", *MEASURES, "plain")
+BATCH = 8
+COPIES = 32  # of a picture that pass at a time, each with another unit switched off
+# Multiplications that switching units off may cost where nobody asked for all of them: about a second on two cores.
+BUDGET = 2e10
+FEWEST = 16  # a ranking of fewer units than that says less than their means
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """How much each unit of a layer speaks for the answer.
+
+    values   (n, c) in units of the score; positive: for it; NaN for a unit that was not tried
+    labels   per picture the answer
+    how      the measure, in words
+    """
+
+    values: Array
+    labels: tuple[str, ...]
+    how: str
+
+
+def statistics(values: Array) -> dict[str, Array]:
+    """The MEASURES of (n, c, *spatial) maps, (n, c) each. Of a dense layer a map is one value. NaN where a map has one."""
+    flat = values.reshape(*values.shape[:2], -1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = {
+            "mean": flat.mean(2, dtype=np.float64),
+            "max": flat.max(2),
+            "active": (flat > 0).mean(2, dtype=np.float64),
+            "variance": flat.var(2, dtype=np.float64),
+        }
+        return {name: each.astype(np.float32) for name, each in found.items()}
+
+
+def ranked(measure: Array, then: Array | None = None) -> npt.NDArray[np.intp]:
+    """(c,) unit numbers by a measure, the greatest first, NaN last; equal ones by `then`, and then by their number."""
+    return np.lexsort((np.zeros_like(measure) if then is None else -then, -measure))
+
+
+def evidence(
+    engine: Engine, pictures: Array, layers: Sequence[str], classes: npt.NDArray[np.intp], *, limited: bool = True
+) -> dict[str, tuple[Array, str]]:
+    """`{layer: ((n, c), how)}`, how much each unit speaks for class `classes[n]` of picture n, and by which measure.
+
+    Where the engine differentiates, sum over the map of gradient x activation: one forward and one backward for all layers.
+    Elsewhere the drop of the score when the unit is switched off, on a network that is held at the layer where that can be.
+
+    limited   switch off as many units of each layer as BUDGET allows, those with the greatest mean; a layer of which
+              that are too few is left out, as is one that comes after the scores
+    """
+    at = scores(engine)
+    layers = [name for name in layers if at.layer == "output" or engine.graph[name].index <= engine.graph[at.layer].index]
+    if isinstance(engine, Differentiable):
+        how = f"gradient x activation of {at.said}"
+        return {name: (each, how) for name, each in by_gradient(engine, pictures, layers, classes, at).items()}
+    found = {}
+    for name in layers:
+        units = (engine.graph[name].shape or (1,))[0] or 1
+        affordable = BUDGET / len(layers) / len(pictures) / max(1, cost(engine, name))
+        most = units if not limited or affordable >= units else int(affordable)
+        if most >= min(units, FEWEST):
+            tried = f", of the {most} with the greatest mean" if most < units else ""
+            drops = by_switching_off(engine, pictures, name, classes, at, most=most)
+            found[name] = drops, f"the drop of {at.said} when it is switched off{tried}"
+    return found
+
+
+def by_gradient(
+    engine: Differentiable, pictures: Array, layers: Sequence[str], classes: npt.NDArray[np.intp], at: Scores
+) -> dict[str, Array]:
+    """sum_x a_c(x) * d score / d a_c(x), (n, c) for each layer: the change of the score to first order if a_c were zero."""
+    parts: list[dict[str, Array]] = []
+    for start in range(0, len(pictures), BATCH):
+        of = slice(start, start + BATCH)
+        trace = engine.trace(pictures[of], [Tap(name) for name in dict.fromkeys((*layers, at.layer)) if name != "output"])
+        gradients = trace.pullback({at.layer: at.seeds(trace[at.layer], classes[of])}, wrt=list(layers))
+        parts.append({name: summed(trace[name] * gradients[name]) for name in layers})
+    return {name: np.concatenate([part[name] for part in parts]) for name in layers}
+
+
+def by_switching_off(
+    engine: Engine, pictures: Array, layer: str, classes: npt.NDArray[np.intp], at: Scores, *, most: int
+) -> Array:
+    """score(picture) - score(picture with a_c = 0), (n, c); NaN for all but the `most` units with the greatest mean."""
+    rows = []
+    for picture, number in zip(pictures, classes, strict=True):
+        whole = engine.run(picture[None], [Tap(layer), Tap(at.layer)])
+        maps, score = whole[layer], at.of(whole[at.layer])[0, number]
+        drops = np.full(maps.shape[1], np.nan, np.float32)
+        drops[~maps.reshape(maps.shape[1], -1).any(1)] = 0  # nothing is lost with what is zero already
+        alive = ranked(np.where(drops == 0, np.nan, statistics(maps)["mean"][0]))[: np.count_nonzero(np.isnan(drops))][:most]
+        without = going_on(engine, picture, layer, at.layer)
+        for start in range(0, len(alive), COPIES):
+            units = alive[start : start + COPIES]
+            drops[units] = score - at.of(without(switched_off(layer, units, maps.shape)))[:, number]
+        rows.append(drops)
+    return np.stack(rows)
+
+
+def switched_off(layer: str, units: npt.NDArray[np.intp], shape: tuple[int, ...]) -> Edit:
+    """One unit less in each of len(units) copies of a picture."""
+    mask = np.ones((len(units), shape[1]), np.float32)
+    mask[np.arange(len(units)), units] = 0
+    return Edit(layer, scale=mask.reshape(*mask.shape, *[1] * (len(shape) - 2)))
+
+
+def going_on(engine: Engine, picture: Array, layer: str, to: str) -> Callable[[Edit], Array]:
+    """What `to` gives after an edit of `layer` with a batch axis: of a network held there, or by running all of it again."""
+    if isinstance(engine, Resumable):
+        held = engine.hold(picture[None], layer)
+        return lambda edit: held.run([to], [edit], repeat=len(np.asarray(edit.scale)))[to]
+    return lambda edit: engine.run(np.repeat(picture[None], len(np.asarray(edit.scale)), axis=0), [to], [edit])[to]
+
+
+def cost(engine: Engine, layer: str) -> int:
+    """About how many multiplications it takes to switch off one unit: all that lies after the layer, or the whole network."""
+    graph = engine.graph
+    start = graph[layer].index + 1 if isinstance(engine, Resumable) else 0
+    return sum(multiplications(graph, each.name) for each in graph.layers[start:])
+
+
+def multiplications(graph: Graph, name: str) -> int:
+    """Of a convolution or dense layer, from its kernel and the size of its map; 0 of any other and of what has no known size."""
+    layer = graph[name]
+    sizes = (layer.shape or ())[1:]
+    if layer.kernel is None or None in layer.kernel:
+        return 0
+    return prod(size or 0 for size in layer.kernel) * prod(size or 0 for size in sizes)
+
+
+def summed(values: Array) -> Array:
+    """(n, c, *spatial) to (n, c) by sums."""
+    result: Array = values.reshape(*values.shape[:2], -1).sum(2)
+    return result
