@@ -7,7 +7,7 @@ import pytest
 
 from convscope.conformance import check_engine, laws
 from convscope.core import Differentiable, Edit, Graph, Run, Tap, as_tap, reduced
-from convscope.engines.fake import PICTURE, FakeEngine
+from convscope.engines.fake import GATE, PICTURE, FakeEngine
 from convscope.errors import InputError, UnknownLayer
 
 
@@ -18,6 +18,27 @@ def pictures():
 
 def test_the_fake_engine_keeps_every_law(pictures):
     assert check_engine(FakeEngine(), pictures) == list(laws())
+
+
+def test_the_laws_hold_for_several_inputs(pictures):
+    gate = np.random.default_rng(1).normal(size=(3, *GATE)).astype(np.float32)
+    both, engine = {"input": pictures, "input:1": gate}, FakeEngine(gated=True)
+    assert check_engine(engine, both) == list(laws())
+    np.testing.assert_allclose(engine.run(both, ["gate"])["gate"][0, 1], engine.run(both, ["pool1"])["pool1"][0, 1] * gate[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda pictures, _: pictures, "takes 'input', 'input:1', but received 'input'"),
+        (lambda pictures, gate: {"input": pictures, "gates": gate}, "received 'input', 'gates'"),
+        (lambda pictures, gate: {"input": pictures, "input:1": gate[:2]}, "'input' has 3, 'input:1' has 2"),
+        (lambda pictures, gate: {"input": pictures, "input:1": gate[:, :2]}, "'input:1'.*shape \\(any, 4\\)"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_named(wrong, says, pictures):
+    with pytest.raises(InputError, match=says):
+        FakeEngine(gated=True).run(wrong(pictures, np.ones((3, *GATE), np.float32)))
 
 
 def test_the_fake_engines_numbers_by_hand():

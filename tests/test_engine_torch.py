@@ -17,6 +17,7 @@ from convscope.conformance import check_engine, laws  # noqa: E402
 from convscope.core import Edit  # noqa: E402
 from convscope.engines.torch import TorchEngine  # noqa: E402
 from convscope.errors import EngineError, InputError, NotAModel, Unsupported, Untrusted, WrongPictureShape  # noqa: E402
+from convscope.pictures import read_pictures  # noqa: E402
 
 
 def engine_of(name):
@@ -24,12 +25,87 @@ def engine_of(name):
 
 
 def pictures(name, n=2):
-    return np.random.default_rng(0).normal(size=(n, *PICTURES[name])).astype(np.float32)
+    """What the network takes: an array, or one for each input."""
+    random, rows = np.random.default_rng(0), engine_of(name).graph.inputs if not isinstance(PICTURES[name], tuple) else ()
+    several = {row.name: random.normal(size=(n, *row.shape)).astype(np.float32) for row in rows}
+    if name == "whole_number_input":
+        several["input:1"] = np.arange(n)
+    return several or random.normal(size=(n, *PICTURES[name])).astype(np.float32)
 
 
 @pytest.mark.parametrize("name", ZOO)
 def test_the_laws_hold(name):
     assert check_engine(engine_of(name), pictures(name)) == list(laws())
+
+
+def test_inputs_are_rows_in_the_order_of_forward():
+    graph = engine_of("several_inputs").graph
+    assert [(row.name, row.shape) for row in graph.inputs] == [("input", (3, 8, 8)), ("input:1", (1, 8, 8)), ("input:2", (4,))]
+    assert graph["colour"].inputs == ("input",)
+    assert graph["gate"].inputs == ("input:2",)
+    graph = engine_of("whole_number_input").graph
+    assert [row.shape for row in graph.inputs] == [(3, 8, 8), ()]
+    assert graph["table"].inputs == ("input:1",)
+
+
+def test_several_inputs_are_those_of_the_module_itself():
+    given = pictures("several_inputs")
+    with torch.no_grad():
+        expected = ZOO["several_inputs"]().eval()(*(torch.from_numpy(each.copy()) for each in given.values()))
+    engine = engine_of("several_inputs")
+    np.testing.assert_array_equal(engine.run(given)["output"], expected.numpy())
+    trace = engine.trace(given, ["colour"])
+    gradients = trace.pullback({"output": np.ones((2, 3), np.float32)}, ["input:1", "input:2"])
+    assert {name: each.shape for name, each in gradients.items()} == {"input:1": (2, 1, 8, 8), "input:2": (2, 4)}
+    assert all(each.any() for each in gradients.values())
+
+
+def test_whole_numbers_go_in_as_they_are_and_are_not_edited():
+    engine, given = engine_of("whole_number_input"), pictures("whole_number_input")
+    other = engine.run({**given, "input:1": np.array([4, 4])}, ["table"])["table"]
+    np.testing.assert_array_equal(other, np.repeat(engine.weights("table")["weight"][4:], 2, 0))
+    with pytest.raises(InputError, match="'input:1' takes whole numbers"):
+        engine.run({**given, "input:1": np.array([0.5, 1])})
+    with pytest.raises(Unsupported, match="'input:1' holds whole numbers"):
+        engine.run(given, edits=[Edit("input:1", 2.0)])
+
+
+@pytest.mark.parametrize(
+    ("shape", "error", "says"),
+    [
+        (None, Unsupported, "several inputs \\(picture, depth, numbers\\)"),
+        ((3, 8, 8), Unsupported, "picture_shape="),
+        ({"picture": (3, 8, 8), "deep": (1, 8, 8)}, InputError, "takes \\(picture, depth, numbers, scale\\).*'picture', 'deep'"),
+        ([(3, 8, 8), (1, 8, 8)], EngineError, "missing 1 required positional argument: 'numbers'"),
+        ([(3, 8, 8), (1, 8, 0), (4,)], InputError, "picture shape"),
+    ],
+)
+def test_shapes_of_several_inputs_that_do_not_fit(shape, error, says):
+    with pytest.raises(error, match=says):
+        TorchEngine(ZOO["several_inputs"](), picture_shape=shape)
+
+
+def test_pictures_and_arrays_for_several_inputs():
+    net = convscope.open(ZOO["several_inputs"](), picture_shape=PICTURES["several_inputs"])
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 10, 8, 3), np.uint8)
+    given = {"input": list(pixels), "input:1": list(pixels[..., 0]), "input:2": np.ones((2, 4))}
+    maps = net.maps(given, at=["input:1", "gate", "colour"])
+    assert maps.pictures[0].pixels.shape == (8, 8, 3)
+    assert "for 'input:1'" in " ".join(maps.pictures[0].notes)
+    np.testing.assert_allclose(maps["input:1"].values[:, 0], np.float32(pixels[:, 1:9, :, 0] / 255), atol=1e-6)
+    values = {"input": net.preprocess.apply(maps_picture(pixels[0]))[None], "input:1": np.zeros((1, 8, 8)), "input:2": np.ones(4)}
+    np.testing.assert_allclose(net.maps(values, at="colour")["colour"].values, maps["colour"].values[:1], atol=1e-6)
+    assert len(net.predict(given)) == 2
+    with pytest.raises(InputError, match="2 pictures, but 1 entries for 'input:2'"):
+        net.maps({**given, "input:2": np.ones(4)})
+    with pytest.raises(InputError, match="takes 'input', 'input:1', 'input:2', but received ndarray"):
+        net.maps(pixels)
+    with pytest.raises(InputError, match="but received 'input', 'depth'"):
+        net.maps({"input": pixels, "depth": pixels})
+
+
+def maps_picture(pixels):
+    return read_pictures(pixels)[0]
 
 
 def test_what_is_written_into_by_another_name_is_never_edited_wrong():

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 ZOO: dict[str, Callable[[], nn.Module]] = {}
-PICTURES: dict[str, tuple[int, ...]] = {}
+PICTURES: dict[str, Any] = {}  # as picture_shape has it
 
 
-def member(*picture: int):
+def member(*picture: Any):
     """Registers a function that builds a network on pictures of this shape; seeds it, and gives BatchNorm a past."""
 
     def register(build: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
@@ -31,7 +32,7 @@ def member(*picture: int):
                         nn.init.uniform_(each.bias, -0.5, 0.5)
             return network
 
-        ZOO[build.__name__], PICTURES[build.__name__] = seeded, picture
+        ZOO[build.__name__], PICTURES[build.__name__] = seeded, picture if isinstance(picture[0], int) else picture[0]
         return seeded
 
     return register
@@ -338,6 +339,39 @@ def data_parallel():
 @member(12)
 def dense_only():
     return nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+@member([(3, 8, 8), (1, 8, 8), (4,)])
+def several_inputs():
+    """A picture, its depth, and numbers beside them; the depth is written into."""
+
+    class Several(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.colour, self.depth, self.gate, self.head = conv(3, 4), conv(1, 4), nn.Linear(4, 4), head(4)
+
+        def forward(self, picture, depth, numbers, *, scale=1.0):
+            depth.mul_(2)
+            maps = F.relu(self.colour(picture) + self.depth(depth))
+            return self.head(maps * torch.sigmoid(self.gate(numbers))[:, :, None, None] * scale)
+
+    return Several()
+
+
+@member({"which": (), "picture": (3, 8, 8)})
+def whole_number_input():
+    """The number of a class beside the picture, by the names of forward's parameters."""
+
+    class Conditional(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.table, self.head = conv(3, 4), nn.Embedding(5, 4), head(4)
+
+        def forward(self, picture, mask=1.0, *, which):
+            picture = picture * mask
+            return self.head(torch.tanh(self.stem(picture)) + self.table(which)[:, :, None, None])
+
+    return Conditional()
 
 
 @member(3, 8, 8)

@@ -13,16 +13,18 @@ layers, (out, in, *kernel) for kernels. Engines transpose; nobody else does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError, Shape, UnknownLayer
+from .errors import InputError, Shape, UnknownLayer, WrongPictureShape
 
 Array = npt.NDArray[np.float32]
+# What a network takes: (n, c, *spatial), or for a network with several inputs such an array for each, by the names of their rows.
+Pictures = Array | Mapping[str, Array]
 Reduce = Literal["none", "mean", "max"]
 Kind = Literal[
     "input", "convolution", "depthwise", "separable", "transposed", "dense", "normalisation", "activation", "pooling",
@@ -58,7 +60,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Graph:
-    """The layers in the order in which they run. Row 0 is the input. `wired`: whether `Layer.inputs` is known."""
+    """The layers in the order in which they run. Row 0 is the input; of several, `input:1` is the second, and row 1.
+
+    wired   whether `Layer.inputs` is known
+    """
 
     layers: tuple[Layer, ...]
     wired: bool = True
@@ -67,6 +72,11 @@ class Graph:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(layer.name for layer in self.layers)
+
+    @property
+    def inputs(self) -> tuple[Layer, ...]:
+        """The rows that are inputs of the network."""
+        return tuple(layer for layer in self.layers if layer.kind == "input")
 
     def __getitem__(self, name: str) -> Layer:
         """The row called `name`. Raises UnknownLayer."""
@@ -131,13 +141,13 @@ class Trace(Protocol):
     def pullback(self, seeds: Mapping[str, Array], wrt: Sequence[str]) -> dict[str, Array]:
         """Vector-Jacobian product: for each name in `wrt`, the gradient of sum_k <seeds[k], value of k>.
 
-        `seeds` may stand at "output" and at tapped layers; `wrt` may name "input" and tapped layers. Zero where nothing flows.
+        `seeds` may stand at "output" and at tapped layers; `wrt` may name inputs and tapped layers. Zero where nothing flows.
         """
         ...
 
 
 class Engine(Protocol):
-    """Runs one network. "input" and "output" are names too; of several outputs, "output:1" is the second."""
+    """Runs one network. "input" and "output" are names too; of several, "input:1" and "output:1" are the second."""
 
     @property
     def graph(self) -> Graph: ...
@@ -154,8 +164,8 @@ class Engine(Protocol):
         """
         ...
 
-    def run(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
-        """Read `taps` while `pictures` (n, c, *spatial) pass. Without taps, the output.
+    def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
+        """Read `taps` while `pictures` pass: (n, c, *spatial), or of several inputs {name: array}. Without taps, the output.
 
         What is read is what the next layer received, after any edit. Stops as soon as the last tap is known.
         Raises UnknownLayer, WrongPictureShape, EngineError.
@@ -167,7 +177,7 @@ class Engine(Protocol):
 class Differentiable(Engine, Protocol):
     """An Engine with gradients."""
 
-    def trace(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Trace:
+    def trace(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Trace:
         """As `run`, always to the output, remembering how it was computed."""
         ...
 
@@ -196,9 +206,60 @@ class Held(Protocol):
 class Resumable(Engine, Protocol):
     """An Engine that need not compute the same thing twice."""
 
-    def hold(self, pictures: Array, layer: str, edits: Iterable[Edit] = ()) -> Held:
+    def hold(self, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> Held:
         """Run `pictures` up to `layer`. Law: `hold(x, L).run(taps, edits)` equals `run(x, taps, edits)` for all at or after L."""
         ...
+
+
+def arrays(pictures: Pictures) -> dict[str, Array]:
+    """By the rows that they go into: a single array into "input"."""
+    return dict(pictures) if isinstance(pictures, Mapping) else {"input": pictures}
+
+
+def each_array(pictures: Pictures, change: Callable[[Array], Array]) -> Pictures:
+    """`change` of every array, whether there is one or several: `each_array(pictures, lambda array: array[::-1])`."""
+    return {name: change(array) for name, array in pictures.items()} if isinstance(pictures, Mapping) else change(pictures)
+
+
+def batch(pictures: Pictures, part: slice) -> Pictures:
+    """Some of the pictures, of every input the same ones."""
+    return each_array(pictures, lambda array: array[part])
+
+
+def count(pictures: Pictures) -> int:
+    """How many pictures there are. Raises InputError where the inputs differ in that."""
+    lengths = {name: (np.shape(array) or (0,))[0] for name, array in arrays(pictures).items()}
+    if len(set(lengths.values())) > 1:
+        counted = ", ".join(f"'{name}' has {length}" for name, length in lengths.items())
+        raise InputError(f"Every input takes as many entries as there are pictures, but {counted}.", received=lengths)
+    return next(iter(lengths.values()), 0)
+
+
+def input_names(graph: Graph) -> list[str]:
+    """ "input", and "input:1" for the second of several, however the rows are called."""
+    return ["input"] + [f"input:{index}" for index in range(1, len(graph.inputs))]
+
+
+def by_input(pictures: Pictures, graph: Graph) -> dict[str, Array]:
+    """The arrays by `input_names`, in that order, whether they were given by these or by the names of the rows.
+
+    raises   InputError for one that is missing, unknown or of another length; WrongPictureShape for one of other axes
+    """
+    names = input_names(graph)
+    known = {row.name: name for name, row in zip(names, graph.inputs, strict=True)}
+    given = {known.get(name, name): array for name, array in arrays(pictures).items()}
+    if set(given) != set(names):
+        wanted, received = (", ".join(map(repr, each)) for each in (names, given))
+        raise InputError(
+            f"This network takes {wanted}, but received {received}. Give an array for each: {{'{names[0]}': array}}.",
+            received=tuple(given),
+            expected=tuple(names),
+        )
+    for name, row in zip(names, graph.inputs, strict=True):
+        if row.shape is not None and np.ndim(given[name]) != len(row.shape) + 1:
+            raise WrongPictureShape(np.shape(given[name]), (None, *row.shape), name if len(names) > 1 else None)
+    count(given)
+    return {name: given[name] for name in names}
 
 
 def as_tap(tap: Tap | str) -> Tap:

@@ -112,15 +112,19 @@ class InputError(ConvscopeError, ValueError):
 
 
 class WrongPictureShape(InputError):
-    """An array of another shape than the network takes. Shapes are channels first; None stands for any size."""
+    """An array of another shape than the network takes. Shapes are channels first; None stands for any size.
 
-    def __init__(self, received: Sequence[int], expected: Shape):
+    name   of the input, where there are several
+    """
+
+    def __init__(self, received: Sequence[int], expected: Shape, name: str | None = None):
         hint = ""
         if len(received) == len(expected) and received[-1] == expected[1] != received[1]:
             hint = " The channels look last: pass pictures.transpose(0, 3, 1, 2)."
         wanted = "(" + ", ".join("any" if size is None else str(size) for size in expected) + ")"
+        takes = "This network takes pictures" if name is None else f"The input '{name}' of this network takes arrays"
         super().__init__(
-            f"This network takes pictures of shape {wanted}, but received {tuple(received)}.{hint}",
+            f"{takes} of shape {wanted}, but received {tuple(received)}.{hint}",
             received=tuple(received),
             expected=expected,
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .core import Array, Engine, Graph
+from .core import Array, Engine, Graph, Pictures, input_names
 from .errors import ModelError, UnknownLayer
 from .layers import Layers
 from .methods import answers as answering
@@ -17,7 +17,7 @@ from .methods import maps as reading
 from .methods import ranking
 from .methods.answers import Answer
 from .methods.select import At, by_index, select
-from .pictures import Prepared, Preprocess, prepare
+from .pictures import Prepared, Preprocess, prepare_inputs
 from .results import FeatureMaps, Filters, MapSet, NetworkInfo, Shown
 
 Answers = tuple[tuple[Answer, ...], ...]
@@ -76,7 +76,8 @@ class Network:
     ) -> MapSet:
         """The feature maps that `pictures` leave in the layers `at`, all in one pass, which ends at the last of them.
 
-        pictures    a path, a folder, an array, a PIL image, or a list of these; float arrays (n, c, h, w) pass as they are
+        pictures    a path, a folder, an array, a PIL image, or a list of these; float arrays (n, c, h, w) pass as they are. For a
+                    network with several inputs {"input": pictures, "input:1": array}
         at          "blocks", "convs", "operations", "all", a name, an index, a pattern "block5_*", or a list of these
         activated   read a convolution after the activation that follows it, where that is a layer of its own
         ranked      measure how much each unit speaks for the answer, which runs the network to its end and back
@@ -84,7 +85,7 @@ class Network:
         raises      UnknownLayer, InputError and its kinds, EngineError
         """
         how = How(at, activated, int(ranked), "all" if ranked else "none", progress)
-        return self._look(prepare(pictures, self.preprocess), how)
+        return self._look(self._prepared(pictures), how)
 
     def look(
         self,
@@ -102,7 +103,7 @@ class Network:
                  takes seconds and not minutes
         """
         how = How(at, activated, top, "some" if ranked and top else "none", progress)
-        return self._look(prepare(pictures, self.preprocess), how)
+        return self._look(self._prepared(pictures), how)
 
     def predict(self, pictures: Any, *, top: int = 5, progress: reading.Progress | None = None) -> list[list[tuple[str, float]]]:
         """Per picture the `top` classes with their probabilities, 0..1: [[("cat", 0.98), ...], ...].
@@ -114,17 +115,21 @@ class Network:
 
     def answers(self, pictures: Any, *, top: int = 5, progress: reading.Progress | None = None) -> dict[str, list[Answer]]:
         """As `predict`, by the name of the picture, and with the class numbers."""
-        prepared = prepare(pictures, self.preprocess)
-        output = self._read(prepared.values, ["output"], progress)["output"]
+        prepared = self._prepared(pictures)
+        output = self._read(prepared.inputs, ["output"], progress)["output"]
         rows = answering.answers(answering.probabilities(output)[0], self.labels, top=top)
         return dict(zip(prepared.names, rows, strict=True))
+
+    def _prepared(self, pictures: Any) -> Prepared:
+        shapes = [row.shape for row in self.graph.inputs]
+        return prepare_inputs(pictures, self.preprocess, dict(zip(input_names(self.graph), shapes, strict=True)))
 
     def _look(self, prepared: Prepared, how: How) -> MapSet:
         at, activated, top = how.at, how.activated, how.top
         readings = [reading.reading(self.graph, name, activated=activated) for name in select(self.graph, at)]
-        values = self._read(prepared.values, [each.read_at for each in readings] + ["output"] * bool(top), how.progress)
+        values = self._read(prepared.inputs, [each.read_at for each in readings] + ["output"] * bool(top), how.progress)
         answers, answers_from = self._answer(values["output"], top) if top else (None, None)
-        evidence = self._evidence(prepared.values, [each.read_at for each in readings], answers, how.evidence)
+        evidence = self._evidence(prepared.inputs, [each.read_at for each in readings], answers, how.evidence)
         maps = {
             each.layer: FeatureMaps(
                 self.graph[each.layer], each, values[each.read_at], prepared.names, evidence.get(each.read_at)
@@ -142,7 +147,9 @@ class Network:
             filters=self._first_filters() if top else None,
         )
 
-    def _evidence(self, pictures: Array, names: Sequence[str], answers: Answers | None, how: str) -> dict[str, ranking.Evidence]:
+    def _evidence(
+        self, pictures: Pictures, names: Sequence[str], answers: Answers | None, how: str
+    ) -> dict[str, ranking.Evidence]:
         """How much the units of `names` speak for the best answer. Nothing for no classifier, and where it cannot be measured."""
         if answers is None or how == "none":
             return {}
@@ -167,7 +174,7 @@ class Network:
         convolutions = self.layers.convolutions
         return self.filters(convolutions[0].name) if convolutions else None
 
-    def _read(self, pictures: Array, names: Sequence[str], progress: reading.Progress | None) -> dict[str, Array]:
+    def _read(self, pictures: Pictures, names: Sequence[str], progress: reading.Progress | None) -> dict[str, Array]:
         values = reading.read(self.engine, pictures, names, progress)
         # A sum is NaN or infinite if a value is; only then is it worth looking for the cause.
         if not all(np.isfinite(each.sum(dtype=np.float64)) for each in values.values()):

@@ -7,7 +7,7 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from .core import Engine, Graph
 from .errors import InputError, MissingExtra, NotAModel, Shape, Unsupported, did_you_mean
 from .labels import Labels, check_labels, read_labels
 from .network import Network
-from .pictures import Preprocess
+from .pictures import Preprocess, is_picture
 from .pictures.preprocess import PRESETS
 from .results import NetworkInfo
 
@@ -32,6 +32,8 @@ ENDINGS = {
     ".safetensors": "torch",
 }
 
+# Of one input, of several in the order in which a torch module's forward takes them, or by their names there.
+PictureShape = Shape | Sequence[Shape] | Mapping[str, Shape]
 RANDOM = "Its weights are random, so that nothing here was learned. Give weights='imagenet' or a file (--weights)."
 
 
@@ -41,7 +43,7 @@ def open(  # noqa: A001 - `convscope.open` reads as what it does
     weights: str | Path | None = None,
     labels: Labels | None = None,
     preprocess: Preprocess | Mapping[str, Any] | str | None = None,
-    picture_shape: Shape | None = None,
+    picture_shape: PictureShape | None = None,
     architecture: Any = None,
     partial: bool = False,
     trust: bool = False,
@@ -56,7 +58,8 @@ def open(  # noqa: A001 - `convscope.open` reads as what it does
                     pictures that the network was trained on, with a folder per class
     preprocess      what is done to pictures, if what is known of the network is not enough: a Preprocess, its dict,
                     or a name such as "caffe", "0..1", "-1..1"
-    picture_shape   (c, h, w), for a torch module that does not say what it takes
+    picture_shape   (c, h, w), for a torch module that does not say what it takes; for one with several inputs a list of such, or
+                    {parameter of forward: shape}
     architecture    for a file that holds weights only (.pth, .safetensors, .weights.h5): the name of the network that they
                     are of, as above; "my.module:build", a function or class of yours; or a torch module
     partial         let weights be missing or left over; the provenance says which
@@ -86,7 +89,7 @@ class How:
 
     weights: str | Path | None = None
     architecture: Any = None
-    picture_shape: Shape | None = None
+    picture_shape: PictureShape | None = None
     partial: bool = False
     trust: bool = False
     progress: Callable[[int, int], None] | None = None
@@ -196,7 +199,7 @@ def _torch_named(name: Any, how: How) -> Opened:
     return engine, facts | {"notes": found.notes if weights else (RANDOM,)}, dict(found.card)
 
 
-def _live(model: Any, picture_shape: Shape | None) -> Opened:
+def _live(model: Any, picture_shape: PictureShape | None) -> Opened:
     homes = {base.__module__.split(".")[0] for base in type(model).__mro__}
     facts = {"name": getattr(model, "name", None) or type(model).__name__, "source": f"a live {type(model).__name__}"}
     if "keras" in homes:
@@ -243,8 +246,9 @@ def _as_preprocess(given: Preprocess | Mapping[str, Any] | str) -> Preprocess:
 
 
 def input_shape(graph: Graph) -> Shape:
-    """(c, *spatial) that the network takes; three channels of any size where it does not say."""
-    return graph.layers[0].shape or (3, None, None)
+    """(c, *spatial) of the pictures that the network takes; three channels of any size where it does not say."""
+    shapes = [row.shape for row in graph.inputs]
+    return next((shape for shape in shapes if shape and is_picture(shape)), shapes[0]) or (3, None, None)
 
 
 def _need(package: str, extra: str, what: str) -> None:

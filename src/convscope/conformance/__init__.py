@@ -15,27 +15,28 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Array, Differentiable, Engine
+from ..core import Differentiable, Engine, Pictures, arrays, count, each_array
 from ..errors import InputError
 from . import behaviour, edits, gradients, reads
 
-Law = Callable[[Any, Array], None]
+Law = Callable[[Any, Pictures], None]
 
 
-def check_engine(engine: Engine, pictures: Array) -> list[str]:
+def check_engine(engine: Engine, pictures: Pictures) -> list[str]:
     """Run every law and return the names of those that hold. Laws on gradients are left out for engines that have none.
 
-    pictures   (n, c, *spatial), at least two that differ, as the network takes them and of the size in its layer table
+    pictures   (n, c, *spatial), or {name: array} for several inputs; at least two that differ, as the network takes them and
+               of the size in its layer table
     raises     AssertionError at the first law that does not hold, with its name and what was seen; InputError
     """
-    if len(pictures) < 2 or np.array_equal(pictures[0], pictures[-1]):
-        raise InputError("The laws need at least two pictures, the first and last of them different.", received=pictures.shape)
+    if count(pictures) < 2 or any(np.array_equal(array[0], array[-1]) for array in arrays(pictures).values()):
+        raise InputError("The laws need at least two pictures, the first and last of them different.", received=count(pictures))
     held = []
     for name, law in laws().items():
         if law.__annotations__["engine"] == "Differentiable" and not isinstance(engine, Differentiable):
             continue
         try:
-            law(engine, np.array(pictures, np.float32))
+            law(engine, each_array(pictures, np.array))
         except Exception as error:
             raise AssertionError(f"{name.replace('_', ' ')}: {type(error).__name__}: {error}") from error
         held.append(name)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import CONVOLUTIONS, Array, Edit, Engine
+from ..core import CONVOLUTIONS, Array, Edit, Engine, Pictures
 from ..errors import Unsupported
 
 SAME, REORDERED, SLOPE = 1e-5, 1e-4, 0.02
@@ -24,7 +24,7 @@ def spread(names: Sequence[str]) -> list[str]:
     return [names[index] for index in sorted({round(at) for at in np.linspace(0, len(names) - 1, MOST)})] if names else []
 
 
-def editable(engine: Engine, pictures: Array, names: Sequence[str] | None = None) -> list[str]:
+def editable(engine: Engine, pictures: Pictures, names: Sequence[str] | None = None) -> list[str]:
     """Those of `names`, by default `some`, that can be edited: all but the few that an engine refuses, of whole numbers say."""
     names, refused = names or some(engine), []
     for name in names:
@@ -33,7 +33,12 @@ def editable(engine: Engine, pictures: Array, names: Sequence[str] | None = None
         except Unsupported as error:
             require(name in str(error), f"the message does not name '{name}': {error}")
             refused.append(name)
-    require(not any(engine.graph[name].kind in (*CONVOLUTIONS, "input") for name in refused), f"cannot be edited: {refused}")
+    always = {
+        *engine.graph.names[:1],
+        "input",
+        *(row.name for row in engine.graph if row.kind in CONVOLUTIONS),
+    }  # a further input may be whole numbers
+    require(always.isdisjoint(refused), f"cannot be edited: {refused}")
     return [name for name in names if name not in refused]
 
 

@@ -6,22 +6,22 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..core import Array, Differentiable, Edit
+from ..core import Differentiable, Edit, Pictures
 from .compare import REORDERED, SLOPE, editable, noise, require, same
 
 STEPS = (1e-1, 1e-2, 1e-3, 1e-4)  # of a derivative's check, relative to the size of what is moved
 
 
-def law_a_trace_reads_what_a_run_reads(engine: Differentiable, pictures: Array) -> None:
+def law_a_trace_reads_what_a_run_reads(engine: Differentiable, pictures: Pictures) -> None:
     names = [*editable(engine, pictures, engine.graph.names), "output"]
-    for edits in ([], [Edit(engine.graph.names[1], -0.5, 0.25)]):
+    for edits in ([], [Edit(names[1], -0.5, 0.25)]):
         run, trace = engine.run(pictures, names, edits), engine.trace(pictures, names, edits)
         for name in names:
             same(trace[name], run[name], name)
         same(engine.trace(pictures, [], edits)["output"], run["output"], "the output of a trace without taps")
 
 
-def law_pullback_is_the_derivative(engine: Differentiable, pictures: Array) -> None:
+def law_pullback_is_the_derivative(engine: Differentiable, pictures: Pictures) -> None:
     names = editable(engine, pictures)
     for name in names:
         check_slope(engine, pictures, "output", name)
@@ -29,7 +29,7 @@ def law_pullback_is_the_derivative(engine: Differentiable, pictures: Array) -> N
         check_slope(engine, pictures, later, "input")
 
 
-def law_pullback_is_linear_in_its_seeds(engine: Differentiable, pictures: Array) -> None:
+def law_pullback_is_linear_in_its_seeds(engine: Differentiable, pictures: Pictures) -> None:
     names = editable(engine, pictures)
     trace = engine.trace(pictures, names)
     first, second = (noise(trace["output"].shape, number) for number in (1, 2))
@@ -42,7 +42,7 @@ def law_pullback_is_linear_in_its_seeds(engine: Differentiable, pictures: Array)
         same(trace.pullback({later: inner}, [later])[later], inner, f"'{later}' with respect to itself")
 
 
-def law_a_gradient_does_not_depend_on_what_else_is_tapped(engine: Differentiable, pictures: Array) -> None:
+def law_a_gradient_does_not_depend_on_what_else_is_tapped(engine: Differentiable, pictures: Pictures) -> None:
     names = editable(engine, pictures)
     together = engine.trace(pictures, names)
     seed = noise(together["output"].shape, 6)
@@ -52,7 +52,7 @@ def law_a_gradient_does_not_depend_on_what_else_is_tapped(engine: Differentiable
         same(gradients[name], alone, f"the gradient with respect to '{name}'", REORDERED)
 
 
-def check_slope(engine: Differentiable, pictures: Array, of: str, wrt: str) -> None:
+def check_slope(engine: Differentiable, pictures: Pictures, of: str, wrt: str) -> None:
     """Move `wrt` along its gradient, so that nothing cancels; where that is zero, anywhere: `of` must not move either.
 
     It starts beside the value that `wrt` has, since after a ReLU many are 0, where a maximum has no derivative.

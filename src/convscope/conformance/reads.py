@@ -6,17 +6,17 @@ from typing import get_args
 
 import numpy as np
 
-from ..core import CONVOLUTIONS, Array, Edit, Engine, Reduce, Tap, reduced
+from ..core import CONVOLUTIONS, Edit, Engine, Pictures, Reduce, Tap, batch, count, reduced
 from ..errors import InputError
 from .compare import MOST, REORDERED, editable, raises, require, same, some
 
 
-def law_every_layer_can_be_read(engine: Engine, pictures: Array) -> None:
+def law_every_layer_can_be_read(engine: Engine, pictures: Pictures) -> None:
     for tap, values in engine.run(pictures, engine.graph.names).items():
-        require(values.ndim >= 1 and len(values) == len(pictures), f"'{tap.layer}' gives {values.shape}")
+        require(values.ndim >= 1 and len(values) == count(pictures), f"'{tap.layer}' gives {values.shape}")
 
 
-def law_the_rows_are_numbered_and_named_apart(engine: Engine, _pictures: Array) -> None:
+def law_the_rows_are_numbered_and_named_apart(engine: Engine, _pictures: Pictures) -> None:
     graph = engine.graph
     require(graph.layers[0].kind == "input" and len(graph) > 1, "row 0 is the input")
     require([row.index for row in graph] == list(range(len(graph))), "rows are numbered from 0")
@@ -25,7 +25,7 @@ def law_the_rows_are_numbered_and_named_apart(engine: Engine, _pictures: Array) 
         require(set(row.inputs) <= set(graph.names[: row.index]), f"'{row.name}' is fed by rows above it, not {row.inputs}")
 
 
-def law_shapes_in_the_layer_table_are_those_read(engine: Engine, pictures: Array) -> None:
+def law_shapes_in_the_layer_table_are_those_read(engine: Engine, pictures: Pictures) -> None:
     run = engine.run(pictures, engine.graph.names)
     for row in engine.graph:
         table, read = row.shape, run[row.name].shape[1:]
@@ -33,32 +33,32 @@ def law_shapes_in_the_layer_table_are_those_read(engine: Engine, pictures: Array
         require(fits, f"'{row.name}' is {table} in the table, but {read} when read")
 
 
-def law_parameter_counts_equal_the_weights_given(engine: Engine, _pictures: Array) -> None:
+def law_parameter_counts_equal_the_weights_given(engine: Engine, _pictures: Pictures) -> None:
     for row in engine.graph:
         if row.kind in (*CONVOLUTIONS, "dense"):
             count = sum(value.size for value in engine.weights(row.name).values())
             require(count == row.parameters, f"'{row.name}' has {row.parameters} in the table, but its weights are {count}")
 
 
-def law_reading_changes_nothing(engine: Engine, pictures: Array) -> None:
+def law_reading_changes_nothing(engine: Engine, pictures: Pictures) -> None:
     plain = engine.run(pictures)["output"]
     for names in (engine.graph.names, *([name] for name in some(engine))):
         same(engine.run(pictures, [*names, "output"])["output"], plain, f"the output while {', '.join(names)} are read")
 
 
-def law_the_same_call_twice_gives_the_same(engine: Engine, pictures: Array) -> None:
+def law_the_same_call_twice_gives_the_same(engine: Engine, pictures: Pictures) -> None:
     first, second = (engine.run(pictures, engine.graph.names) for _ in range(2))
     for tap in first:
         same(second[tap], first[tap], tap.layer)
 
 
-def law_stopping_early_gives_the_same_as_running_to_the_end(engine: Engine, pictures: Array) -> None:
+def law_stopping_early_gives_the_same_as_running_to_the_end(engine: Engine, pictures: Pictures) -> None:
     to_the_end = engine.run(pictures, [*engine.graph.names, "output"])
     for name in some(engine):
         same(engine.run(pictures, [name])[name], to_the_end[name], name)
 
 
-def law_without_taps_the_output_is_given_and_with_taps_only_those(engine: Engine, pictures: Array) -> None:
+def law_without_taps_the_output_is_given_and_with_taps_only_those(engine: Engine, pictures: Pictures) -> None:
     name = engine.graph.names[1]
     require(set(engine.run(pictures)) == {Tap("output")}, "without taps, the output and nothing else")
     run = engine.run(pictures, [name, Tap(name, "max")])
@@ -67,20 +67,21 @@ def law_without_taps_the_output_is_given_and_with_taps_only_those(engine: Engine
     raises(InputError, lambda: run[Tap(name, "mean")])
 
 
-def law_reducing_on_the_device_equals_reducing_here(engine: Engine, pictures: Array) -> None:
+def law_reducing_on_the_device_equals_reducing_here(engine: Engine, pictures: Pictures) -> None:
     run = engine.run(pictures, [Tap(name, reduce) for name in engine.graph.names for reduce in get_args(Reduce)])
     for tap in run:
         same(run[tap], reduced(run[tap.layer], tap.reduce), f"{tap.reduce} of '{tap.layer}'", REORDERED)
 
 
-def law_a_batch_equals_its_pictures_one_by_one(engine: Engine, pictures: Array) -> None:
+def law_a_batch_equals_its_pictures_one_by_one(engine: Engine, pictures: Pictures) -> None:
     names = [*engine.graph.names, "output"]
-    batch, singles = engine.run(pictures, names), [engine.run(pictures[i : i + 1], names) for i in range(len(pictures))]
+    together = engine.run(pictures, names)
+    singles = [engine.run(batch(pictures, slice(i, i + 1)), names) for i in range(count(pictures))]
     for name in names:
-        same(np.concatenate([single[name] for single in singles]), batch[name], name, REORDERED)
+        same(np.concatenate([single[name] for single in singles]), together[name], name, REORDERED)
 
 
-def law_what_is_read_is_what_the_next_layer_received(engine: Engine, pictures: Array) -> None:
+def law_what_is_read_is_what_the_next_layer_received(engine: Engine, pictures: Pictures) -> None:
     rows = [row for row in engine.graph if row.kind == "activation" and len(row.inputs) == 1]
     rows = [row for row in rows if (row.activation or row.native).lower() in ("relu", "relu6")][:MOST]
     can_be_edited = editable(engine, pictures, [row.inputs[0] for row in rows]) if rows else []

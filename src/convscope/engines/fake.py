@@ -5,20 +5,23 @@
 
 conv1's units are red as it is, right minus left of green, the mean of 3 x 3 pixels of blue, and one that is dead for every
 picture above 0. conv2 moves each map by one unit, so that relu2's units are sums of two of pool1's.
+
+With `gated` there is a second input, a number per unit, by which pool1 is multiplied before conv2: input:1 (4,) -> gate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..core import Array, Edit, Graph, Kind, Layer, Run, Tap, as_tap, merged, reduced
+from ..core import Array, Edit, Graph, Kind, Layer, Pictures, Run, Tap, as_tap, by_input, input_names, merged, reduced
 from ..errors import InputError, UnknownLayer, WrongPictureShape
 
 PICTURE = (3, 8, 8)
+GATE = (4,)
 Pull = Callable[[Array], tuple[Array, ...]]  # from the gradient of a result to those of what it was made from
 Weights = Mapping[str, Array]
 
@@ -36,15 +39,20 @@ class Step:
 
 
 class FakeEngine:
-    """A network of eight layers on pictures (n, 3, 8, 8), with gradients. `ran`: the layers that ran in the last call."""
+    """A network of eight layers on pictures (n, 3, 8, 8), with gradients. `ran`: the layers that ran in the last call.
 
-    def __init__(self) -> None:
+    gated   with a ninth layer, and a second input (n, 4)
+    """
+
+    def __init__(self, *, gated: bool = False) -> None:
         self.ran: tuple[str, ...] = ()
-        self._steps = {step.name: step for step in network()}
-        values, _ = self._flow(np.zeros((1, *PICTURE), np.float32), {}, ())
-        start = Layer(0, "input", "input", "Input", PICTURE, (None, *PICTURE))
-        rows = [row(index, step, values[step.name]) for index, step in enumerate(self._steps.values(), 1)]
-        self.graph = Graph((start, *rows))
+        self._steps = {step.name: step for step in (with_gate(network()) if gated else network())}
+        shapes = {"input": PICTURE, "input:1": GATE} if gated else {"input": PICTURE}
+        starts = [Layer(i, name, "input", "Input", size, (None, *size)) for i, (name, size) in enumerate(shapes.items())]
+        self.graph = Graph(tuple(starts))
+        values, _ = self._flow({name: np.zeros((1, *size), np.float32) for name, size in shapes.items()}, {}, ())
+        rows = [row(index, step, values[step.name]) for index, step in enumerate(self._steps.values(), len(starts))]
+        self.graph = Graph((*starts, *rows))
 
     @property
     def framework(self) -> str:
@@ -54,16 +62,16 @@ class FakeEngine:
         name = self.graph[layer].name
         return {key: own(value) for key, value in self._steps[name].weights.items()} if name in self._steps else {}
 
-    def run(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
+    def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
         asked, changes = self._asked(taps, edits)
         asked = asked or (Tap("output"),)
         values, _ = self._flow(pictures, changes, {tap.layer for tap in asked})
         return Run({tap: own(reduced(values[tap.layer], tap.reduce)) for tap in asked})
 
-    def trace(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> FakeTrace:
+    def trace(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> FakeTrace:
         asked, changes = self._asked(taps, edits)
         values, pulls = self._flow(pictures, changes, ())
-        return FakeTrace(self._steps, values, pulls, {*asked, Tap("input"), Tap("output")})
+        return FakeTrace(self._steps, values, pulls, {*asked, *map(Tap, input_names(self.graph)), Tap("output")})
 
     def _asked(self, taps: Iterable[Tap | str], edits: Iterable[Edit]) -> tuple[tuple[Tap, ...], dict[str, Edit]]:
         asked, changes = tuple(map(as_tap, taps)), merged(edits)
@@ -74,12 +82,15 @@ class FakeEngine:
         return asked, changes
 
     def _flow(
-        self, pictures: Array, edits: Mapping[str, Edit], wanted: Iterable[str]
+        self, pictures: Pictures, edits: Mapping[str, Edit], wanted: Iterable[str]
     ) -> tuple[dict[str, Array], dict[str, Pull]]:
         """What each layer gives, and how to pull a gradient back through it, until all of `wanted` are known; () is all."""
-        if np.ndim(pictures) != 4 or pictures.shape[1:] != PICTURE:
-            raise WrongPictureShape(np.shape(pictures), (None, *PICTURE))
-        values = {"input": edited(np.asarray(pictures, np.float32), edits.get("input"))}
+        values: dict[str, Array] = {}
+        for (name, array), start in zip(by_input(pictures, self.graph).items(), self.graph.inputs, strict=True):
+            if np.shape(array)[1:] != start.shape:
+                several = name if len(self.graph.inputs) > 1 else None
+                raise WrongPictureShape(np.shape(array), (None, *(start.shape or ())), several)
+            values[name] = edited(np.asarray(array, np.float32), edits.get(name))
         pulls: dict[str, Pull] = {}
         self.ran = ()
         for step in self._steps.values():
@@ -145,6 +156,12 @@ def network() -> tuple[Step, ...]:
     )
 
 
+def with_gate(steps: Sequence[Step]) -> list[Step]:
+    changed = [replace(step, inputs=("gate",)) if step.name == "conv2" else step for step in steps]
+    gate = Step("gate", "merge", "Multiply", gated, ("pool1", "input:1"))
+    return [*changed[:3], gate, *changed[3:]]
+
+
 def convolution(weights: Weights, values: Array) -> tuple[Array, Pull]:
     """3 x 3, stride 1, padded with zeros so that the size stays."""
     kernel = weights["kernel"]
@@ -171,6 +188,11 @@ def mean_pool(_weights: Weights, values: Array) -> tuple[Array, Pull]:
 
 def add(_weights: Weights, left: Array, right: Array) -> tuple[Array, Pull]:
     return left + right, lambda gradient: (gradient, gradient)
+
+
+def gated(_weights: Weights, values: Array, gate: Array) -> tuple[Array, Pull]:
+    factors = gate[:, :, None, None]
+    return values * factors, lambda gradient: (gradient * factors, (gradient * values).sum((2, 3)))
 
 
 def mean(_weights: Weights, values: Array) -> tuple[Array, Pull]:

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..core import Array, Edit, Graph, Run, Tap, as_tap, merged
+from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, by_input, merged
 from ..errors import ConvscopeError, EngineError, InputError, Shape, WrongPictureShape
 from .keras_arrays import to_native, to_protocol
 from .keras_backends import Native, Traced, backend
@@ -53,34 +53,36 @@ class KerasEngine:
         """The layer or operation of Keras that a row stands for; None for the input. Raises UnknownLayer."""
         return self._places[self.graph[layer].name].operation
 
-    def run(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
+    def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
         """See Engine.run."""
         asked = [as_tap(tap) for tap in taps] or [Tap("output")]
         changes = self._changes(edits)
         plan = Plan(tuple(dict.fromkeys(map(self._resolved, asked))), changes)
-        native = self._received(pictures)
+        received = by_input(pictures, self.graph)["input"]
+        native = self._received(received)
         try:
             found = self._backend.run(plan, native, self._numbers(changes))
         except ConvscopeError:
             raise
         except Exception as error:
-            raise self._failed(error, pictures) from self._forward.failure or error
+            raise self._failed(error, received) from self._forward.failure or error
         arrays = dict(zip(plan.taps, self._arrays(plan.taps, found), strict=True))
         return Run({tap: arrays[self._resolved(tap)] for tap in asked})
 
-    def trace(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> KerasTrace:
+    def trace(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> KerasTrace:
         """See Differentiable.trace."""
         asked = [as_tap(tap) for tap in taps]
         changes = self._changes(edits)
         whole = [Tap(self._resolved(tap).layer) for tap in (Tap("input"), *asked, Tap("output"))]
         plan = Plan(tuple(dict.fromkeys(whole)), changes)
-        native = self._received(pictures)
+        received = by_input(pictures, self.graph)["input"]
+        native = self._received(received)
         try:
             traced = self._backend.trace(plan, native, self._numbers(changes))
         except ConvscopeError:
             raise
         except Exception as error:
-            raise self._failed(error, pictures) from self._forward.failure or error
+            raise self._failed(error, received) from self._forward.failure or error
         return KerasTrace(self, plan, traced, asked)
 
     def _resolved(self, tap: Tap) -> Tap:

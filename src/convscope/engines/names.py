@@ -15,6 +15,15 @@ def array_names(call: str, count: int) -> list[str]:
     return [call] if count == 1 else [f"{call}:{index}" for index in range(count)]
 
 
-def output_names(count: int) -> list[str]:
+def is_input(end: str) -> bool:
+    """Whether one of the network's own ends is where it begins: `input`, `input:1`."""
+    return end.partition(":")[0] == "input"
+
+
+def end_names(end: str, count: int) -> list[str]:
     """`output`, and `output:1` for the second of several."""
-    return ["output"] + [f"output:{index}" for index in range(1, count)]
+    return [end] + [f"{end}:{index}" for index in range(1, count)]
+
+
+def output_names(count: int) -> list[str]:
+    return end_names("output", count)

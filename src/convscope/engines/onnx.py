@@ -15,7 +15,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from ..core import Array, Edit, Graph, Run, Tap, as_tap, merged, reduced
+from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, by_input, merged, reduced
 from ..errors import EngineError, InputError, Shape, Unsupported, WrongPictureShape
 from . import onnx_graph
 from .onnx_constants import FLOATS, Constants
@@ -71,12 +71,12 @@ class OnnxEngine:
         node = self._table.nodes[layer]
         return protocol_layout(node, {role: self._value(name) for role, name in self._wiring.weights(node).items()})
 
-    def run(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
+    def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
         """See Engine.run. A file with a fixed batch size gets its pictures in batches of that size.
 
         raises   also InputError for an edit that does not fit its layer, Unsupported for one of a layer of whole numbers
         """
-        pictures = np.asarray(pictures, np.float32)
+        pictures = np.asarray(by_input(pictures, self.graph)["input"], np.float32)
         size = self._batch_size(pictures)
         wanted = tuple(dict.fromkeys(map(as_tap, taps))) or (Tap("output"),)
         reads = {tap: self._read(tap) for tap in wanted}

@@ -6,16 +6,18 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import chain
+from typing import NoReturn
 
 import numpy as np
 import torch
 from torch import nn
 
-from ..core import Array, Edit, Graph, Run, Tap, as_tap, merged
+from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, by_input, input_names, merged
 from ..errors import EngineError, InputError, Shape, UnknownLayer, Unsupported, WrongPictureShape
-from .names import output_names
+from .names import end_names
 from .torch_functions import Functions
-from .torch_graph import Survey, is_looked_into, picture_shapes, to_numpy, weights_of
+from .torch_graph import Survey, is_looked_into, to_numpy, weights_of
+from .torch_inputs import Input, PictureShape, check_whole, possible_inputs
 from .torch_modules import Enter, Visit, flattened, names_of, untouched, unwrapped, visiting
 from .torch_watchers import Enough, Reader, Recorder, Watcher, constant, reduced
 
@@ -26,7 +28,9 @@ class TorchEngine:
     """Runs a torch.nn.Module in evaluation mode, on its own device, and leaves it as it was.
 
     module          what torch.compile and DataParallel wrap is unwrapped
-    picture_shape   (c, *spatial); where it is not given, the first likely one that works, and `assumed` says which
+    picture_shape   (c, *spatial); where it is not given, the first likely one that works, and `assumed` says which. For
+                    several inputs a list of such, in the order of forward's parameters, or {parameter: shape}; whether one of
+                    the further ones takes whole numbers is found by trying
     raises          Unsupported for what cannot be watched; EngineError if it does not run; InputError
 
     Rows are the calls of layers in the order in which they run, `relu` and `relu#2`, and after them those of the containers
@@ -35,17 +39,17 @@ class TorchEngine:
     every function that runs. An edit replaces what a layer or a function returns.
     """
 
-    def __init__(self, module: nn.Module, *, picture_shape: Shape | None = None):
+    def __init__(self, module: nn.Module, *, picture_shape: PictureShape | None = None):
         self.module = unwrapped(module)
         self._names = names_of(self.module)
         self._paths = {each: self._names.get(each, "") for each in (self.module, *self._names) if is_looked_into(each)}
         self._lock = threading.Lock()  # hooks belong to the module, so one call at a time
         tensors = chain(self.module.parameters(), self.module.buffers(), [torch.empty(0)])
         self._like = next(each for each in tensors if each.is_floating_point())
-        survey, shape = self._survey(picture_shape)
+        survey, self._inputs = self._survey(picture_shape)
         self.graph: Graph = survey.graph(self.module)
         self._modules, self._functions, self._outputs = survey.modules, survey.functions, tuple(survey.outputs)
-        size = " x ".join(map(str, shape))
+        size = " x ".join(map(str, self._inputs[0].shape))
         self.assumed = None if picture_shape else f"The network does not say what it takes; pictures of {size} were assumed."
 
     @property
@@ -57,16 +61,16 @@ class TorchEngine:
         row = self.graph[layer]
         return weights_of(self._modules[row.name]) if row.name in self._modules else {}
 
-    def run(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
+    def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
         asked, changes = self._asked(taps, edits)
         reader = Reader(asked or (Tap("output"),), changes)
         with torch.no_grad():
             self._forward(pictures, reader)
         return Run(reader.values)
 
-    def trace(self, pictures: Array, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> TorchTrace:
+    def trace(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> TorchTrace:
         asked, changes = self._asked(taps, edits)
-        asked = (*asked, Tap("input"), Tap("output"))
+        asked = (*asked, *map(Tap, input_names(self.graph)), Tap("output"))
         recorder = Recorder(asked, changes)
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(kept, lambda tensor: tensor):
             self._forward(pictures, recorder)
@@ -80,45 +84,65 @@ class TorchEngine:
                 raise UnknownLayer(name, known)
         return asked, changes
 
-    def _forward(self, pictures: Array, watcher: Watcher) -> None:
+    def _forward(self, pictures: Pictures, watcher: Watcher) -> None:
         """Run the network under `watcher`, until that has seen enough."""
-        received, takes = np.shape(pictures), self.graph.layers[0].shape or ()
-        if len(received) != len(takes) + 1 or received[1] != takes[0]:
-            raise WrongPictureShape(received, (None, takes[0], *[None] * (len(takes) - 1)))
+        given = by_input(pictures, self.graph)
+        received = {name: np.shape(array) for name, array in given.items()}
+        for name, each in zip(given, self._inputs, strict=True):
+            check_whole(name, given[name], each)
+            if received[name][1:2] != each.shape[:1]:
+                self._wrong_shape(name, received[name], (*each.shape[:1], *[None] * len(each.shape[1:])))
         try:
-            self._call(pictures, watcher.visit, functions=not self._functions.isdisjoint((*watcher.taps, *watcher.edits)))
+            self._call(given, watcher.visit, functions=not self._functions.isdisjoint((*watcher.taps, *watcher.edits)))
         except Enough:
             watcher.edits.clear()  # those of layers further on
         except Exception as error:
             if watcher.taps and not watcher.refused:
-                if received[1:] != takes:
-                    raise WrongPictureShape(received, (None, *takes)) from error
-                raise failure(error, watcher.last, received) from error
+                for name, each in zip(given, self._inputs, strict=True):
+                    if received[name][1:] != each.shape:
+                        self._wrong_shape(name, received[name], each.shape, error)
+                raise failure(error, watcher.last, list(received.values())) from error
         watcher.check()
 
-    def _call(self, pictures: Array, visit: Visit, enter: Enter | None = None, *, functions: bool = False) -> None:
-        copy = np.array(pictures, np.float32, order="C")  # the network may write into its input
+    def _wrong_shape(self, name: str, received: tuple[int, ...], takes: Shape, cause: Exception | None = None) -> NoReturn:
+        raise WrongPictureShape(received, (None, *takes), name if len(self._inputs) > 1 else None) from cause
+
+    def _call(self, pictures: Mapping[str, Array], visit: Visit, enter: Enter | None = None, *, functions: bool = False) -> None:
         device, running = self._like.device, [self.module] if functions else None
         watched = visiting(self._names, visit, enter, running)
         with self._lock, torch.inference_mode(False), untouched(self.module, device), watched:
-            first = visit("input", torch.from_numpy(copy).to(device, self._like.dtype), None, False)
+            tensors = [
+                visit(name, self._tensor(pictures[name], each), None, False)
+                for name, each in zip(pictures, self._inputs, strict=True)
+            ]
+            by_place = [tensor for tensor, each in zip(tensors, self._inputs, strict=True) if each.keyword is None]
+            by_name = {each.keyword: tensor for tensor, each in zip(tensors, self._inputs, strict=True) if each.keyword}
             with Functions(lambda: self._paths.get(running[-1]), self._names.values(), visit) if running else nullcontext():
-                outputs = flattened(self.module(first))
-            for name, each in zip(output_names(len(outputs)), outputs, strict=True):
+                outputs = flattened(self.module(*by_place, **by_name))
+            for name, each in zip(end_names("output", len(outputs)), outputs, strict=True):
                 visit(name, each, None, False)
 
-    def _survey(self, picture_shape: Shape | None) -> tuple[Survey, Shape]:
+    def _tensor(self, array: Array, of: Input) -> torch.Tensor:
+        """A copy on the network's device, since the network may write into what it is given."""
+        if of.whole:
+            return torch.from_numpy(np.array(array, np.int64, order="C")).to(self._like.device)
+        return torch.from_numpy(np.array(array, np.float32, order="C")).to(self._like.device, self._like.dtype)
+
+    def _survey(self, picture_shape: PictureShape | None) -> tuple[Survey, tuple[Input, ...]]:
         """Run once, to find the layers; with each likely shape of pictures until one works."""
         failed: EngineError | None = None
-        for shape in picture_shapes(self.module) if picture_shape is None else [checked(picture_shape)]:
+        for inputs in possible_inputs(self.module, picture_shape):
+            self._inputs = inputs
             survey = Survey(chain(self.module.parameters(), self.module.buffers()))
+            names = end_names("input", len(inputs))
+            trial = {name: np.zeros((TRIAL, *each.shape), np.float32) for name, each in zip(names, inputs, strict=True)}
             try:
                 with torch.no_grad():
-                    self._call(np.zeros((TRIAL, *shape), np.float32), survey.visit, survey.enter, functions=True)
+                    self._call(trial, survey.visit, survey.enter, functions=True)
             except Exception as error:
-                failed = failed or failure(error, survey.last, (TRIAL, *shape))
+                failed = failed or failure(error, survey.last, [array.shape for array in trial.values()])
             else:
-                return survey, shape
+                return survey, inputs
         raise failed or Unsupported("No shape of pictures is likely for this network. Give picture_shape=(c, h, w).")
 
 
@@ -169,17 +193,12 @@ def kept(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if isinstance(tensor, nn.Parameter) else tensor.detach().clone()
 
 
-def checked(shape: Shape) -> tuple[int, ...]:
-    if not isinstance(shape, Sequence) or not shape or not all(isinstance(size, int) and size > 0 for size in shape):
-        raise InputError(f"A picture shape is (channels, height, width), but received {shape}.", received=shape)
-    return tuple(size for size in shape if size)
-
-
-def failure(error: Exception, last: str | None, shape: Sequence[int]) -> EngineError:
-    where = f"after '{last}'" if last else "in its first layer"
+def failure(error: Exception, last: str | None, shapes: Sequence[Sequence[int]]) -> EngineError:
+    where, shape = f"after '{last}'" if last else "in its first layer", shapes[0]
     hint = " Shapes are channels first: (3, 64, 64)." if len(shape) == 4 and shape[-1] in (1, 3) and shape[1] > 4 else ""
+    received = " and ".join(str(tuple(each)) for each in shapes)
     result = EngineError(
-        f"The network failed {where}, on pictures of shape {tuple(shape)}.{hint} {type(error).__name__}: {error}", last
+        f"The network failed {where}, on pictures of shape {received}.{hint} {type(error).__name__}: {error}", last
     )
     result.__cause__ = error
     return result

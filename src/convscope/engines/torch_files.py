@@ -14,8 +14,9 @@ from typing import IO, Any
 import torch
 from torch import nn
 
-from ..errors import MissingExtra, NotAModel, Shape, Unsupported, Untrusted
+from ..errors import MissingExtra, NotAModel, Unsupported, Untrusted
 from .torch import TorchEngine
+from .torch_inputs import PictureShape
 
 PLAIN = re.compile(
     r"collections\.|(__builtin__|builtins)\.set$|torch\.(_utils|storage)\.|torch\.\w+$"
@@ -23,7 +24,7 @@ PLAIN = re.compile(
 LEGACY_PARTS = 5  # a file from before torch 1.6 is five pickles, and then the numbers
 
 
-def load(path: Path, *, trust: bool, picture_shape: Shape | None = None) -> TorchEngine:
+def load(path: Path, *, trust: bool, picture_shape: PictureShape | None = None) -> TorchEngine:
     """Open a whole network, pickled by `torch.save(module, path)`, or in a dict in which it is the only one.
 
     raises   Untrusted for such a file unless `trust`; Unsupported for TorchScript and exported programs; NotAModel for

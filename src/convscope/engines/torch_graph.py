@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from math import isqrt
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch import nn
 
 from ..core import Array, Graph, Kind, Layer
 from ..errors import Shape
+from .names import is_input
 from .torch_functions import KEEPING, Function
 from .torch_modules import flattened, version
 
@@ -33,8 +33,6 @@ KINDS: dict[str, Kind] = {
     "pixelshuffle": "reshape",
     "pooling": "pooling",
 }
-SIZES = (224, 32, 64, 96, 128, 28, 256, 299, 512)
-VOLUMES = (32, 64, 16, 112, 128)  # 224 cubed would be half a gigabyte per map
 
 
 @dataclass
@@ -84,7 +82,7 @@ class Survey:
             self._row_of_function(name, tensor, maker)
         elif maker is not None:
             self._row_of(name, tensor, maker)
-        elif name == "input":
+        elif is_input(name):
             self._pictures = len(tensor)
             self._row(name, tensor, kind="input", native="Input")
             self._keep(tensor, (name,))
@@ -206,21 +204,3 @@ def to_numpy(tensor: torch.Tensor) -> Array:
     array: Array = np.empty(tuple(values.shape), np.float32)  # NumPy asks for large pages, torch does not
     torch.from_numpy(array).copy_(values.dequantize() if values.is_quantized else values)
     return array
-
-
-def picture_shapes(module: nn.Module) -> Iterator[tuple[int, ...]]:
-    """Shapes (c, *spatial) that the module may take, the likeliest first, judged by its first convolution or dense layer."""
-    layers = [each for each in module.modules() if isinstance(each, nn.modules.conv._ConvNd)]
-    if layers:
-        axes = len(layers[0].kernel_size)
-        for channels in dict.fromkeys((layers[0].in_channels, 3, 1)):
-            yield from ((channels, *[size] * axes) for size in (VOLUMES if axes == 3 else SIZES))
-        return
-    for dense in (each for each in module.modules() if isinstance(each, nn.Linear)):
-        for channels in (3, 1):  # pictures that are flattened first
-            side = isqrt(dense.in_features // channels)
-            if side > 1 and channels * side * side == dense.in_features:
-                yield (channels, side, side)
-        yield (dense.in_features,)
-        break
-    yield from ((channels, size, size) for channels in (3, 1) for size in SIZES)

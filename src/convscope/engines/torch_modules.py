@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import inspect
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +16,7 @@ from torch import nn
 from ..errors import Unsupported
 from .names import array_names, numbered
 
-# Is shown an array that flows, under the name of its row; what made it (None for the network's input and outputs); and whether
+# Is shown an array that flows, under the name of its row; what made it (None for the network's inputs and outputs); and whether
 # it is another name for memory that was there before. Gives the array that is handed on.
 Visit = Callable[[str, torch.Tensor, Any, bool], torch.Tensor]
 Enter = Callable[[nn.Module, Any, Any], None]  # is shown a module before it runs, and its arguments
@@ -126,16 +125,6 @@ def refuse(module: Any) -> None:
         raise Unsupported("This network has no weights: its parameters are on the 'meta' device. Load them, then open it.")
     if not hasattr(torch.compiler, "set_stance") and any(map(is_compiled, module.modules())):
         raise Unsupported("A part of this network went through torch.compile. Open the network before it is compiled.")
-    needed = [
-        parameter.name
-        for parameter in inspect.signature(module.forward).parameters.values()
-        if parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    ]
-    if len(needed) > 1:
-        raise Unsupported(
-            f"This network takes several inputs ({', '.join(needed)}), but only networks with one can be opened. "
-            "Wrap it in a module whose forward takes the picture and gives the others."
-        )
 
 
 def is_compiled(module: Any) -> bool:

@@ -12,6 +12,7 @@ from torch import nn
 
 from ..core import Array, Edit, Reduce, Tap
 from ..errors import ConvscopeError, EngineError, InputError, Unsupported
+from .names import is_input
 from .torch_functions import Function
 from .torch_graph import to_numpy
 from .torch_modules import version
@@ -36,7 +37,8 @@ class Watcher(ABC):
 
     def visit(self, name: str, tensor: torch.Tensor, maker: nn.Module | Function | None, alias: bool) -> torch.Tensor:
         """The array that is handed on instead of `tensor`. Raises Enough when all is read, or something is refused."""
-        if name == "input":
+        beginning = maker is None and is_input(name)
+        if beginning:
             self._pictures = len(tensor)
         if maker is not None:
             self.last = name
@@ -53,7 +55,7 @@ class Watcher(ABC):
             self._replaced.append((name, tensor, version(tensor)))
             if alias:  # what is written into the copy should have reached others
                 self._replaced.append((name, given, version(given)))
-        at_end = maker is None and name != "input"
+        at_end = maker is None and not beginning
         if not self.taps and not at_end:
             raise Enough
         return given
@@ -121,6 +123,8 @@ def reduced(tensor: torch.Tensor, reduce: Reduce) -> torch.Tensor:
 
 
 def edited(tensor: torch.Tensor, edit: Edit) -> torch.Tensor:
+    if not tensor.is_floating_point():
+        raise Unsupported(f"'{edit.layer}' holds whole numbers, and only floats can be edited. Edit another layer.")
     scale, shift = constant(edit.scale, tensor), constant(edit.shift, tensor)
     for part in (scale, shift):
         sizes = zip(reversed(part.shape), reversed(tensor.shape), strict=False)

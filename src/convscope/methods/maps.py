@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core import Array, Engine, Graph, Run, Tap
+from ..core import Array, Engine, Graph, Pictures, Run, Tap, batch, count
 from .blocks import activation_after, is_activated
 
 # So many pictures pass at a time: enough to keep two cores busy, few enough that VGG16's maps of a batch fit in 1 GB.
@@ -36,18 +36,18 @@ def reading(graph: Graph, layer: str, *, activated: bool) -> Reading:
     return Reading(layer, after or layer, own or after is not None)
 
 
-def read(engine: Engine, pictures: Array, names: Sequence[str], progress: Progress | None = None) -> dict[str, Array]:
+def read(engine: Engine, pictures: Pictures, names: Sequence[str], progress: Progress | None = None) -> dict[str, Array]:
     """`{name: (n, c, *spatial)}` for each of `names` ("output" may be one), in one pass per batch of pictures.
 
-    pictures   (n, c, *spatial), already preprocessed
+    pictures   (n, c, *spatial), already preprocessed; of several inputs {name: array}
     progress   called with (pictures done, pictures in all)
     """
-    taps = [Tap(name) for name in dict.fromkeys(names)]
+    taps, number = [Tap(name) for name in dict.fromkeys(names)], count(pictures)
     runs: list[Run] = []
-    for start in range(0, len(pictures), BATCH):
-        runs.append(engine.run(pictures[start : start + BATCH], taps))
+    for start in range(0, number, BATCH):
+        runs.append(engine.run(batch(pictures, slice(start, start + BATCH)), taps))
         if progress:
-            progress(min(start + BATCH, len(pictures)), len(pictures))
+            progress(min(start + BATCH, number), number)
     if len(runs) == 1:
         return {tap.layer: runs[0][tap] for tap in taps}
     return {tap.layer: np.concatenate([run[tap] for run in runs]) for tap in taps}

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from ..core import Array, Differentiable, Edit, Engine, Graph, Resumable, Tap
+from ..core import Array, Differentiable, Edit, Engine, Graph, Pictures, Resumable, Tap, batch, count, each_array
 from .scores import Scores, scores
 
 # What units can be ranked by, and how a sheet says it.
@@ -60,7 +60,7 @@ def ranked(measure: Array, then: Array | None = None) -> npt.NDArray[np.intp]:
 
 
 def evidence(
-    engine: Engine, pictures: Array, layers: Sequence[str], classes: npt.NDArray[np.intp], *, limited: bool = True
+    engine: Engine, pictures: Pictures, layers: Sequence[str], classes: npt.NDArray[np.intp], *, limited: bool = True
 ) -> dict[str, tuple[Array, str]]:
     """`{layer: ((n, c), how)}`, how much each unit speaks for class `classes[n]` of picture n, and by which measure.
 
@@ -78,7 +78,7 @@ def evidence(
     found = {}
     for name in layers:
         units = (engine.graph[name].shape or (1,))[0] or 1
-        affordable = BUDGET / len(layers) / len(pictures) / max(1, cost(engine, name))
+        affordable = BUDGET / len(layers) / count(pictures) / max(1, cost(engine, name))
         most = units if not limited or affordable >= units else int(affordable)
         if most >= min(units, FEWEST):
             tried = f", of the {most} with the greatest mean" if most < units else ""
@@ -88,25 +88,26 @@ def evidence(
 
 
 def by_gradient(
-    engine: Differentiable, pictures: Array, layers: Sequence[str], classes: npt.NDArray[np.intp], at: Scores
+    engine: Differentiable, pictures: Pictures, layers: Sequence[str], classes: npt.NDArray[np.intp], at: Scores
 ) -> dict[str, Array]:
     """sum_x a_c(x) * d score / d a_c(x), (n, c) for each layer: the change of the score to first order if a_c were zero."""
     parts: list[dict[str, Array]] = []
-    for start in range(0, len(pictures), BATCH):
+    for start in range(0, count(pictures), BATCH):
         of = slice(start, start + BATCH)
-        trace = engine.trace(pictures[of], [Tap(name) for name in dict.fromkeys((*layers, at.layer)) if name != "output"])
+        trace = engine.trace(batch(pictures, of), [Tap(name) for name in dict.fromkeys((*layers, at.layer)) if name != "output"])
         gradients = trace.pullback({at.layer: at.seeds(trace[at.layer], classes[of])}, wrt=list(layers))
         parts.append({name: summed(trace[name] * gradients[name]) for name in layers})
     return {name: np.concatenate([part[name] for part in parts]) for name in layers}
 
 
 def by_switching_off(
-    engine: Engine, pictures: Array, layer: str, classes: npt.NDArray[np.intp], at: Scores, *, most: int
+    engine: Engine, pictures: Pictures, layer: str, classes: npt.NDArray[np.intp], at: Scores, *, most: int
 ) -> Array:
     """score(picture) - score(picture with a_c = 0), (n, c); NaN for all but the `most` units with the greatest mean."""
     rows = []
-    for picture, number in zip(pictures, classes, strict=True):
-        whole = engine.run(picture[None], [Tap(layer), Tap(at.layer)])
+    for at_picture, number in enumerate(classes):
+        picture = batch(pictures, slice(at_picture, at_picture + 1))
+        whole = engine.run(picture, [Tap(layer), Tap(at.layer)])
         maps, score = whole[layer], at.of(whole[at.layer])[0, number]
         drops = np.full(maps.shape[1], np.nan, np.float32)
         drops[~maps.reshape(maps.shape[1], -1).any(1)] = 0  # nothing is lost with what is zero already
@@ -126,12 +127,17 @@ def switched_off(layer: str, units: npt.NDArray[np.intp], shape: tuple[int, ...]
     return Edit(layer, scale=mask.reshape(*mask.shape, *[1] * (len(shape) - 2)))
 
 
-def going_on(engine: Engine, picture: Array, layer: str, to: str) -> Callable[[Edit], Array]:
+def going_on(engine: Engine, picture: Pictures, layer: str, to: str) -> Callable[[Edit], Array]:
     """What `to` gives after an edit of `layer` with a batch axis: of a network held there, or by running all of it again."""
     if isinstance(engine, Resumable):
-        held = engine.hold(picture[None], layer)
+        held = engine.hold(picture, layer)
         return lambda edit: held.run([to], [edit], repeat=len(np.asarray(edit.scale)))[to]
-    return lambda edit: engine.run(np.repeat(picture[None], len(np.asarray(edit.scale)), axis=0), [to], [edit])[to]
+
+    def again(edit: Edit) -> Array:
+        copies = len(np.asarray(edit.scale))
+        return engine.run(each_array(picture, lambda array: np.repeat(array, copies, axis=0)), [to], [edit])[to]
+
+    return again
 
 
 def cost(engine: Engine, layer: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ class Prepared:
     notes        per picture what was done to it, besides what `preprocess` says
     values       (n, c, h, w) float32, contiguous
     shown        per picture uint8 (h, w, 3): `values`, with the preprocessing undone
+    inputs       what the network takes: `values`, or of several inputs {name: array}, `values` being one of them
     """
 
     names: tuple[str, ...]
@@ -33,6 +34,7 @@ class Prepared:
     values: Array
     shown: list[Pixels]
     preprocess: Preprocess
+    inputs: Array | Mapping[str, Array]
 
 
 def prepare(source: Any, preprocess: Preprocess) -> Prepared:
@@ -56,7 +58,7 @@ def prepare(source: Any, preprocess: Preprocess) -> Prepared:
         notes.append(said)
         shown.append(preprocess.undo(received))
     assert values is not None  # there is at least one source
-    return Prepared(tuple(each.name for each in found), tuple(notes), values, shown, preprocess)
+    return Prepared(tuple(each.name for each in found), tuple(notes), values, shown, preprocess, values)
 
 
 def _received(source: Source, preprocess: Preprocess) -> tuple[Array, tuple[str, ...]]:

@@ -1,0 +1,124 @@
+"""What a torch module takes: how many arrays, of which shapes, and whether of floats or of whole numbers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import isqrt
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from ..errors import InputError, Shape, Unsupported
+
+# One picture's (c, *spatial); a list of such, in the order of forward's parameters; or by the names of these.
+PictureShape = Shape | Sequence[Shape] | Mapping[str, Shape]
+
+SIZES = (224, 32, 64, 96, 128, 28, 256, 299, 512)
+VOLUMES = (32, 64, 16, 112, 128)  # 224 cubed would be half a gigabyte per map
+MOST = 4  # inputs of which it is tried out which are whole numbers: 2 ** 3 runs
+
+
+@dataclass(frozen=True)
+class Input:
+    """One array that a network takes, of `shape` without the axis of pictures.
+
+    keyword   the parameter of forward; None if it is given by its place
+    whole     whether it is whole numbers, such as an index of an embedding
+    """
+
+    shape: tuple[int, ...]
+    keyword: str | None = None
+    whole: bool = False
+
+
+def possible_inputs(module: nn.Module, given: PictureShape | None) -> Iterator[tuple[Input, ...]]:
+    """What the module may take, the likeliest first; to be tried out one after the other.
+
+    raises   Unsupported for several inputs of which the shapes were not given; InputError for shapes that are none
+    """
+    needed = needed_parameters(module)
+    if given is None or is_shape(given):
+        if len(needed) > 1:
+            raise Unsupported(
+                f"This network takes several inputs ({', '.join(needed)}). Say the shape of each without the axis of pictures, "
+                f"in that order or by name: picture_shape=[(3, 224, 224), (4,)], or {{'{needed[0]}': (3, 224, 224), ...}}."
+            )
+        yield from ((Input(shape),) for shape in (picture_shapes(module) if given is None else [checked(given)]))
+        return
+    first, *others = named(module, given, needed) if isinstance(given, Mapping) else in_order(given)
+    for whole in product((False, True), repeat=len(others) if len(others) < MOST else 0):
+        kinds = whole or (False,) * len(others)
+        yield (first, *(Input(each.shape, each.keyword, kind) for each, kind in zip(others, kinds, strict=True)))
+
+
+def needed_parameters(module: nn.Module) -> list[str]:
+    """The names of forward's parameters that have no default."""
+    return [
+        parameter.name
+        for parameter in inspect.signature(module.forward).parameters.values()
+        if parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+
+
+def in_order(given: Sequence[Any]) -> list[Input]:
+    return [Input(checked(shape, first=at == 0)) for at, shape in enumerate(given)]
+
+
+def named(module: nn.Module, given: Mapping[str, Any], needed: Sequence[str]) -> list[Input]:
+    """In the order of forward's parameters. Raises InputError for a name that is none of them, and for one that is missing."""
+    parameters = inspect.signature(module.forward).parameters
+    free = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    unknown = [name for name in given if name not in parameters and not free]
+    missing = [name for name in needed if name not in given]
+    if unknown or missing or not given:
+        said = ", ".join(f"'{name}'" for name in given) or "nothing"
+        raise InputError(
+            f"This network's forward takes ({', '.join(parameters)}), but shapes were given for {said}. Give one "
+            "for each that is needed.",
+            received=tuple(given),
+            expected=tuple(parameters),
+        )
+    order = [name for name in parameters if name in given] + [name for name in given if name not in parameters]
+    return [Input(checked(given[name], first=at == 0), name) for at, name in enumerate(order)]
+
+
+def is_shape(given: Any) -> bool:
+    """Whether it is one shape, and not several."""
+    several = isinstance(given, Sequence) and len(given) > 0 and all(isinstance(each, Sequence) for each in given)
+    return not (several or isinstance(given, Mapping))
+
+
+def checked(shape: Any, *, first: bool = True) -> tuple[int, ...]:
+    """A shape of numbers. Raises InputError. Only a further input may be a single number per picture: ()."""
+    numbers = isinstance(shape, Sequence) and all(isinstance(size, int) and size > 0 for size in shape)
+    if not numbers or (first and not shape):
+        raise InputError(f"A picture shape is (channels, height, width), but received {shape}.", received=shape)
+    return tuple(shape)
+
+
+def check_whole(name: str, array: Any, takes: Input) -> None:
+    """Raises InputError for fractions where whole numbers are taken."""
+    if takes.whole and not np.array_equal(array, np.asarray(array, np.int64)):
+        raise InputError(f"The input '{name}' takes whole numbers, but received others. Give it numbers of classes or the like.")
+
+
+def picture_shapes(module: nn.Module) -> Iterator[tuple[int, ...]]:
+    """Shapes (c, *spatial) that the module may take, the likeliest first, judged by its first convolution or dense layer."""
+    layers = [each for each in module.modules() if isinstance(each, nn.modules.conv._ConvNd)]
+    if layers:
+        axes = len(layers[0].kernel_size)
+        for channels in dict.fromkeys((layers[0].in_channels, 3, 1)):
+            yield from ((channels, *[size] * axes) for size in (VOLUMES if axes == 3 else SIZES))
+        return
+    for dense in (each for each in module.modules() if isinstance(each, nn.Linear)):
+        for channels in (3, 1):  # pictures that are flattened first
+            side = isqrt(dense.in_features // channels)
+            if side > 1 and channels * side * side == dense.in_features:
+                yield (channels, side, side)
+        yield (dense.in_features,)
+        break
+    yield from ((channels, size, size) for channels in (3, 1) for size in SIZES)
