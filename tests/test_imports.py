@@ -20,12 +20,13 @@ ALLOWED = {
     "pictures": {"errors", "preprocess"},
     "preprocess": {"errors", "pictures"},
     "draw": {"errors"},
-    "site": {"errors"},
+    "site": {"errors", "draw"},
     "layers": {"core", "errors"},
     "demo": {"errors"},
     "progress": set(),
     "results": {"core", "errors", "methods", "pictures", "preprocess", "draw", "study"},
-    "study": {"errors", "results", "draw", "site"},
+    "study": {"errors", "paged", "results", "draw", "site"},
+    "paged": {"core", "methods", "results", "site"},
     "network": {"core", "errors", "layers", "methods", "pictures", "preprocess", "results"},
 }
 

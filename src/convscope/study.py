@@ -11,6 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,7 +22,9 @@ import numpy as np
 from PIL import Image
 
 from .errors import OutputError, StudyError
+from .paged import blocks, entry, tiles
 from .results import FeatureMaps, Filters, MapSet
+from .site.tiles import script
 
 if TYPE_CHECKING:
     from .draw import Sheet
@@ -42,7 +45,9 @@ def write(
         record["pictures"] = [_picture(maps, number, name, draft) for number, name in enumerate(_picture_files(maps))]
         record["filters"] = [_filters(maps.filters, sheets, draft)] if maps.filters else []
         record["maps"] = _maps(maps, sheets, draft, {"first": first, "order": order, "scale": scale, "colour": colour})
+        record["blocks"] = blocks(maps)
         _add_sizes(record, save_all(sheets), draft)
+        _add_tiles(record, maps, draft)
         np.savez(draft / "maps.npz", **{name: each.values for name, each in maps.items()})  # type: ignore[arg-type]
         if maps.filters:
             named = {f"{maps.filters.layer.name}/{name}": values for name, values in maps.filters.weights.items()}
@@ -193,6 +198,7 @@ def _maps(maps: MapSet, sheets: dict[Path, Sheet], draft: Path, options: dict[st
                 "read_at": each.reading.read_at,
                 "reading": str(each.reading),
                 "shape": each.values.shape[1:],
+                **entry(each),
                 "sheets": drawn,
             }
         )
@@ -215,8 +221,25 @@ def _sheet(each: FeatureMaps, sheet: Sheet, number: int, file: str) -> dict[str,
 
 def _add_sizes(record: dict[str, Any], sizes: dict[Path, tuple[int, int]], draft: Path) -> None:
     """The page reserves room for a sheet by its size in pixels before the sheet is loaded."""
-    for entry in [*record["filters"], *(sheet for layer in record["maps"] for sheet in layer["sheets"])]:
-        entry["pixels"] = sizes[draft / entry["file"]]
+    for drawn in [*record["filters"], *(sheet for layer in record["maps"] for sheet in layer["sheets"])]:
+        drawn["pixels"] = sizes[draft / drawn["file"]]
+
+
+def _add_tiles(record: dict[str, Any], maps: MapSet, draft: Path) -> None:
+    """The maps as the page draws them, a script for each layer and picture, which it loads when they are asked for."""
+    jobs = []
+    for name, layer in zip(maps, record["maps"], strict=True):
+        files = [f"tiles/{Path(sheet['file']).relative_to('maps').with_suffix('.js').as_posix()}" for sheet in layer["sheets"]]
+        layer["data"] = [{"key": file, "file": file} for file in files]
+        jobs += [(maps[name], number, file) for number, file in enumerate(files)]
+
+    def write_tiles(job: tuple[FeatureMaps, int, str]) -> None:
+        each, number, file = job
+        (draft / file).parent.mkdir(parents=True, exist_ok=True)
+        (draft / file).write_text(script(tiles(each, number, file)), encoding="ascii")
+
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        list(threads.map(write_tiles, jobs))
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ..core import Graph, Layer
 
 KEEPING_ZERO = ("pooling", "padding", "dropout", "reshape")  # a map of zeros comes out of these as one
@@ -49,3 +51,38 @@ def is_activated(graph: Graph, name: str) -> bool:
     while layer.kind in KEEPING_ZERO and len(layer.inputs) == 1:
         layer = graph[layer.inputs[0]]
     return layer.kind == "activation" or layer.activation is not None
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run of rows of the layer table that work at one resolution; the last may be the dense layers after all of them."""
+
+    layers: tuple[Layer, ...]
+    resolution: tuple[int | None, ...]  # () for dense layers
+
+
+def stages(graph: Graph) -> tuple[Block, ...]:
+    """The rows of a network as blocks: a new one begins with each convolution or dense layer at another resolution.
+
+    Poolings and paddings belong to the block that they end, as they do in the drawings of papers. Convolutions on 1 x 1 maps
+    stay where they stand, as for `block_ends`.
+    """
+    ends = set(block_ends(graph)) if any(layer.is_convolution and layer.shape for layer in graph) else set()
+    spread = {name for name in ends if any(size != 1 for size in resolution(graph[name]))}
+    blocks: list[list[Layer]] = []
+    at: tuple[int | None, ...] | None = None
+    for layer in graph:
+        if layer.kind == "input":
+            continue
+        opens = layer.kind == "dense" or (layer.is_convolution and (not spread or any(size != 1 for size in resolution(layer))))
+        if not blocks or (opens and layer.shape is not None and resolution(layer) != at):
+            blocks.append([])
+            at = resolution(layer) if layer.shape is not None else at
+        blocks[-1].append(layer)
+    return tuple(Block(tuple(block), _resolution_of(block)) for block in blocks)
+
+
+def _resolution_of(block: list[Layer]) -> tuple[int | None, ...]:
+    """That of its first convolution or dense layer; of a block without one, of its first row."""
+    weighty = [layer for layer in block if layer.is_convolution or layer.kind == "dense"]
+    return resolution((weighty or block)[0])

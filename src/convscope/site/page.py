@@ -1,4 +1,4 @@
-"""The page of a study: its record as HTML, one file with its style in it and links to the pictures beside it."""
+"""The page of a study: its record as HTML, one file with its style and scripts in it and links to what lies beside it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,75 @@ from urllib.parse import quote
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..draw.colour import DEAD, DEAD_MARK, FRAME, NAMES, NONFINITE, palette, table
+from .blocks import drawing
+from .pages import PAGES
+from .scripts import joined, static
+from .tiles import embedded, text
 
-def render(study: Mapping[str, Any]) -> str:
-    """The page of a study.json. All links are relative, so that it works from a folder and needs no server."""
-    environment = Environment(
+
+def render(study: Mapping[str, Any], page: str = "index.html", *, maps: Mapping[str, str] | None = None) -> str:
+    """A page of PAGES from a study.json. All links are relative, so that it works from a folder and needs no server.
+
+    maps   {key: payload}, to stand within the page, which then needs no file beside it; None: they lie beside it
+    """
+    row = PAGES[page]
+    return (
+        environment()
+        .get_template(row.template)
+        .render(
+            study=study,
+            sections=row.of(study),
+            style=Markup(static("page.css")),
+            script=Markup(joined(row.script)),
+            data=Markup(embedded(facts(study))),
+            maps={key: Markup(each) for key, each in (maps or {}).items()},
+            whole=maps is not None,
+            total=f"{study['network']['parameters']:,}",
+        )
+    )
+
+
+def environment() -> Environment:
+    """Templates with the filters that all pages share."""
+    result = Environment(
         loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"link": link, "shape": shape, "times": times, "number": number, "units": units}
-    style = Markup(_static("page.css"))
-    return environment.get_template("index.html.j2").render(study=study, style=style, total=_total(study))
+    result.filters |= {
+        "link": link, "shape": shape, "times": times, "number": number, "units": units, "large": large, "drawing": drawing,
+    }  # fmt: skip
+    return result
+
+
+def facts(study: Mapping[str, Any]) -> dict[str, Any]:
+    """What the scripts need to know."""
+    spread = [at for at, each in enumerate(study["maps"]) if len(each["shape"]) > 1] or [0]
+    return {
+        "pictures": [{"name": each["name"], "image": link(each["received"])} for each in study["pictures"]],
+        "preprocess_text": study["preprocess_text"],
+        "maps": [
+            {key: each.get(key) for key in ("layer", "reading", "activated", "shape", "note", "data", "answer", "receptive",
+                                            "receptive_note", "kernels")}
+            for each in study["maps"]
+        ],
+        "first": spread[-1],
+        "colours": colours(),
+    }  # fmt: skip
+
+
+def colours() -> dict[str, Any]:
+    """The colour maps and marks of the sheets, for pages that colour values themselves."""
+    marks = {"nonfinite": NONFINITE, "dead": DEAD, "dead_mark": DEAD_MARK, "frame": FRAME}
+    shades = palette("gray")
+    return {
+        "tables": {name: text(table(name).tobytes()) for name in NAMES if name != "auto"},
+        "marks": {name: [int(channel) for channel in shades[at]] for name, at in marks.items()},
+    }
 
 
 def link(path: str) -> str:
-    """A relative path as a link, whatever letters are in it."""
-    return quote(path)
+    """A relative path as a link, whatever letters are in it. What stands within the page (data:) is one already."""
+    return path if path.startswith("data:") else quote(path)
 
 
 def shape(sizes: Sequence[int | None] | None) -> str:
@@ -42,19 +97,21 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
+def large(value: int | None) -> str:
+    """1,378,987 as "1.38 M"; None, for what cannot be computed, as "?"."""
+    if value is None:
+        return "?"
+    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {letter}"
+    return str(value)
+
+
 def units(numbers: Sequence[int], most: int = 24) -> str:
     """Unit numbers in words, the first of them where there are many."""
     listed = ", ".join(map(str, numbers[:most]))
     return f"{listed} and {len(numbers) - most} more" if len(numbers) > most else listed
 
 
-def _total(study: Mapping[str, Any]) -> str:
-    return f"{study['network']['parameters']:,}"
-
-
 def _template(name: str) -> str:
     return (files("convscope.site") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _static(name: str) -> str:
-    return (files("convscope.site") / "static" / name).read_text(encoding="utf-8")

@@ -1,0 +1,87 @@
+"""What the page of a study needs besides the record of its sheets: the blocks of the network, and the maps themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .core import Graph, Layer
+from .methods.blocks import Block, stages
+from .methods.costs import multiply_adds
+from .results import FeatureMaps, MapSet
+from .site.tiles import payload
+
+
+def blocks(maps: MapSet) -> list[dict[str, Any]]:
+    """The rows of the network by resolution, with their shapes and costs, and which of the maps show each."""
+    graph = maps.network.graph
+    shows = {name: number for number, name in enumerate(maps)}
+    found = stages(graph)
+    return [_block(block, number, found, graph, shows) for number, block in enumerate(found, 1)]
+
+
+def _block(block: Block, number: int, found: tuple[Block, ...], graph: Graph, shows: Mapping[str, int]) -> dict[str, Any]:
+    rows = [_row(layer, graph, shows) for layer in block.layers]
+    costs = [row["multiply_adds"] for row in rows]
+    dense = not block.resolution and number == len(found) > 1
+    return {
+        "name": "Head" if dense else f"Block {number}",
+        "says": _says(block),
+        "parameters": sum(row["parameters"] for row in rows),
+        "multiply_adds": None if None in costs else sum(costs),
+        "layers": rows,
+    }
+
+
+def _says(block: Block) -> list[str]:
+    """ "64 × 64, 3 convolutions, 96 channels"."""
+    heavy = [layer for layer in block.layers if layer.is_convolution] or [each for each in block.layers if each.kind == "dense"]
+    counts = {"convolution": 0, "dense layer": 0}
+    for layer in block.layers:
+        counts["convolution"] += layer.is_convolution
+        counts["dense layer"] += layer.kind == "dense"
+    parts = [" × ".join("any" if size is None else str(size) for size in block.resolution)] if block.resolution else []
+    parts += [f"{count} {what}{'s' if count > 1 else ''}" for what, count in counts.items() if count]
+    channels = {layer.shape[0] for layer in heavy if layer.shape}
+    word = "channels" if block.resolution else "units"
+    parts += [f"{' to '.join(str(each) for each in _ends(channels))} {word}"] if channels and None not in channels else []
+    return parts
+
+
+def _ends(numbers: set[int | None]) -> list[int]:
+    known = sorted(number for number in numbers if number is not None)
+    return known[:1] if len(known) == 1 else [known[0], known[-1]]
+
+
+def _row(layer: Layer, graph: Graph, shows: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "shape": layer.shape,
+        "parameters": layer.parameters,
+        "multiply_adds": multiply_adds(graph, layer.name),
+        "shows": shows.get(layer.name),
+    }
+
+
+def entry(each: FeatureMaps) -> dict[str, Any]:
+    """What the page says of a layer's maps."""
+    notes = {3: "; signals drawn as strips", 5: "; the slices of each volume side by side"}
+    evidence = each.evidence
+    return {
+        "activated": each.reading.activated,
+        "note": notes.get(each.values.ndim, ""),
+        "answer": None if evidence is None else {"labels": evidence.labels, "how": evidence.how},
+    }
+
+
+def tiles(each: FeatureMaps, picture: int, key: str) -> str:
+    """The maps of a layer for one picture, packed."""
+    return payload(key, each.values[picture], columns(each, picture))
+
+
+def columns(each: FeatureMaps, picture: int) -> dict[str, np.ndarray]:
+    """What is known of each unit besides what its map says."""
+    return {} if each.evidence is None else {"answer": each.evidence.values[picture]}

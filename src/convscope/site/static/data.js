@@ -1,0 +1,123 @@
+// The maps of a layer, brought when they are asked for: from the page itself, or from a script beside it.
+
+import { bytes } from "./colour.js";
+
+const NOISE = 1e-6; // as in the sheets: a range under this share of the magnitude is rounding
+
+export class Layer {
+  constructor(entry, payload, numbers, levels) {
+    this.entry = entry;
+    this.units = payload.units;
+    this.size = payload.size;
+    this.columns = payload.columns;
+    this.numbers = numbers;
+    this.levels = levels;
+    this.low = least(this.column("low"));
+    this.high = greatest(this.column("high"));
+  }
+
+  column(name) {
+    const at = this.columns.indexOf(name) * this.units;
+    return this.numbers.subarray(at, at + this.units);
+  }
+
+  // Zero everywhere; before an activation that means nothing.
+  isDead(unit) {
+    return this.entry.activated && this.isZero(unit);
+  }
+
+  isZero(unit) {
+    return this.column("low")[unit] === 0 && this.column("high")[unit] === 0 && !this.column("nonfinite")[unit];
+  }
+
+  isConstant(unit) {
+    const [low, high] = [this.column("low")[unit], this.column("high")[unit]];
+    if (this.levels.length === this.units || this.isZero(unit) || this.column("nonfinite")[unit]) return false;
+    return high - low <= NOISE * Math.max(Math.abs(low), Math.abs(high));
+  }
+
+  // What a search may ask of a unit.
+  facts(unit) {
+    const facts = { unit, dead: this.isDead(unit), constant: this.isConstant(unit) };
+    for (const name of this.columns) facts[name] = this.column(name)[unit];
+    return facts;
+  }
+
+  // (y, x) of the greatest value.
+  peak(unit) {
+    const at = this.column("peak")[unit];
+    return [Math.floor(at / this.size[1]), at % this.size[1]];
+  }
+
+  // The value at a place, to within half a step of the map's range; NaN where it is not finite.
+  value(unit, [y, x]) {
+    const level = this.levels[(unit * this.size[0] + y) * this.size[1] + x];
+    const [low, high] = [this.column("low")[unit], this.column("high")[unit]];
+    return level === 255 ? NaN : low + (level / 254) * (high - low);
+  }
+
+  // [top, left, bottom, right] of what a place sees of the picture, in its pixels, not clipped; null where it is not known.
+  field([y, x]) {
+    const known = this.entry.receptive;
+    if (!known) return null;
+    const [top, left] = [known.start[0] + y * known.stride[0], known.start[1] + x * known.stride[1]];
+    return [top, left, top + known.size[0], left + known.size[1]];
+  }
+}
+
+export class Data {
+  // entries: {key: {script}}; scripts call convscope.receive with their payload.
+  constructor() {
+    this.arrived = new Map();
+    this.waiting = new Map();
+    this.layers = new Map();
+    for (const each of document.querySelectorAll("script.maps")) this.arrived.set(each.dataset.key, each);
+    globalThis.convscope = Object.assign(globalThis.convscope ?? {}, { receive: (payload) => this.receive(payload) });
+  }
+
+  receive(payload) {
+    this.arrived.set(payload.key, payload);
+    this.waiting.get(payload.key)?.(payload);
+  }
+
+  // A Layer. Rejects with an Error that says which file is missing.
+  load(entry, picture) {
+    const { key, file } = entry.data[picture];
+    if (!this.layers.has(key)) {
+      const layer = this.payload(key, file).then((payload) => unpacked(entry, payload));
+      layer.catch(() => this.layers.delete(key)); // so that it can be tried again
+      this.layers.set(key, layer);
+      if (this.layers.size > 12) this.layers.delete(this.layers.keys().next().value); // a page may show hundreds of layers
+    }
+    return this.layers.get(key);
+  }
+
+  async payload(key, file) {
+    const known = this.arrived.get(key);
+    if (known) return known instanceof Element ? JSON.parse(known.textContent) : known;
+    return new Promise((resolve, reject) => {
+      this.waiting.set(key, resolve);
+      const script = document.createElement("script");
+      script.src = file;
+      script.onerror = () => reject(new Error(`The file ${decodeURI(file)} is missing beside this page.`));
+      document.head.append(script);
+    });
+  }
+}
+
+async function unpacked(entry, payload) {
+  if (typeof DecompressionStream === "undefined") {
+    throw new Error("This browser is too old to unpack the maps. Chromium 80, Firefox 113 and Safari 16.4 can.");
+  }
+  const squeezed = new Blob([bytes(payload.levels)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const levels = new Uint8Array(await new Response(squeezed).arrayBuffer());
+  return new Layer(entry, payload, new Float32Array(bytes(payload.numbers).buffer), levels);
+}
+
+function least(values) {
+  return values.reduce((found, each) => Math.min(found, each), Infinity);
+}
+
+function greatest(values) {
+  return values.reduce((found, each) => Math.max(found, each), -Infinity);
+}

@@ -1,0 +1,127 @@
+// One unit, large: its map with a colour bar, the picture, its kernel, and the units that look like it.
+
+import { alike } from "./alike.js";
+import { bytes } from "./colour.js";
+import { drawBar, drawMap, factsOf, fieldWords, fill } from "./panel.js";
+import { Picture } from "./picture.js";
+import { short } from "./numbers.js";
+
+export class Large {
+  // on: {step(by), go(unit)}
+  constructor(dialog, on) {
+    Object.assign(this, { dialog, on });
+    this.find = (selector) => dialog.querySelector(selector);
+    this.picture = new Picture(this.find("canvas.picture"));
+    this.over = this.find("[data-over]");
+    this.over.addEventListener("change", () => this.redraw(null));
+    this.find("[data-before]").addEventListener("click", () => on.step(-1));
+    this.find("[data-after]").addEventListener("click", () => on.step(1));
+    this.find("[data-close]").addEventListener("click", () => dialog.close());
+    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+    dialog.addEventListener("keydown", (event) => this.key(event));
+    const map = this.find("canvas.map");
+    map.addEventListener("pointermove", (event) => this.redraw(this.placeOn(map, event)));
+    map.addEventListener("pointerleave", () => this.redraw(null));
+  }
+
+  show(view, unit) {
+    Object.assign(this, { view, unit });
+    this.find("h3").textContent = `Unit ${unit} of ${view.layer.entry.layer}`;
+    this.find("[data-says]").textContent = view.says(unit);
+    const map = this.find("canvas.map");
+    drawMap(map, view, unit, 512);
+    map.setAttribute("aria-label", view.describe(unit));
+    drawBar(this.find("[data-bar]"), view, unit);
+    this.redraw(null);
+    this.kernel();
+    this.neighbours();
+    if (!this.dialog.open) this.dialog.showModal();
+  }
+
+  redraw(place) {
+    const { view, unit } = this;
+    const strongest = view.layer.isDead(unit) ? null : view.layer.field(view.layer.peak(unit));
+    const pointed = place && view.layer.field(place);
+    const fields = pointed ? [{ field: pointed, strong: true }] : strongest && !this.over.checked ? [{ field: strongest, strong: true }] : [];
+    this.picture.show(view.image, fields, this.over.checked && !pointed ? (context, w, h) => this.overlay(context, w, h) : null);
+    this.find("[data-field]").textContent = pointed ? "Outlined: what it sees at the pointer." : this.over.checked ? "The map over the picture, stretched to its size." : fieldWords(view, unit, strongest);
+    fill(this.find("dl"), factsOf(view, unit, place));
+  }
+
+  overlay(context, width, height) {
+    context.globalAlpha = 0.6;
+    if (!this.view.layer.isDead(this.unit)) this.view.atlas.draw(context, this.unit, 0, 0, width, height);
+    context.globalAlpha = 1;
+  }
+
+  placeOn(map, event) {
+    const box = map.getBoundingClientRect();
+    const [h, w] = this.view.layer.size;
+    const at = (position, length, count) => Math.min(count - 1, Math.max(0, Math.floor((position / length) * count)));
+    return [at(event.clientY - box.top, box.height, h), at(event.clientX - box.left, box.width, w)];
+  }
+
+  kernel() {
+    const { kernels } = this.view.layer.entry;
+    this.find("[data-kernel]").hidden = !kernels;
+    if (!kernels) return;
+    const [h, w] = kernels.size;
+    const most = kernels.inputs[0].length;
+    this.values ??= new Map();
+    if (!this.values.has(kernels)) this.values.set(kernels, new Int8Array(bytes(kernels.values).buffer));
+    const values = this.values.get(kernels);
+    const peak = kernels.peaks[this.unit];
+    this.find("[data-kernels]").replaceChildren(
+      ...kernels.inputs[this.unit].map((input, at) => {
+        const start = (this.unit * most + at) * h * w;
+        return this.slice(values.subarray(start, start + h * w), [h, w], input, peak);
+      }),
+    );
+    const every = kernels.of === most ? `all ${most} input channels` : `the ${most} of ${kernels.of} input channels that weigh most, by norm`;
+    this.find("[data-kernel-says]").textContent = `${h} × ${w}, ${every}; blue is negative, white zero, red positive, ±${short(peak)} at the ends.`;
+  }
+
+  slice(values, [h, w], input, peak) {
+    const figure = document.createElement("figure");
+    const canvas = figure.appendChild(document.createElement("canvas"));
+    const factor = Math.max(1, Math.floor(64 / Math.max(h, w)));
+    [canvas.width, canvas.height] = [w * factor, h * factor];
+    const context = canvas.getContext("2d");
+    const table = this.view.colours.tables.diverging;
+    const middle = (table.length / 3 - 1) / 2;
+    values.forEach((value, at) => {
+      const level = Math.round(middle + (value / 127) * middle);
+      context.fillStyle = `rgb(${table.subarray(3 * level, 3 * level + 3).join(" ")})`;
+      context.fillRect((at % w) * factor, Math.floor(at / w) * factor, factor, factor);
+    });
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", `Weights of input channel ${input}, up to ${short(peak)}`);
+    figure.appendChild(document.createElement("figcaption")).textContent = input;
+    return figure;
+  }
+
+  neighbours() {
+    const found = alike(this.view.layer, this.unit);
+    this.find("[data-alike]").hidden = !found.length;
+    this.find("[data-alikes]").replaceChildren(
+      ...found.map(([unit, value]) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        const canvas = button.appendChild(document.createElement("canvas"));
+        drawMap(canvas, this.view, unit, 72);
+        button.append(`${unit}`);
+        button.setAttribute("aria-label", `Unit ${unit}, correlation ${value.toFixed(2)}`);
+        button.title = `correlation ${value.toFixed(2)}`;
+        button.addEventListener("click", () => this.on.go(unit));
+        return button;
+      }),
+    );
+  }
+
+  key(event) {
+    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -1, ArrowDown: 1 };
+    if (!(event.key in steps) || event.target.matches("input")) return;
+    this.on.step(steps[event.key]);
+    event.preventDefault();
+  }
+}

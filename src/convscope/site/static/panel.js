@@ -1,0 +1,86 @@
+// The unit under the pointer or at the cursor: its map, its numbers, and what it sees of the picture.
+
+import { hatch } from "./colour.js";
+import { fieldText, Picture } from "./picture.js";
+import { percent, short } from "./numbers.js";
+
+export class Panel {
+  constructor(root) {
+    this.title = root.querySelector("[data-unit]");
+    this.map = root.querySelector("canvas.map");
+    this.bar = root.querySelector("[data-bar]");
+    this.facts = root.querySelector("dl");
+    this.field = root.querySelector("[data-field]");
+    this.picture = new Picture(root.querySelector("canvas.picture"));
+  }
+
+  // view: what the whole viewer shows now; place: [y, x] under the pointer, or null
+  show(view, unit, place) {
+    const { layer, image } = view;
+    this.title.textContent = `Unit ${unit}`;
+    drawMap(this.map, view, unit, 256);
+    drawBar(this.bar, view, unit);
+    fill(this.facts, factsOf(view, unit, place));
+    const strongest = layer.isDead(unit) ? null : layer.field(layer.peak(unit));
+    const pointed = place && layer.field(place);
+    const fields = [strongest && { field: strongest, strong: true }, pointed && { field: pointed, strong: false }].filter(Boolean);
+    this.picture.show(image, fields);
+    this.field.textContent = fieldWords(view, unit, strongest, pointed);
+  }
+}
+
+export function fieldWords({ layer, image }, unit, strongest, pointed = null) {
+  const size = [image.naturalHeight, image.naturalWidth];
+  if (!layer.entry.receptive) return `What units of this layer see of the picture is not known${layer.entry.receptive_note ? `: ${layer.entry.receptive_note}` : ""}.`;
+  if (!strongest) return "It is zero everywhere, so it has no strongest place.";
+  const where = `Outlined: what it sees where it is strongest, ${fieldText(strongest, size)}.`;
+  return pointed ? `${where} Dashed: what it sees at the pointer.` : where;
+}
+
+// The facts of a unit as [word, value] pairs.
+export function factsOf({ layer, titles }, unit, place = null) {
+  const number = (name) => layer.column(name)[unit];
+  const facts = [["range", `${short(number("low"))} to ${short(number("high"))}`], ["mean", short(number("mean"))]];
+  facts.push(["active", `${percent(number("active"))} of the map is above zero`]);
+  for (const name of layer.columns) {
+    if (titles[name]?.answer && !Number.isNaN(number(name))) facts.push([titles[name].short, short(number(name))]);
+  }
+  facts.push(["strongest at", `row ${layer.peak(unit)[0]}, column ${layer.peak(unit)[1]}`]);
+  if (place) facts.push(["at the pointer", `${short(layer.value(unit, place))} at row ${place[0]}, column ${place[1]}`]);
+  if (layer.isDead(unit)) return [["dead", "zero everywhere for this picture"]];
+  if (layer.isConstant(unit)) facts.unshift(["constant", "one value everywhere"]);
+  if (number("nonfinite")) facts.unshift(["not finite", `${number("nonfinite")} values, drawn in magenta`]);
+  return facts;
+}
+
+export function fill(list, facts) {
+  list.replaceChildren(
+    ...facts.flatMap(([word, value]) => {
+      const [term, text] = [document.createElement("dt"), document.createElement("dd")];
+      [term.textContent, text.textContent] = [word, value];
+      return [term, text];
+    }),
+  );
+}
+
+// One unit's map, magnified by a whole number to about `side` pixels.
+export function drawMap(canvas, { layer, atlas, marks }, unit, side) {
+  const [h, w] = layer.size;
+  const tall = h === 1 && w > 1 ? Math.max(1, Math.round(w / 4)) : h;
+  const factor = Math.max(1, Math.floor(side / Math.max(tall, w)));
+  [canvas.width, canvas.height] = [w * factor, tall * factor];
+  const context = canvas.getContext("2d");
+  if (layer.isDead(unit)) hatch(context, marks, 0, 0, canvas.width, canvas.height);
+  else atlas.draw(context, unit, 0, 0, canvas.width, canvas.height);
+}
+
+// A colour bar with the values at its ends and in its middle.
+export function drawBar(element, { layer, colours, scale, colour }, unit) {
+  const [low, high] = colours.limits(layer, unit, scale, colour);
+  element.querySelector(".ramp").style.background = colours.gradient(colour);
+  const [left, middle, right] = element.querySelectorAll(".ends span");
+  const flat = scale === "map" && (layer.isConstant(unit) || low === high);
+  left.textContent = flat ? "" : short(low);
+  middle.textContent = flat ? `${short(layer.column("high")[unit])} everywhere` : colour === "diverging" ? "0" : short((low + high) / 2);
+  right.textContent = flat ? "" : short(high);
+}

@@ -1,0 +1,58 @@
+// The picture as the network received it, with what a unit sees outlined on it.
+
+export class Picture {
+  constructor(canvas) {
+    this.canvas = canvas;
+  }
+
+  // image: an <img> that is loaded; fields: [{field: [top, left, bottom, right], strong}], in pixels of the picture
+  show(image, fields = [], over = null) {
+    const [height, width] = [image.naturalHeight, image.naturalWidth];
+    const scale = Math.max(1, Math.round(512 / Math.max(width, height)));
+    [this.canvas.width, this.canvas.height] = [width * scale, height * scale];
+    const context = this.canvas.getContext("2d");
+    context.imageSmoothingEnabled = false;
+    context.drawImage(image, 0, 0, width * scale, height * scale);
+    over?.(context, width * scale, height * scale);
+    for (const { field, strong } of fields) outline(context, field.map((side) => side * scale), [width * scale, height * scale], strong);
+  }
+}
+
+// A rectangle that can be seen on any picture: light within dark. What lies outside is dimmed for a strong one. A field that
+// reaches over the border is clipped, with open sides.
+export function outline(context, [top, left, bottom, right], [width, height], strong) {
+  context.save();
+  if (strong) {
+    context.fillStyle = "rgb(0 0 0 / 0.45)";
+    context.beginPath();
+    context.rect(0, 0, width, height);
+    context.rect(left, top, right - left, bottom - top);
+    context.fill("evenodd");
+  }
+  context.setLineDash(strong ? [] : [8, 6]);
+  for (const [colour, line] of [["rgb(0 0 0 / 0.75)", strong ? 7 : 5], ["rgb(255 255 255)", strong ? 3 : 2]]) {
+    context.strokeStyle = colour;
+    context.lineWidth = line;
+    context.strokeRect(left, top, right - left, bottom - top);
+  }
+  context.restore();
+}
+
+// The part of the picture that a field covers, drawn into a box; what lies beyond its border stays empty.
+export function crop(context, image, [top, left, bottom, right], x, y, width, height) {
+  const [down, across] = [height / (bottom - top), width / (right - left)];
+  const [t, l] = [Math.max(0, top), Math.max(0, left)];
+  const [b, r] = [Math.min(image.naturalHeight, bottom), Math.min(image.naturalWidth, right)];
+  if (b <= t || r <= l) return;
+  context.imageSmoothingEnabled = false;
+  context.drawImage(image, l, t, r - l, b - t, x + (l - left) * across, y + (t - top) * down, (r - l) * across, (b - t) * down);
+}
+
+// As text: "rows 12 to 40, columns 3 to 31 of the picture", and what of it lies outside.
+export function fieldText([top, left, bottom, right], [height, width]) {
+  if (top <= 0 && left <= 0 && bottom >= height && right >= width) return `the whole picture (${bottom - top} × ${right - left} with what lies around it)`;
+  const [t, l] = [Math.max(0, top), Math.max(0, left)];
+  const [b, r] = [Math.min(height, bottom), Math.min(width, right)];
+  const clipped = t !== top || l !== left || b !== bottom || r !== right ? ", and beyond its border" : "";
+  return `rows ${t} to ${b - 1}, columns ${l} to ${r - 1}${clipped}`;
+}

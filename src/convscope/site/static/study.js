@@ -1,0 +1,285 @@
+// The page of a study: layers and pictures are chosen, and their units are ordered, searched and shown.
+
+import { Atlas, Colours, SCALES } from "./colour.js";
+import { Data } from "./data.js";
+import { Grid } from "./grid.js";
+import { shortcuts } from "./keys.js";
+import { Large } from "./large.js";
+import { counted, percent, short } from "./numbers.js";
+import { Panel } from "./panel.js";
+import { crop } from "./picture.js";
+import { parseSearch } from "./search.js";
+
+class Viewer {
+  constructor(root, study) {
+    this.root = root;
+    this.study = study;
+    this.data = new Data();
+    this.colours = new Colours(study.colours);
+    this.find = (selector) => root.querySelector(selector);
+    this.images = study.pictures.map((picture) => loaded(picture.image));
+    const on = { point: (unit, place) => this.point(unit, place), open: (unit) => this.open(unit) };
+    this.grid = new Grid(this.find(".grid"), on, (unit) => this.describe(unit));
+    this.panel = new Panel(this.find(".panel"));
+    this.large = new Large(document.getElementById("large"), { step: (by) => this.stepLarge(by), go: (unit) => this.open(unit) });
+    this.picture = 0;
+    this.controls();
+  }
+
+  controls() {
+    const again = () => this.arrange();
+    for (const name of ["order", "scale", "colour", "shown", "side"]) {
+      this[name] = this.find(`[data-${name}]`);
+      this[name].addEventListener(name === "side" ? "input" : "change", again);
+    }
+    this.search = this.find("[data-search]");
+    this.search.addEventListener("input", again);
+    this.search.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") this.grid.root.focus();
+    });
+    this.layers = this.find("[data-layer]");
+    this.layers.addEventListener("change", () => this.show(this.layers.selectedIndex));
+    this.find("[data-layer-before]").addEventListener("click", () => this.turn(-1));
+    this.find("[data-layer-after]").addEventListener("click", () => this.turn(1));
+    for (const input of this.root.querySelectorAll("input[name=picture]")) {
+      input.addEventListener("change", () => this.show(this.at, Number(input.value)));
+    }
+    for (const button of document.querySelectorAll("[data-shows]")) {
+      button.addEventListener("click", () => this.visit(Number(button.dataset.shows)));
+    }
+    const help = document.getElementById("help");
+    this.find("[data-help]").addEventListener("click", () => help.showModal());
+    help.querySelector("[data-close]").addEventListener("click", () => help.close());
+    shortcuts({
+      "/": () => this.search.focus(),
+      "?": () => help.showModal(),
+      "[": () => this.turn(-1),
+      "]": () => this.turn(1),
+      ",": () => this.turnPicture(-1),
+      ".": () => this.turnPicture(1),
+      g: () => this.grid.root.focus(),
+    });
+    addEventListener("beforeprint", () => this.spread(true));
+    addEventListener("afterprint", () => this.spread(false));
+  }
+
+  // Show a layer, by its place among those that were read.
+  async show(at, picture = this.picture) {
+    const entry = this.study.maps[at];
+    const asked = (this.asked = Symbol(entry.layer));
+    this.root.setAttribute("aria-busy", "true");
+    try {
+      const [layer, image] = await Promise.all([this.data.load(entry, picture), this.images[picture]]);
+      if (asked !== this.asked) return; // another layer was asked for meanwhile
+      Object.assign(this, { at, picture, layer, image });
+      this.layers.selectedIndex = at;
+      for (const button of document.querySelectorAll("[data-shows]")) button.setAttribute("aria-pressed", String(Number(button.dataset.shows) === at));
+      this.orders();
+      this.grid.root.scrollTop = 0;
+      this.grid.cursor = 0;
+      this.grid.order = [];
+      this.find("[data-trouble]").textContent = "";
+      this.arrange();
+    } catch (error) {
+      this.find("[data-trouble]").textContent = error.message;
+    } finally {
+      if (asked === this.asked) this.root.setAttribute("aria-busy", "false");
+    }
+  }
+
+  visit(at) {
+    this.show(at).then(() => this.grid.root.focus({ preventScroll: true }));
+    document.getElementById("maps").scrollIntoView();
+  }
+
+  turn(by) {
+    const to = this.at + by;
+    if (0 <= to && to < this.study.maps.length) this.show(to);
+  }
+
+  turnPicture(by) {
+    const to = this.picture + by;
+    if (to < 0 || to >= this.study.pictures.length) return;
+    const input = this.root.querySelector(`input[name=picture][value="${to}"]`);
+    if (input) input.checked = true;
+    this.show(this.at, to);
+  }
+
+  // What units can be ordered by: all the columns that a layer has, the answer first.
+  orders() {
+    const titles = this.titles();
+    const names = Object.keys(titles).filter((name) => this.layer.columns.includes(name));
+    const before = this.order.value;
+    this.order.replaceChildren(...names.map((name) => new Option(titles[name].title, name)), new Option("unit number", "unit"));
+    this.order.value = [...names, "unit"].includes(before) ? before : names[0];
+  }
+
+  titles() {
+    const answer = this.layer.entry.answer;
+    return {
+      ...(answer && { answer: { title: `speaks for ${answer.labels[this.picture]}`, short: `for ${answer.labels[this.picture]}`, says: `how much each speaks for "${answer.labels[this.picture]}" (${answer.how})`, answer: true } }),
+      mean: { title: "mean", says: "their mean" },
+      max: { title: "greatest value", says: "their greatest value" },
+      active: { title: "share active", says: "the share of the map above zero" },
+      variance: { title: "variance", says: "their variance" },
+    };
+  }
+
+  // Draw again with what is chosen now.
+  arrange() {
+    const { layer, colours } = this;
+    if (!layer) return;
+    this.colourName = colours.of(this.colour.value, layer);
+    const drawn = [layer, this.scale.value, this.colourName];
+    if (!this.drawn || drawn.some((each, at) => each !== this.drawn[at])) {
+      this.atlas = new Atlas(layer, colours, this.scale.value, this.colourName);
+      this.drawn = drawn;
+    }
+    this.order_ = this.ordered(this.kept());
+    this.grid.show({ layer, atlas: this.atlas, order: this.order_, side: Number(this.side.value), marks: colours.marks, note: (unit) => this.note(unit), painter: this.painter() });
+    this.find("[data-caption]").textContent = this.caption();
+    this.find("[data-count]").textContent = this.order_.length === layer.units ? counted(layer.units, "map") : `${this.order_.length} of ${counted(layer.units, "map")}`;
+    if (this.order_.length) this.grid.say();
+    if (this.order_.length) this.point(this.grid.unit, null);
+  }
+
+  kept() {
+    const names = this.layer.columns.filter((name) => !["low", "peak"].includes(name));
+    const units = Array.from({ length: this.layer.units }, (_, unit) => unit);
+    const message = this.find("[data-search-says]");
+    try {
+      const test = parseSearch(this.search.value, [...names, "min"]);
+      this.search.removeAttribute("aria-invalid");
+      const found = units.filter((unit) => test({ ...this.layer.facts(unit), min: this.layer.column("low")[unit] }));
+      message.textContent = this.search.value.trim() ? (found.length ? `${counted(found.length, "unit")} found` : "No unit is like that.") : "";
+      return found;
+    } catch (error) {
+      this.search.setAttribute("aria-invalid", "true");
+      message.textContent = error.message;
+      return units;
+    }
+  }
+
+  // The greatest first, what is not a number last, equal ones by their number.
+  ordered(units) {
+    if (this.order.value === "unit") return units;
+    const column = this.layer.column(this.order.value);
+    const rank = (unit) => (Number.isNaN(column[unit]) ? -Infinity : column[unit]);
+    return units.slice().sort((a, b) => rank(b) - rank(a) || a - b);
+  }
+
+  // What is drawn in place of the plain map.
+  painter() {
+    const { layer, image, atlas } = this;
+    if (this.shown.value === "crops" && layer.entry.receptive) {
+      return (context, unit, x, y, w, h) => {
+        context.fillStyle = getComputedStyle(this.root).getPropertyValue("--soft");
+        context.fillRect(x, y, w, h);
+        if (!layer.isDead(unit)) crop(context, image, layer.field(layer.peak(unit)), x, y, w, h);
+      };
+    }
+    if (this.shown.value === "over") {
+      return (context, unit, x, y, w, h) => {
+        context.drawImage(image, x, y, w, h);
+        context.globalAlpha = 0.6;
+        if (!layer.isDead(unit)) atlas.draw(context, unit, x, y, w, h);
+        context.globalAlpha = 1;
+      };
+    }
+    return null;
+  }
+
+  note(unit) {
+    const name = this.order.value;
+    if (name === "unit") return this.layer.isConstant(unit) ? "constant" : "";
+    const value = this.layer.column(name)[unit];
+    return Number.isNaN(value) ? "" : name === "active" ? percent(value) : short(value);
+  }
+
+  // Everything that a picture has to say of itself.
+  caption() {
+    const { layer, study } = this;
+    const { entry } = layer;
+    const [h, w] = layer.size;
+    const dead = entry.activated ? this.countOf("isDead") : null;
+    const constant = this.countOf("isConstant");
+    const nonfinite = layer.column("nonfinite").reduce((sum, each) => sum + each, 0);
+    const reduced = this.grid.h < h ? `; drawn ${short(h / this.grid.h)} times smaller, by leaving out pixels` : "";
+    return [
+      `${entry.layer} · ${study.pictures[this.picture].name}: ${counted(layer.units, "map")} of ${entry.shape.slice(1).join(" × ") || "1"}${entry.note}${reduced}; ${entry.reading}`,
+      this.order.value === "unit" ? "as they are numbered" : `ranked by ${this.titles()[this.order.value].says}`,
+      `${this.colourName}${this.colourName === "diverging" ? ", centred at zero" : ""}, ${SCALES[this.scale.value]}; over all ${short(layer.low)} to ${short(layer.high)}`,
+      dead === null ? "read before an activation, so which maps are dead cannot be said" : dead ? `${dead} dead (zero everywhere for this picture): hatched` : "none dead",
+      ...(constant ? [`${constant} constant`] : []),
+      ...(nonfinite ? [`${counted(nonfinite, "value")} not finite: magenta`] : []),
+      `colours in 254 steps of each map's range; the numbers are exact`,
+      `the picture was ${study.preprocess_text}`,
+    ].join(". ").concat(".");
+  }
+
+  countOf(test) {
+    let count = 0;
+    for (let unit = 0; unit < this.layer.units; unit++) count += this.layer[test](unit);
+    return count;
+  }
+
+  get view() {
+    return {
+      layer: this.layer, image: this.image, atlas: this.atlas, colours: this.colours, marks: this.colours.marks,
+      scale: this.scale.value, colour: this.colourName, titles: this.titles(),
+      describe: (unit) => this.describe(unit), says: (unit) => this.says(unit),
+    };
+  }
+
+  describe(unit) {
+    if (!this.layer) return "";
+    const { layer } = this;
+    const fact = (name) => short(layer.column(name)[unit]);
+    if (layer.isDead(unit)) return `Unit ${unit}: dead, zero everywhere`;
+    return `Unit ${unit}: ${fact("low")} to ${fact("high")}, mean ${fact("mean")}, ${percent(layer.column("active")[unit])} active`;
+  }
+
+  says(unit) {
+    const { entry } = this.layer;
+    return `${this.study.pictures[this.picture].name}; ${entry.reading}; ${this.colourName}, ${SCALES[this.scale.value]}; number ${this.order_.indexOf(unit) + 1} of ${this.order_.length}.`;
+  }
+
+  point(unit, place) {
+    if (this.layer && unit !== undefined) this.panel.show(this.view, unit, place);
+  }
+
+  open(unit) {
+    this.large.show(this.view, unit);
+  }
+
+  stepLarge(by) {
+    const to = this.order_.indexOf(this.large.unit) + by;
+    if (to < 0 || to >= this.order_.length) return;
+    this.grid.go(to);
+    this.open(this.order_[to]);
+  }
+
+  // On paper nothing scrolls: the grid is as long as its tiles, within what a canvas can be.
+  spread(whole) {
+    this.grid.root.style.height = whole ? `${Math.min(this.grid.spacer.offsetHeight + 4, 6000)}px` : "";
+    if (whole) {
+      this.grid.root.scrollTop = 0;
+      this.grid.measure();
+      this.grid.draw();
+    }
+  }
+}
+
+function loaded(source) {
+  const image = new Image();
+  image.src = source;
+  return image.decode().then(() => image);
+}
+
+const root = document.querySelector("[data-viewer]");
+if (root) {
+  const study = JSON.parse(document.getElementById("study").textContent);
+  const viewer = new Viewer(root, study);
+  globalThis.convscope.viewer = viewer; // to look into from a console, and from tests
+  viewer.show(study.first);
+}
