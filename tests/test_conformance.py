@@ -145,12 +145,26 @@ class EditsStay(Faulty):
         return super().run(pictures, taps, self.kept)
 
 
+def last_maximum(values):
+    flat = values.reshape(*values.shape[:2], -1)[..., ::-1]
+    return (flat.shape[-1] - 1 - flat.argmax(-1)).astype(np.float32)
+
+
 class ReducesOverTheBatch(Faulty):
     def run(self, pictures, taps=(), edits=()):
         run = super().run(pictures, taps, edits)
         return Run(
             {tap: np.broadcast_to(run[tap].mean(0), run[tap].shape).copy() if tap.reduce == "mean" else run[tap] for tap in run}
         )
+
+
+class TakesTheLastMaximum(Faulty):
+    """Of equal values, as a comparison with >= does."""
+
+    def run(self, pictures, taps=(), edits=()):
+        run = super().run(pictures, taps, edits)
+        whole = super().run(pictures, [tap.layer for tap in run], edits)
+        return Run({tap: last_maximum(whole[tap.layer]) if tap.reduce == "argmax" else run[tap] for tap in run})
 
 
 class NormalisesOverTheBatch(Faulty):
@@ -280,6 +294,7 @@ FAULTS = {
     OverwrittenByTheNextLayer: "stopping early gives the same as running to the end",
     GivesMoreThanAsked: "without taps the output is given and with taps only those",
     ReducesOverTheBatch: "reducing on the device equals reducing here",
+    TakesTheLastMaximum: "of equal values the first is the maximum",
     NormalisesOverTheBatch: "a batch equals its pictures one by one",
     ReadBeforeTheEdit: "an edit is what is read",
     EditsIgnored: "an edit reaches what follows",
@@ -333,6 +348,14 @@ def test_the_laws_need_pictures_that_differ(pictures):
 
 
 # The vocabulary
+
+
+def test_positions_and_shares_by_hand():
+    maps = np.array([[[[0, 2], [2, 1]], [[0, -1], [0, -3]]]], np.float32)  # one picture, two units
+    assert reduced(maps, "argmax").tolist() == [[1, 0]]  # of equal values the first, row by row
+    assert reduced(maps, "active").tolist() == [[0.75, 0]]
+    units = np.array([[3, -1]], np.float32)
+    assert [reduced(units, each).tolist() for each in ("max", "argmax", "active")] == [[[3, -1]], [[0, 0]], [[1, 0]]]
 
 
 def test_what_was_not_read_is_refused_and_what_was_is_named(pictures):

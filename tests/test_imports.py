@@ -27,6 +27,7 @@ ALLOWED = {
     "results": {"core", "errors", "methods", "pictures", "preprocess", "draw", "study"},
     "study": {"errors", "paged", "results", "draw", "site"},
     "paged": {"core", "methods", "results", "site"},
+    "scan": {"core", "errors", "methods", "pictures", "preprocess", "results"},
     "network": {"core", "errors", "layers", "methods", "pictures", "preprocess", "results"},
 }
 

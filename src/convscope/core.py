@@ -25,7 +25,7 @@ from .errors import InputError, Shape, UnknownLayer, WrongPictureShape
 Array = npt.NDArray[np.float32]
 # What a network takes: (n, c, *spatial), or for a network with several inputs such an array for each, by the names of their rows.
 Pictures = Array | Mapping[str, Array]
-Reduce = Literal["none", "mean", "max"]
+Reduce = Literal["none", "mean", "max", "argmax", "active"]
 Kind = Literal[
     "input", "convolution", "depthwise", "separable", "transposed", "dense", "normalisation", "activation", "pooling",
     "padding", "merge", "reshape", "dropout", "network", "other",
@@ -94,7 +94,13 @@ class Graph:
 
 @dataclass(frozen=True)
 class Tap:
-    """Read `layer`'s output. `reduce` collapses the spatial axes where the network runs: (n, c, *spatial) -> (n, c)."""
+    """Read `layer`'s output. `reduce` collapses the spatial axes where the network runs: (n, c, *spatial) -> (n, c).
+
+    mean, max   over the positions
+    argmax      the position of the maximum, as a whole number in float32: the index into the spatial axes laid flat, row by
+                row; of equal values the first; not defined where a value is NaN
+    active      the share, 0..1, of the positions whose value is above zero
+    """
 
     layer: str
     reduce: Reduce = "none"
@@ -277,9 +283,13 @@ def merged(edits: Iterable[Edit]) -> dict[str, Edit]:
 
 
 def reduced(values: Array, reduce: Reduce) -> Array:
-    """Collapse the spatial axes of (n, c, *spatial) by mean or max; (n, units) stays as it is."""
-    axes = tuple(range(2, values.ndim))
-    if reduce == "none" or not axes:
+    """Collapse the spatial axes of (n, c, *spatial), see Tap. A unit of (n, units) is its own mean and maximum, at position 0."""
+    if reduce == "none":
         return values
-    result: Array = values.mean(axes) if reduce == "mean" else values.max(axes)
+    flat = values.reshape(*values.shape[:2], -1) if values.ndim > 2 else values[..., None]
+    if reduce == "argmax":
+        return np.asarray(flat.argmax(-1), np.float32)
+    if reduce == "active":
+        return np.asarray((flat > 0).mean(-1), np.float32)
+    result: Array = flat.mean(-1) if reduce == "mean" else flat.max(-1)
     return result

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, by_input, merged
+from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, by_input, merged, reduced
 from ..errors import ConvscopeError, EngineError, InputError, Shape, WrongPictureShape
 from .keras_arrays import to_native, to_protocol
 from .keras_backends import Native, Traced, backend
@@ -136,12 +136,7 @@ class KerasTrace:
         if tap not in self._asked:
             return Run(dict.fromkeys(self._asked, np.empty(0, np.float32)))[tap]  # raises, and says what was asked
         whole = Tap(self._engine._resolved(tap).layer)
-        values = self._values(whole)
-        axes = tuple(range(2, values.ndim))
-        if tap.reduce == "none" or not axes:
-            return values
-        reduced: Array = values.mean(axes) if tap.reduce == "mean" else values.max(axes)
-        return reduced
+        return reduced(self._values(whole), tap.reduce)
 
     def pullback(self, seeds: Mapping[str, Array], wrt: Sequence[str]) -> dict[str, Array]:
         """The gradient of sum_k <seeds[k], value of k> for each of `wrt`, zero where nothing flows.

@@ -145,9 +145,18 @@ class Forward:
 
 
 def reduced(value: Any, reduce: Reduce, channels_last: bool) -> Any:
-    """Spatial axes collapsed, in float32."""
-    axes = tuple(range(1, len(value.shape) - 1) if channels_last else range(2, len(value.shape)))
-    if reduce == "none" or not axes:
+    """Spatial axes collapsed, in float32, see Tap."""
+    if reduce == "none":
         return value
     values = keras.ops.cast(value, "float32")
-    return keras.ops.mean(values, axes) if reduce == "mean" else keras.ops.max(values, axes)
+    if len(value.shape) < 3:
+        values, axis = values[..., None], -1
+    elif channels_last:
+        values, axis = keras.ops.reshape(values, (len(values), -1, value.shape[-1])), 1
+    else:
+        values, axis = keras.ops.reshape(values, (*value.shape[:2], -1)), 2
+    if reduce == "argmax":
+        return keras.ops.cast(keras.ops.argmax(values, axis), "float32")
+    if reduce == "active":
+        values = keras.ops.cast(values > 0, "float32")
+    return keras.ops.max(values, axis) if reduce == "max" else keras.ops.mean(values, axis)

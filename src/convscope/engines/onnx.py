@@ -96,7 +96,7 @@ class OnnxEngine:
     def _read(self, tap: Tap) -> Read:
         tensor = self._tensor(tap.layer)
         rank = self._wiring.rank(tensor)
-        if tap.reduce == "none" or rank is None or rank < 3 or tensor == self._picture:
+        if tap.reduce == "none" or rank is None or rank < 3 or tensor == self._picture or too_old(tap, self._model):
             return Read(tensor)
         return Read(tensor, tap.reduce, tuple(range(2, rank)))
 
@@ -191,6 +191,11 @@ class OnnxEngine:
         for read in session.reads if runs and (len(runs) == 2 or None not in rest) else ():
             shapes = [run[read].shape for run in runs]
             self._types[read.tensor] = learnt(self._types.get(read.tensor), shapes, free_batch=batch is None)
+
+
+def too_old(tap: Tap, model: onnx.ModelProto) -> bool:
+    """Whether this set of operators cannot reduce so on the device: TopK of a number that is an input came with 10."""
+    return tap.reduce in ("argmax", "active") and onnx_graph.opset(model) < 11
 
 
 def only_input(model: onnx.ModelProto, constants: Constants) -> str:

@@ -134,8 +134,13 @@ def lead_out(read: Read, element: int | None, version: int) -> tuple[list[NodePr
         as_float = f"{read.tensor}/{read.reduce}/float"
         nodes.append(helper.make_node("Cast", [name], [as_float], to=TensorProto.FLOAT))
         name = as_float
+    if read.reduce == "argmax":
+        return [*nodes, *position(name)], f"{name}/argmax"
     if read.axes:
-        result, operator = f"{read.tensor}/{read.reduce}", {"mean": "ReduceMean", "max": "ReduceMax"}[read.reduce]
+        result, operator = f"{read.tensor}/{read.reduce}", "ReduceMax" if read.reduce == "max" else "ReduceMean"
+        if read.reduce == "active":
+            nodes += above_zero(name)
+            name = f"{name}/above_zero"
         if version < 18:
             nodes.append(helper.make_node(operator, [name], [result], axes=read.axes, keepdims=0))
         else:
@@ -143,6 +148,34 @@ def lead_out(read: Read, element: int | None, version: int) -> tuple[list[NodePr
             nodes.append(helper.make_node(operator, [name, f"{result}/axes"], [result], keepdims=0))
         name = result
     return nodes, name
+
+
+def position(name: str) -> list[NodeProto]:
+    """The first position of the maximum over all axes but two, as float32. TopK of one: ArgMax takes ten times as long."""
+    constants = {"sizes": [0, 0, -1], "count": [1], "rank": [0, 0]}
+    flat, value, index = (f"{name}/argmax/{part}" for part in ("flat", "value", "index"))
+    return [
+        *(
+            helper.make_node(
+                "Constant", [], [f"{name}/argmax/{key}"], value=helper.make_tensor("", TensorProto.INT64, [len(each)], each)
+            )
+            for key, each in constants.items()
+        ),
+        helper.make_node("Reshape", [name, f"{name}/argmax/sizes"], [flat]),
+        helper.make_node("TopK", [flat, f"{name}/argmax/count"], [value, index], axis=2),
+        helper.make_node("Reshape", [index, f"{name}/argmax/rank"], [f"{index}/flat"]),
+        helper.make_node("Cast", [f"{index}/flat"], [f"{name}/argmax"], to=TensorProto.FLOAT),
+    ]
+
+
+def above_zero(name: str) -> list[NodeProto]:
+    """1 where a value is above zero, else 0, as float32."""
+    zero = helper.make_tensor("", TensorProto.FLOAT, [], [0.0])
+    return [
+        helper.make_node("Constant", [], [f"{name}/zero"], value=zero),
+        helper.make_node("Greater", [name, f"{name}/zero"], [f"{name}/is_above_zero"]),
+        helper.make_node("Cast", [f"{name}/is_above_zero"], [f"{name}/above_zero"], to=TensorProto.FLOAT),
+    ]
 
 
 def opset(model: ModelProto) -> int:

@@ -115,11 +115,16 @@ class Recorder(Watcher):
 
 
 def reduced(tensor: torch.Tensor, reduce: Reduce) -> torch.Tensor:
-    """Collapse the spatial axes by mean or max, on the device."""
-    axes = tuple(range(2, tensor.ndim))
-    if reduce == "none" or not axes:
+    """Collapse the spatial axes on the device, see Tap."""
+    if reduce == "none":
         return tensor
-    return tensor.float().mean(axes) if reduce == "mean" else tensor.amax(axes)
+    axes = tuple(range(2, tensor.ndim)) or (-1,)
+    tensor = tensor if tensor.ndim > 2 else tensor[..., None]
+    if reduce == "argmax":
+        return tensor.flatten(axes[0]).argmax(-1)
+    if reduce == "active":
+        tensor = tensor > 0
+    return tensor.amax(axes) if reduce == "max" else tensor.float().mean(axes)
 
 
 def edited(tensor: torch.Tensor, edit: Edit) -> torch.Tensor:
