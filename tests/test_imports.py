@@ -28,7 +28,8 @@ ALLOWED = {
     "study": {"errors", "paged", "results", "draw", "site"},
     "paged": {"core", "methods", "results", "site"},
     "scan": {"core", "errors", "methods", "pictures", "preprocess", "results"},
-    "network": {"core", "errors", "layers", "methods", "pictures", "preprocess", "results"},
+    "network": {"core", "errors", "explaining", "layers", "methods", "pictures", "preprocess", "results"},
+    "explaining": {"core", "errors", "methods", "network", "pictures", "results"},
 }
 
 

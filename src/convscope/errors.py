@@ -10,6 +10,7 @@
      |   `- EngineError            the framework failed            .layer, the last one reached; the original as __cause__
      |- InputError(ValueError)     .received .expected
      |   |- WrongPictureShape
+     |   |- WrongClass             .name .labels
      |   |- NotAPicture            .path
      |   `- WrongOption            an argument that is not one of those that are possible
      |- OutputError                .path  a folder or file that cannot be written
@@ -128,6 +129,17 @@ class WrongPictureShape(InputError):
             received=tuple(received),
             expected=expected,
         )
+
+
+class WrongClass(InputError):
+    """No such class. `name` was asked for; `labels` are those there are, None for a network that does not name its classes."""
+
+    def __init__(self, name: object, labels: Sequence[str] | None, count: int):
+        self.name, self.labels = name, labels
+        near = did_you_mean(name, labels) if isinstance(name, str) and labels else ""
+        if labels is None and isinstance(name, str):
+            near = " This network does not name its classes: ask by number, or open it with labels=."
+        super().__init__(f"There is no class {name!r}: this network has {count}, 0 to {count - 1}.{near}", received=name)
 
 
 class NotAPicture(InputError):

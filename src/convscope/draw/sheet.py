@@ -101,15 +101,15 @@ class Sheet:
         if ending in (".svg", ".pdf"):
             draw = vector.svg if ending == ".svg" else vector.pdf
             pixels, palette = self._pixels(page, with_text=False)
-            _write(path, draw(pixels, palette, page.texts, title=self.title, about=about["Description"]))
+            write_whole(path, draw(pixels, palette, page.texts, title=self.title, about=about["Description"]))
         elif ending == ".png":
-            _write(path, png.encoded(*self._pixels(page), about=about))
+            write_whole(path, png.encoded(*self._pixels(page), about=about))
         else:
             from PIL import Image
 
             buffer = io.BytesIO()
             Image.fromarray(self._colours(page)).save(buffer, "WEBP" if ending == ".webp" else "JPEG", quality=95)
-            _write(path, buffer.getvalue())
+            write_whole(path, buffer.getvalue())
         return path
 
     def render(self, *, magnify: int | None = None, size: tuple[int, int] | None = None) -> Bytes:
@@ -225,7 +225,7 @@ def save_all(
         path, sheet = item
         page = sheet._page(magnify, size)
         about = {"Title": sheet.title, "Description": sheet._caption(page), "Software": "convscope"}
-        _write(path, png.encoded(*sheet._pixels(page), about=about))
+        write_whole(path, png.encoded(*sheet._pixels(page), about=about))
         return path, (page.canvas.shape[1], page.canvas.shape[0])
 
     for folder in {path.parent for path in sheets}:
@@ -238,7 +238,7 @@ def counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> Path:
     """Beside its final name first, so that a crash leaves no half a file."""
     try:
         handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
@@ -252,3 +252,4 @@ def _write(path: Path, content: bytes) -> None:
             raise
     except OSError as error:
         raise OutputError(path, f"{error.strerror or error}.") from error
+    return path

@@ -1,0 +1,154 @@
+"""Pictures side by side with a colour bar: heat maps alone, and over the picture that they are of."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ..errors import InputError, WrongOption
+from . import colour as colours
+from . import png, vector
+from .colour import LEVELS, MIDDLE, NONFINITE
+from .layout import Page, Words, arrange, resized
+from .sheet import ENDINGS, write_whole
+from .text import stamp
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Bytes = npt.NDArray[np.uint8]
+Array = npt.NDArray[np.float32]
+UPSAMPLING = ("bilinear", "nearest")
+MAP = "diverging"
+SMALLEST = 240  # pixels of the longer side that a panel has at least
+MANY, MOST = 10_000, 0.005  # of so many pixels, this share is drawn as if it were no greater: one bright dot would dim the rest
+OPAQUE = 0.85  # of the greatest value over a picture; less is lighter, zero lets the picture through
+
+
+@dataclass(frozen=True, eq=False)
+class Panels:
+    """Pictures in a row or a grid, each with its label; blue is below zero, white zero, red above.
+
+    tiles     uint8 (h, w, 3) each, all of one size
+    peak      the magnitude at the ends of the colour bar; None: each panel has its own
+    raises    InputError for panels of several sizes or without labels
+    """
+
+    tiles: Sequence[Bytes]
+    labels: tuple[str, ...]
+    title: str
+    subtitle: str = ""
+    caption: str = ""
+    columns: int | None = None
+    peak: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.tiles or len({tile.shape for tile in self.tiles}) > 1 or len(self.labels) != len(self.tiles):
+            shapes = [tile.shape for tile in self.tiles]
+            raise InputError(f"Panels have one size and a label each, but received {shapes} and {len(self.labels)} labels.")
+
+    def save(self, path: str | Path, *, magnify: int | None = None) -> Path:
+        """Write it, as the ending says: .png, .pdf, .svg, .jpg or .webp. In PDF and SVG words are text.
+
+        magnify   pixels on the sheet per pixel of a picture; None: small ones are magnified to be seen
+        raises    WrongOption for another ending; OutputError; then nothing is half-written
+        """
+        path = Path(path)
+        ending = path.suffix.lower()
+        if ending not in ENDINGS:
+            raise WrongOption(f"The ending of '{path.name}'", ending, ENDINGS)
+        page = self._page(magnify)
+        about = f"{self.subtitle} {self.caption}"
+        if ending == ".png":
+            return write_whole(path, self._png(page))
+        if ending in (".svg", ".pdf"):
+            draw = vector.svg if ending == ".svg" else vector.pdf
+            return write_whole(path, draw(self._colours(page, with_text=False), None, page.texts, title=self.title, about=about))
+        buffer = io.BytesIO()
+        Image.fromarray(self._colours(page)).save(buffer, "WEBP" if ending == ".webp" else "JPEG", quality=95)
+        return write_whole(path, buffer.getvalue())
+
+    def render(self, *, magnify: int | None = None) -> Bytes:
+        """All of it as (h, w, 3) uint8 colours."""
+        return self._colours(self._page(magnify))
+
+    def figure(self, *, magnify: int | None = None) -> Figure:
+        """All of it as a matplotlib Figure: its words are matplotlib's text, its axes count pixels."""
+        from .figure import figure
+
+        page = self._page(magnify)
+        return figure(self._colours(page, with_text=False), page.texts)
+
+    def _repr_png_(self) -> bytes:
+        return self._png(self._page(None))
+
+    def _png(self, page: Page) -> bytes:
+        about = {"Title": self.title, "Description": f"{self.subtitle} {self.caption}", "Software": "convscope"}
+        return png.encoded(self._colours(page), None, about=about)
+
+    def _page(self, magnify: int | None) -> Page:
+        h, w = self.tiles[0].shape[:2]
+        ends = ("-max |value|", "0", "max |value|") if self.peak is None else (f"{-self.peak:.4g}", "0", f"{self.peak:.4g}")
+        words = Words(self.title, self.subtitle, self.caption, self.labels, bar=ends)
+        flat, alive = np.zeros((len(self.tiles), h, w), np.uint8), np.zeros(len(self.tiles), bool)
+        columns = self.columns or min(3, len(self.tiles))
+        return arrange(flat, words, columns=columns, magnify=magnify or -(-SMALLEST // max(h, w)), size=None, dead=alive)
+
+    def _colours(self, page: Page, *, with_text: bool = True) -> Bytes:
+        canvas = page.canvas.copy()
+        for text in page.texts if with_text else ():
+            stamp(canvas, text)
+        pixels = colours.palette(MAP)[canvas]
+        for tile, (y, x) in zip(self.tiles, page.places, strict=True):
+            pixels[y : y + page.tile[0], x : x + page.tile[1]] = resized(tile[None], page.tile)[0]
+        return pixels
+
+
+def alone(heat: Array, size: tuple[int, int], peak: float | None = None) -> Bytes:
+    """A map (h, w) in colours, zero in white, its values picked for each pixel of `size`, never mixed.
+
+    peak   the magnitude of the last colours; None: the map's own
+    """
+    return _coloured(resized(heat[None], size)[0], peak or peak_of(heat))
+
+
+def blended(picture: Bytes, heat: Array, upsample: str = "bilinear", peak: float | None = None) -> Bytes:
+    """A map over its picture (h, w, 3), which is shown in grey: the greater a value, the less shines through.
+
+    raises   WrongOption
+    """
+    if upsample not in UPSAMPLING:
+        raise WrongOption("The upsampling", upsample, UPSAMPLING)
+    h, w = picture.shape[:2]
+    peak = peak or peak_of(heat)
+    if upsample == "nearest":
+        large = resized(heat[None], (h, w))[0]
+    else:  # Pillow's filter would average where a map is larger than the picture: it never is
+        large = np.asarray(Image.fromarray(np.asarray(heat, np.float32)).resize((w, h), Image.Resampling.BILINEAR))
+    opacity = OPAQUE * np.sqrt(np.clip(np.abs(np.nan_to_num(large)) / peak, 0, 1))[..., None]
+    grey = np.asarray(Image.fromarray(picture).convert("L"), np.float32)[..., None]
+    mixed = _coloured(large, peak) * opacity + grey * (1 - opacity)
+    return np.asarray(mixed + 0.5, np.uint8)
+
+
+def peak_of(heat: Array) -> float:
+    """The magnitude that gets the last colours: the greatest of a map; of one of very many pixels all but the MOST greatest."""
+    finite = np.abs(heat[np.isfinite(heat)])
+    peak = float(finite.max()) if finite.size else 0.0
+    if finite.size > MANY:
+        peak = float(np.quantile(finite, 1 - MOST)) or peak
+    return peak or 1.0
+
+
+def _coloured(values: Array, peak: float) -> Bytes:
+    levels = np.clip(np.nan_to_num(values) / peak * MIDDLE + MIDDLE + 0.5, 0, LEVELS - 0.5).astype(np.uint8)
+    levels[~np.isfinite(values)] = NONFINITE
+    painted: Bytes = colours.palette(MAP)[levels]
+    return painted

@@ -1,0 +1,157 @@
+"""The methods that explain, by name: what each needs, where its map lies, and what its sign says."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial, wraps
+from typing import Any, Literal
+
+import numpy as np
+
+from ..core import Array, Differentiable, Engine
+from ..errors import InputError, WrongOption
+from . import cam, gradients, perturbation
+from .attribution import Attribution, differentiable
+from .maps import Progress
+from .targets import Target
+
+Sign = Literal["signed", "positive", "magnitude"]
+SAYS: dict[Sign, str] = {
+    "signed": "red speaks for it, blue against",
+    "positive": "red speaks for it; what speaks against is left out",
+    "magnitude": "how much, without a sign",
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to explain.
+
+    call        (engine, pictures, target, options) -> {place: Attribution}; the layers before the options, where it is of layers
+    place       "input": a value per value of the picture; "picture": one per position; "layer": a map of one or more layers
+    sign        what the sign of a value says
+    paper       where it is from
+    gradients   whether it needs them
+    """
+
+    call: Callable[..., Mapping[str, Attribution]]
+    place: Literal["input", "picture", "layer"]
+    sign: Sign
+    paper: str
+    gradients: bool = True
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What may be said besides picture, target and layer."""
+        return tuple(name for name in self._keywords if name not in ("progress", "weigh"))
+
+    @property
+    def reports(self) -> bool:
+        """Whether it takes long enough to tell how far it is."""
+        return "progress" in self._keywords
+
+    @property
+    def _keywords(self) -> tuple[str, ...]:
+        parameters = inspect.signature(self.call).parameters.values()
+        return tuple(each.name for each in parameters if each.kind is each.KEYWORD_ONLY)
+
+
+def at_input(function: Callable[..., Attribution]) -> Callable[..., Mapping[str, Attribution]]:
+    @wraps(function)
+    def call(engine: Engine, pictures: Array, target: Target, **options: Any) -> Mapping[str, Attribution]:
+        return {"input": function(engine, pictures, target, **options)}
+
+    return call
+
+
+def at_each(function: Callable[..., Attribution]) -> Callable[..., Mapping[str, Attribution]]:
+    @wraps(function)
+    def call(engine: Engine, pictures: Array, target: Target, layers: Sequence[str], **options: Any) -> Mapping[str, Attribution]:
+        return {layer: function(engine, pictures, target, layer, **options) for layer in layers}
+
+    return call
+
+
+def weighed(weigh: cam.Weigh) -> Callable[..., Mapping[str, Attribution]]:
+    return partial(cam.by_gradients, weigh=weigh)
+
+
+METHODS: dict[str, Method] = {
+    "saliency": Method(at_input(gradients.saliency), "input", "magnitude", "Simonyan et al. 2013"),
+    "input-x-gradient": Method(at_input(gradients.input_x_gradient), "input", "signed", "Shrikumar et al. 2016"),
+    "smooth-grad": Method(at_input(gradients.smooth_grad), "input", "signed", "Smilkov et al. 2017"),
+    "var-grad": Method(at_input(gradients.var_grad), "input", "magnitude", "Adebayo et al. 2018"),
+    "integrated-gradients": Method(at_input(gradients.integrated_gradients), "input", "signed", "Sundararajan et al. 2017"),
+    "expected-gradients": Method(at_input(gradients.expected_gradients), "input", "signed", "Erion et al. 2021"),
+    "cam": Method(at_each(cam.cam), "layer", "signed", "Zhou et al. 2016", gradients=False),
+    "grad-cam": Method(weighed(cam.grad_cam), "layer", "positive", "Selvaraju et al. 2017"),
+    "grad-cam++": Method(weighed(cam.grad_cam_plus_plus), "layer", "positive", "Chattopadhay et al. 2018"),
+    "hires-cam": Method(weighed(cam.hires_cam), "layer", "signed", "Draelos and Carin 2020"),
+    "layer-cam": Method(weighed(cam.layer_cam), "layer", "positive", "Jiang et al. 2021"),
+    "eigen-cam": Method(at_each(cam.eigen_cam), "layer", "signed", "Muhammad and Yeasin 2020", gradients=False),
+    "score-cam": Method(at_each(perturbation.score_cam), "layer", "positive", "Wang et al. 2020", gradients=False),
+    "rise": Method(at_input(perturbation.rise), "picture", "positive", "Petsiuk et al. 2018", gradients=False),
+    "extremal": Method(at_input(perturbation.extremal_perturbation), "picture", "magnitude", "Fong et al. 2019"),
+}
+
+
+def usual(engine: Engine) -> str:
+    """The method for who names none: Grad-CAM; without gradients CAM, which is the same where it can be, else Score-CAM."""
+    if isinstance(engine, Differentiable):
+        return "grad-cam"
+    return "cam" if cam.linear_after(engine.graph, cam.last_with_maps(engine.graph)) else "score-cam"
+
+
+def method_of(name: str) -> Method:
+    """Raises WrongOption."""
+    if name not in METHODS:
+        raise WrongOption("The method", name, ["auto", *METHODS])
+    return METHODS[name]
+
+
+def check_options(name: str, options: Mapping[str, Any], also: Sequence[str] = ()) -> None:
+    """Raises WrongOption for an option that the method does not have. `also`: what the caller makes options of."""
+    for key in options:
+        if key not in (*method_of(name).options, *also):
+            known = [*method_of(name).options, *also]
+            raise WrongOption(f"An option of {name}", key, known or ["none: it has no options"])
+
+
+def explain(
+    engine: Engine,
+    picture: Array,
+    target: Target,
+    name: str,
+    *,
+    layers: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Mapping[str, Attribution]:
+    """What the method `name` says of one picture (1, c, *spatial), by the layer it is of: "input" for the picture itself.
+
+    layers   where, for a method that maps a layer; none: the last one with maps
+    raises   WrongOption; Unsupported for a method that needs gradients on an engine without; InputError; UnknownLayer
+    """
+    method = method_of(name)
+    given = {**(options or {}), **({"progress": progress} if method.reports and progress else {})}
+    if method.gradients:
+        differentiable(engine, name)
+    if method.place != "layer":
+        if layers:
+            raise InputError(
+                f"{name} explains by the picture itself, so that it takes no layer. Leave 'at' away.", received=layers
+            )
+        return method.call(engine, picture, target, **given)
+    return method.call(engine, picture, target, list(layers) or [cam.last_with_maps(engine.graph, target.layer)], **given)
+
+
+def joined(parts: Sequence[Attribution]) -> Attribution:
+    """Attributions of one picture each, as one of all of them."""
+    first = parts[0]
+    arrays: dict[str, Any] = {
+        name: None if getattr(first, name) is None else np.concatenate([getattr(part, name) for part in parts])
+        for name in ("values", "score", "delta", "units")
+    }
+    return Attribution(**arrays, check=first.check, notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)))

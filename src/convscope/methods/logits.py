@@ -1,0 +1,36 @@
+"""Logits and probabilities: which is which, and where a probability is too sure to have a slope."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..core import Array
+
+SURE = 1e-4  # nearer to 0 or 1 than this, a probability hardly moves whatever the picture does
+
+
+def softmax(logits: Array) -> Array:
+    """exp(z - max z) / sum exp(z - max z) over the classes of (n, classes)."""
+    exponents = np.exp(logits - logits.max(1, keepdims=True))
+    result: Array = exponents / exponents.sum(1, keepdims=True)
+    return result
+
+
+def agrees(logits: Array, output: Array) -> bool:
+    """Whether the output (n, classes) is the softmax of these logits, or its logarithm."""
+    probability = softmax(logits)
+    with np.errstate(divide="ignore"):
+        return np.allclose(probability, output, atol=1e-3) or np.allclose(np.log(probability), output, atol=1e-2)
+
+
+def are_probabilities(output: Array) -> bool:
+    """Whether rows (n, classes) are in 0..1 and sum to one."""
+    return bool((output >= 0).all() and np.allclose(output.sum(1), 1, atol=1e-3))
+
+
+def saturated(probability: Array, classes: Sequence[int]) -> bool:
+    """Whether any of these classes is so sure, of (n, classes) in 0..1, that its slope vanishes."""
+    chosen = probability[np.arange(len(probability)), list(classes)]
+    return bool((chosen > 1 - SURE).any() or (chosen < SURE).any())

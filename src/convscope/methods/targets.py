@@ -1,0 +1,319 @@
+"""What is explained: from a network's output, or from any layer, to one number per picture.
+
+None, "cat", 3          the top answer; a class by label or number
+("cat", "dog")          a class against another: the difference of their scores
+Unit("conv5", 17)       a unit of any layer: its mean over all positions, over a region, or its value at one position
+Region("road", mask)    the mean score of a class over a region of a segmentation
+Box(3, "cat")           the score of a detector's box
+a function              of the output (n, ...), giving (n,) numbers, or these with their gradient (n, ...)
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core import Array, Engine
+from ..errors import ConvscopeWarning, InputError, Unsupported, WrongClass, WrongOption
+from .logits import SURE, agrees, are_probabilities, saturated, softmax
+from .scores import Scores
+from .scores import scores as class_scores
+
+Where = tuple[int, ...] | npt.NDArray[np.bool_] | None
+Scale = Literal["logit", "probability"]
+Numbers = npt.NDArray[np.intp]
+Score = Callable[[Array], tuple[Array, Array | None]]
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """A number per picture, read at one layer.
+
+    name      in words: "logit of 'cat', before the softmax 'predictions'"
+    layer     where it is read: "output" or a row of the table
+    score     from that layer's values (n, ...) to (n,) numbers and their gradient (n, ...), None where that is not known.
+              With more rows than pictures, each picture stands there so many times in a row
+    classes   per picture the number of the class, where the target is one
+    notes     what has to be said about it
+    """
+
+    name: str
+    layer: str
+    score: Score
+    classes: tuple[int, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+    def values(self, read: Array) -> Array:
+        """(n,) scores alone."""
+        return self.score(read)[0]
+
+    def seeds(self, read: Array) -> tuple[Array, Array]:
+        """(n,) scores and the gradient (n, ...) at `layer`. Raises InputError for a function that gives none."""
+        value, seeds = self.score(read)
+        if seeds is None:
+            raise InputError(
+                "The target gives values only, so that nothing can be pulled back. Let it return (values, gradient of the "
+                "values with respect to the output), or choose a method that needs no gradients: occlusion, rise, score-cam.",
+                received=self.name,
+            )
+        return value, seeds
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """A unit of any layer.
+
+    where   None for the mean over all positions, a position (y, x), or a mask (h, w) whose mean is taken
+    """
+
+    layer: str
+    unit: int
+    where: Where = None
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """The mean score of a class over a region: `mask` is (h, w), True inside, of the size of the output (n, classes, h, w)."""
+
+    label: str | int
+    mask: npt.NDArray[np.bool_]
+    output: str = "output"
+
+
+@dataclass(frozen=True)
+class Box:
+    """The score that a detector gives one box for a class, in an output (n, classes, boxes), or (n, boxes, classes)."""
+
+    number: int
+    label: str | int
+    output: str = "output"
+    boxes_first: bool = False
+
+
+def resolve(
+    engine: Engine,
+    pictures: Array,
+    asked: Any = None,
+    *,
+    labels: Sequence[str] | None = None,
+    scale: Scale = "logit",
+) -> Target:
+    """What `asked` stands for, for these pictures.
+
+    pictures   (n, c, *spatial), already preprocessed
+    scale      "logit" or "probability", of a class
+    raises     WrongClass, WrongOption, InputError, UnknownLayer; Unsupported where a class is asked of what is no classifier
+    """
+    if scale not in ("logit", "probability"):
+        raise WrongOption("The scale of a score", scale, ["logit", "probability"])
+    if isinstance(asked, Target):
+        return asked
+    if isinstance(asked, Unit):
+        return _unit(engine, pictures, asked, f"unit {asked.unit} of '{asked.layer}'")
+    if isinstance(asked, Region):
+        return _region(engine, pictures, asked, labels)
+    if isinstance(asked, Box):
+        return _box(engine, pictures, asked, labels)
+    if callable(asked):
+        return _function(asked)
+    pair = asked if isinstance(asked, tuple) else (asked, None)
+    if len(pair) != 2:
+        raise InputError(f"A class against another is a pair, such as ('cat', 'dog'), but received {asked!r}.", received=asked)
+    return _class(engine, pictures, pair, labels, scale)
+
+
+def _class(engine: Engine, pictures: Array, pair: tuple[Any, Any], labels: Sequence[str] | None, scale: Scale) -> Target:
+    at = class_scores(engine)
+    run = engine.run(pictures, [at.layer, "output"])
+    output, flat = run["output"], run["output"].reshape(len(pictures), -1)
+    if output.ndim < 2 or flat.shape[1] != output.shape[1] or flat.shape[1] < 2:
+        raise Unsupported(
+            f"This network's output has shape {output.shape}, so that it has no score per class. Give a target that fits it: "
+            "Region(label, mask), Box(number, label), Unit(layer, unit), or a function of the output."
+        )
+    count, own = flat.shape[1], are_probabilities(flat)
+    chosen = flat.argmax(1) if pair[0] is None else np.full(len(flat), class_number(pair[0], labels, count))
+    against = None if pair[1] is None else class_number(pair[1], labels, count)
+    classes = tuple(map(int, chosen))
+    notes: tuple[str, ...] = ()
+    if at.layer != "output" and not fits(at, run[at.layer], flat):  # the graph says it is a softmax, the numbers do not
+        at = Scores("output", "the network's output")
+    if scale == "probability":
+        notes = _notes_on_saturation(flat if own else softmax(flat), classes, offer=True)
+        at = Scores("output", "the network's own" if own else "softmax of the network's output")
+    elif own and at.layer == "output":
+        scale, notes = "probability", _notes_on_saturation(flat, classes, offer=False)
+    score = probability_of(chosen, against) if scale == "probability" and not own else logit_of(at, chosen, against)
+    name = f"{scale} of {_class_name(chosen, against, labels, pair[0] is None)} ({at.said})"
+    return Target(name, at.layer, score, classes if against is None else None, notes)
+
+
+def fits(at: Scores, read: Array, output: Array) -> bool:
+    """Whether the output (n, classes) is the softmax of the scores that were read at a layer."""
+    if at.kernel is not None and read[0].size != at.kernel.shape[1]:
+        return False
+    logits = at.of(read)
+    return logits.shape == output.shape and agrees(logits, output)
+
+
+def logit_of(at: Scores, classes: Numbers, against: int | None = None) -> Score:
+    """z_c, or z_c - z_d, of the scores of a layer, and its gradient there."""
+
+    def score(values: Array) -> tuple[Array, Array]:
+        rows, chosen = np.arange(len(values)), repeated(classes, len(values))
+        logits, seeds = at.of(values), at.seeds(values, chosen)
+        if against is None:
+            return logits[rows, chosen], seeds
+        return logits[rows, chosen] - logits[:, against], seeds - at.seeds(values, np.full(len(values), against))
+
+    return score
+
+
+def probability_of(classes: Numbers, against: int | None = None) -> Score:
+    """p_c of p = softmax(z), or p_c - p_d. Its gradient is p * (e - sum(p * e)), with e one at c and minus one at d."""
+
+    def score(values: Array) -> tuple[Array, Array]:
+        probability = softmax(values.reshape(len(values), -1))
+        one = np.zeros_like(probability)
+        one[np.arange(len(one)), repeated(classes, len(one))] = 1
+        if against is not None:
+            one[:, against] -= 1
+        share = (probability * one).sum(1)
+        return share, (probability * (one - share[:, None])).reshape(values.shape)
+
+    return score
+
+
+def repeated(per_picture: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
+    """One entry per row, where each picture stands so many times in a row."""
+    return np.repeat(per_picture, rows // len(per_picture))
+
+
+def class_number(asked: Any, labels: Sequence[str] | None, count: int) -> int:
+    """The number of a class, given that, or its label. Raises WrongClass, which offers near labels."""
+    if isinstance(asked, str) and labels is not None:
+        exact = [number for number, label in enumerate(labels) if label == asked]
+        # ImageNet's labels are lists: "tabby, tabby cat". Any of its names will do, in any case.
+        loose = [
+            number
+            for number, label in enumerate(labels)
+            if asked.lower() in (label.lower(), *(part.strip().lower() for part in label.split(",")))
+        ]
+        if found := exact or loose:
+            return found[0]
+    if isinstance(asked, str) and asked.lstrip("-").isdigit():  # the command line has only text
+        asked = int(asked)
+    if isinstance(asked, bool) or not isinstance(asked, int | np.integer) or not 0 <= asked < count:
+        raise WrongClass(asked, labels, count)
+    return int(asked)
+
+
+def named(number: int, labels: Sequence[str] | None) -> str:
+    return f"'{labels[number]}'" if labels else f"class {number}"
+
+
+def _class_name(chosen: Numbers, against: int | None, labels: Sequence[str] | None, top: bool) -> str:
+    each = [named(number, labels) for number in dict.fromkeys(map(int, chosen))]
+    name = each[0] if len(each) == 1 else f"each picture's top answer ({', '.join(each)})"
+    return (
+        name
+        + (", the top answer" if top and len(each) == 1 else "")
+        + (f" against {named(against, labels)}" if against is not None else "")
+    )
+
+
+def _notes_on_saturation(probability: Array, classes: tuple[int, ...], *, offer: bool) -> tuple[str, ...]:
+    if not saturated(probability, classes):
+        return ()
+    way_out = "Explain the logit instead (scale='logit')." if offer else "No logits were found before it: gradients say little."
+    said = (
+        f"The softmax is saturated: within {SURE:g} of 0 or 1, this probability hardly moves whatever the picture does. {way_out}"
+    )
+    warnings.warn(said, category=ConvscopeWarning, stacklevel=2)
+    return (said,)
+
+
+def _unit(engine: Engine, pictures: Array, asked: Unit, name: str) -> Target:
+    shape = engine.run(pictures[:1], [asked.layer])[asked.layer].shape
+    if isinstance(asked.unit, bool) or not 0 <= asked.unit < shape[1]:
+        raise InputError(
+            f"'{asked.layer}' has no unit {asked.unit}: it has 0 to {shape[1] - 1}.", received=asked.unit, expected=shape[1]
+        )
+    weight = np.zeros(shape[1:], np.float32)
+    weight[asked.unit] = _weights_of(asked.where, shape[2:], asked.layer)
+    if asked.where is None:
+        said = name if len(shape) == 2 else f"mean of {name}"
+    else:
+        said = f"{name} at {asked.where}" if isinstance(asked.where, tuple) else f"mean of {name} over a region"
+    return Target(said, asked.layer, linear(weight))
+
+
+def linear(weight: Array) -> Score:
+    """<weight, values> of each picture: its gradient is the weight itself."""
+
+    def score(values: Array) -> tuple[Array, Array]:
+        return (values * weight).reshape(len(values), -1).sum(1), np.broadcast_to(weight, values.shape).astype(np.float32)
+
+    return score
+
+
+def _weights_of(where: Where, spatial: tuple[int, ...], layer: str) -> Array | float:
+    """(*spatial) that sum to one: what a position counts in the mean."""
+    if where is None:
+        return float(1 / np.prod(spatial, dtype=int))
+    if isinstance(where, tuple):
+        if len(where) != len(spatial) or any(not 0 <= at < size for at, size in zip(where, spatial, strict=True)):
+            raise InputError(
+                f"'{layer}' has positions {spatial}, so that there is none at {where}.", received=where, expected=spatial
+            )
+        at_one = np.zeros(spatial, np.float32)
+        at_one[where] = 1
+        return at_one
+    mask = np.asarray(where, bool)
+    if mask.shape != spatial or not mask.any():
+        wrong = "is empty" if mask.shape == spatial else f"has shape {mask.shape}"
+        raise InputError(
+            f"The region {wrong}, but it selects positions of '{layer}', {spatial}.", received=mask.shape, expected=spatial
+        )
+    share: Array = (mask / mask.sum()).astype(np.float32)
+    return share
+
+
+def _region(engine: Engine, pictures: Array, asked: Region, labels: Sequence[str] | None) -> Target:
+    count = engine.run(pictures[:1], [asked.output])[asked.output].shape[1]
+    number = class_number(asked.label, labels, count)
+    return _unit(engine, pictures, Unit(asked.output, number, np.asarray(asked.mask, bool)), named(number, labels))
+
+
+def _box(engine: Engine, pictures: Array, asked: Box, labels: Sequence[str] | None) -> Target:
+    shape = engine.run(pictures[:1], [asked.output])[asked.output].shape
+    if len(shape) != 3:
+        raise InputError(f"Boxes with scores have shape (n, classes, boxes), but '{asked.output}' has {shape}.", received=shape)
+    number = class_number(asked.label, labels, shape[2 if asked.boxes_first else 1])
+    unit, where = (asked.number, number) if asked.boxes_first else (number, asked.number)
+    return _unit(engine, pictures, Unit(asked.output, unit, (where,)), f"{named(number, labels)} of box {asked.number},")
+
+
+def _function(asked: Callable[[Array], Any]) -> Target:
+    name = getattr(asked, "__name__", type(asked).__name__)
+
+    def score(values: Array) -> tuple[Array, Array | None]:
+        given = asked(values)
+        value, seeds = given if isinstance(given, tuple) else (given, None)
+        value = np.asarray(value, np.float32)
+        if value.shape != (len(values),) or (seeds is not None and np.shape(seeds) != values.shape):
+            received = value.shape if seeds is None else (value.shape, np.shape(seeds))
+            raise InputError(
+                f"The target '{name}' has to give one number per picture, ({len(values)},), and with a gradient one of the "
+                f"output's shape {values.shape}, but it gave {received}.",
+                received=received,
+                expected=((len(values),), values.shape),
+            )
+        return value, None if seeds is None else np.asarray(seeds, np.float32)
+
+    return Target(f"'{name}' of the output", "output", score)

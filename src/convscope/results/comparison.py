@@ -1,0 +1,61 @@
+"""Several explanations of the same picture and target, on one sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from .explanation import Explanation
+
+if TYPE_CHECKING:
+    from ..draw import Panels
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison(Sequence[Explanation]):
+    """Explanations by different methods, of one picture and one target. `comparison["grad-cam"]`, or by number."""
+
+    explanations: tuple[Explanation, ...]
+
+    def __getitem__(self, key: int | str) -> Explanation:  # type: ignore[override]
+        if isinstance(key, int):
+            return self.explanations[key]
+        for each in self.explanations:
+            if each.name == key:
+                return each
+        raise InputError(f"'{key}' was not compared. Compared were: {', '.join(self.names)}.", received=key)
+
+    def __len__(self) -> int:
+        return len(self.explanations)
+
+    def __iter__(self) -> Iterator[Explanation]:
+        return iter(self.explanations)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self.explanations)
+
+    def sheet(self, *, upsample: str = "bilinear", columns: int | None = None) -> Panels:
+        """The picture, and over it the heat map of each method, each by its own greatest value, which stands beside its name."""
+        from ..draw.panels import Panels, blended
+
+        first = self.explanations[0]
+        picture = first.pictures[0].pixels
+        tiles, labels, notes = [picture], ["the picture"], []
+        for each in self.explanations:
+            heat = each._flat(0)
+            tiles.append(blended(picture, heat, upsample))
+            labels.append(f"{each.name}, max |{abs(heat).max():.3g}|")
+            where = "" if each.layer == "input" else f" at '{each.layer}'"
+            notes.append(f"{each.name}{where}: {each.method.sign}")
+        return Panels(
+            tuple(tiles), tuple(labels), f"{len(self)} methods · {first.pictures[0].name}",
+            f"{first.targets[0]} is {first.score[0]:.4g}. {'; '.join(notes)}.",
+            "Zero is white, red speaks for it, blue against; opacity over the picture grows with the size of the value; "
+            f"{upsample}.", columns=columns,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"Comparison({', '.join(self.names)} of {self.explanations[0].target})"

@@ -1,0 +1,189 @@
+"""Explanations: what in a picture, or in a layer, speaks for an answer."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core import Array
+from ..errors import InputError, UnknownLayer
+from ..methods.attribution import Attribution
+from ..methods.explain import SAYS, Method
+from .provenance import NetworkInfo, Shown
+
+if TYPE_CHECKING:
+    from ..draw import Panels
+    from ..pictures import Preprocess
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What one method says of some pictures, for one target.
+
+    name           the method's name: "grad-cam"
+    targets        per picture what is explained, in words
+    attributions   by the layer it is of; "input" for a value per value of the picture
+    """
+
+    name: str
+    method: Method
+    targets: tuple[str, ...]
+    attributions: Mapping[str, Attribution]
+    pictures: tuple[Shown, ...]
+    network: NetworkInfo
+    preprocess: Preprocess
+    asked: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def layer(self) -> str:
+        """The layer that it is of, the last one of several; "input" for the picture itself."""
+        return list(self.attributions)[-1]
+
+    @property
+    def values(self) -> Array:
+        """(n, c, *spatial) at the pictures, or (n, *spatial) at the layer; unscaled, see `method.paper` for the unit."""
+        return self.attributions[self.layer].values
+
+    @property
+    def score(self) -> Array:
+        """(n,) the target's value."""
+        return self.attributions[self.layer].score
+
+    @property
+    def delta(self) -> Array | None:
+        """(n,) the method's own check, which `check` puts in words; None where it has none."""
+        return self.attributions[self.layer].delta
+
+    @property
+    def check(self) -> str:
+        return self.attributions[self.layer].check
+
+    @property
+    def units(self) -> Array | None:
+        """(n, units) what each unit of the layer speaks for the target, where the method tells."""
+        return self.attributions[self.layer].units
+
+    @property
+    def target(self) -> str:
+        return "; ".join(dict.fromkeys(self.targets))
+
+    def __getitem__(self, layer: str) -> Explanation:
+        """The same of one layer. Raises UnknownLayer."""
+        if layer not in self.attributions:
+            raise UnknownLayer(layer, list(self.attributions))
+        return replace(self, attributions={layer: self.attributions[layer]})
+
+    def heat(self, picture: int = 0) -> Array:
+        """(*spatial) one value per position: the sum over channels of a signed method, the greatest of one without a sign."""
+        if not -len(self.pictures) <= picture < len(self.pictures):
+            raise InputError(f"There is no picture {picture}: {len(self.pictures)} were explained.", received=picture)
+        values: Array = self.values[picture]
+        if self.method.place != "input":
+            return values
+        result: Array = values.max(0) if self.method.sign == "magnitude" else values.sum(0)
+        return result
+
+    def overlay(self, *, picture: int = 0, upsample: str = "bilinear") -> Panels:
+        """The heat map over the picture, with its colour bar.
+
+        upsample   "bilinear" or "nearest", how a layer's map is made as large as the picture; it is written on it
+        raises     InputError for pictures that are no 2-D pictures; WrongOption
+        """
+        from ..draw.panels import blended
+
+        return self._panels([blended(self._pixels(picture), self._flat(picture), upsample)], [""], picture, upsample)
+
+    def sheet(self, *, picture: int = 0, upsample: str = "bilinear") -> Panels:
+        """The picture; and for each layer the map at its own resolution, without the picture, and over it."""
+        from ..draw.panels import alone, blended
+
+        pixels = self._pixels(picture)
+        tiles, labels = [pixels], ["the picture"]
+        for name in self.attributions:
+            heat = self[name]._flat(picture)
+            tiles += [alone(heat, pixels.shape[:2]), blended(pixels, heat, upsample)]
+            labels += [f"{name}, {' x '.join(map(str, heat.shape))}", "over the picture"]
+        return self._panels(tiles, labels, picture, upsample)
+
+    def best(self, picture: int = 0, *, most: int = 5) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
+        """The units of the layer that speak most for the target, and most against it, with how much: ([(unit, value)], [...])."""
+        if self.units is None:
+            raise InputError(
+                f"{self.name} does not tell what each unit speaks for. Use grad-cam, or ablate().", received=self.name
+            )
+        row = self.units[picture]
+        order = np.argsort(row, kind="stable")
+        up = [(int(unit), float(row[unit])) for unit in order[::-1][:most] if row[unit] > 0]
+        return up, [(int(unit), float(row[unit])) for unit in order[:most] if row[unit] < 0]
+
+    def about(self) -> dict[str, Any]:
+        """Where it comes from, as plain data."""
+        return {
+            "convscope": version("convscope"),
+            "method": self.name,
+            "paper": self.method.paper,
+            "sign": self.method.sign,
+            "targets": list(self.targets),
+            "layers": list(self.attributions),
+            "pictures": [each.name for each in self.pictures],
+            "network": {"name": self.network.name, "source": self.network.source, "framework": self.network.framework,
+                        "sha256": self.network.sha256, "notes": list(self.network.notes)},
+            "preprocess": self.preprocess.to_dict(),
+            "asked": {key: each if isinstance(each, str | int | float | None) else str(each) for key, each in self.asked.items()},
+            "check": self.check,
+            "notes": list(self.notes),
+        }  # fmt: skip
+
+    def save(self, path: str | Path) -> Path:
+        """Write the values as `.npz`: by layer, with the scores, the checks, and `about` as JSON. Raises OutputError."""
+        from ..draw import write_whole
+
+        arrays: dict[str, Any] = {f"values/{name}": each.values for name, each in self.attributions.items()}
+        arrays |= {f"units/{name}": each.units for name, each in self.attributions.items() if each.units is not None}
+        arrays |= {"score": self.score} | ({} if self.delta is None else {"delta": self.delta})
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, about=json.dumps(self.about(), ensure_ascii=False), **arrays)
+        return write_whole(Path(path), buffer.getvalue())
+
+    def __repr__(self) -> str:
+        delta = "" if self.delta is None else f", delta {np.array2string(self.delta, precision=3)} ({self.check})"
+        shapes = ", ".join(f"'{name}' {each.values.shape}" for name, each in self.attributions.items())
+        return f"Explanation({self.name} of {self.target}: {shapes}{delta})"
+
+    def _pixels(self, picture: int) -> Any:
+        self.heat(picture)
+        return self.pictures[picture].pixels
+
+    def _flat(self, picture: int) -> Array:
+        heat = self.heat(picture)
+        if heat.ndim != 2:
+            raise InputError(f"A heat map over a picture has two dimensions, but this has shape {heat.shape}. See `.values`.")
+        return heat
+
+    def _panels(self, tiles: Sequence[Any], labels: Sequence[str], picture: int, upsample: str) -> Panels:
+        from ..draw.panels import Panels, peak_of
+
+        heats = [self[name]._flat(picture) for name in self.attributions]
+        peak = max(map(peak_of, heats))
+        beyond = max(float(np.mean(np.abs(heat) > peak_of(heat))) for heat in heats)
+        where = "the picture" if self.layer == "input" else ", ".join(f"'{name}'" for name in self.attributions)
+        shared = "" if len(heats) == 1 else "; each layer by its own greatest value"
+        lines = [f"{self.targets[picture]} is {self.score[picture]:.4g}. At {where}; {SAYS[self.method.sign]}{shared}."]
+        if self.delta is not None:
+            lines.append(f"Check: {self.check}: {self.delta[picture]:.3g}.")
+        lines += [f"{note[0].upper()}{note[1:]}." for note in self.notes]
+        return Panels(
+            tuple(tiles), tuple(labels), f"{self.name} · {self.pictures[picture].name}", " ".join(lines),
+            "Zero is white; opacity over the picture grows with the size of the value"
+            + (f"; made larger: {upsample}" if self.layer != "input" else "")
+            + (f"; the greatest {beyond:.1%} of the values are drawn like the bar's ends." if beyond else "."),
+            peak=peak,
+        )  # fmt: skip

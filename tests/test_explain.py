@@ -1,0 +1,238 @@
+"""net.explain and net.compare: results, drawings, the command line, and what they refuse."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_cli import convscope as command  # noqa: F401 - a fixture
+from test_cli import picture as picture_file  # noqa: F401
+
+import convscope
+from convscope.draw.panels import Panels, alone, blended
+from convscope.engines.fake import FakeEngine
+from convscope.errors import InputError, UnknownLayer, Unsupported, WrongClass, WrongOption
+from convscope.methods.explain import METHODS
+from convscope.network import Network
+from convscope.pictures import Picture, Preprocess
+from convscope.results import NetworkInfo
+from convscope.targets import Unit
+
+LABELS = ["cat", "dog", "car"]
+FAST = {"smooth-grad": {"samples": 3}, "var-grad": {"samples": 3}, "rise": {"masks": 20}, "extremal": {"steps": 5}}
+FAST |= {"integrated-gradients": {"steps": 5}, "expected-gradients": {"samples": 4, "among": np.zeros((2, 3, 8, 8), np.float32)}}
+
+
+@pytest.fixture(scope="module")
+def net():
+    engine = FakeEngine()
+    info = NetworkInfo("fake", "made by hand", engine.framework, engine.graph)
+    return Network(engine, info, Preprocess(size=(8, 8)), LABELS)
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return np.random.default_rng(0).integers(20, 255, (8, 8, 3), np.uint8)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_gives_one_map_per_picture_and_can_be_drawn(net, picture, method):
+    why = net.explain([picture, picture[::-1].copy()], method, target="dog", **FAST.get(method, {}))
+    shape = {"input": (2, 3, 8, 8), "picture": (2, 8, 8), "layer": (2, 4, 4)}[METHODS[method].place]
+    assert why.values.shape == shape
+    assert why.score.shape == (2,)
+    assert (why.delta is None) == (why.check == "")
+    if METHODS[method].sign != "signed":
+        assert (why.values >= 0).all()
+    assert why.sheet(picture=1).render().ndim == 3
+    assert "dog" in why.target
+    assert method in repr(why)
+
+
+def test_pictures_together_are_as_pictures_alone(net, picture):
+    other = picture[:, ::-1].copy()
+    both = net.explain([picture, other], "hires-cam")
+    for number, each in enumerate((picture, other)):
+        alone_ = net.explain(each, "hires-cam")
+        np.testing.assert_array_equal(both.values[number], alone_.values[0])
+        assert both.targets[number] == alone_.targets[0]
+
+
+def test_several_layers_in_one_pass(net, picture):
+    why = net.explain(picture, "grad-cam", at=["relu1", "conv2"])
+    assert list(why.attributions) == ["relu1", "conv2"]
+    assert why.layer == "conv2"
+    np.testing.assert_array_equal(why["relu1"].values, net.explain(picture, "grad-cam", at="relu1").values)
+    with pytest.raises(UnknownLayer):
+        why["relu2"]
+
+
+def test_the_units_for_and_against_are_ordered(net, picture):
+    up, down = net.explain(picture, target=("dog", "car")).best()
+    assert up == sorted(up, key=lambda pair: -pair[1])
+    assert all(value > 0 for _, value in up)
+    assert all(value < 0 for _, value in down)
+    with pytest.raises(InputError, match="grad-cam"):
+        net.explain(picture, "saliency").best()
+
+
+def test_a_pixel_map_is_summed_over_channels_where_it_is_signed(net, picture):
+    signed, size = net.explain(picture, "input-x-gradient"), net.explain(picture, "saliency")
+    np.testing.assert_array_equal(signed.heat(), signed.values[0].sum(0))
+    np.testing.assert_array_equal(size.heat(), size.values[0].max(0))
+
+
+def test_a_unit_inside_is_explained_too(net, picture):
+    why = net.explain(picture, "input-x-gradient", target=Unit("conv2", 1))
+    assert why.score[0] == pytest.approx(net.maps(picture, at="conv2")["conv2"].values[0, 1].mean(), rel=1e-5)
+    assert why.delta[0] == pytest.approx(0, abs=1e-5)  # no bias on the way but that of a dead unit
+
+
+def test_baselines_by_name_are_what_the_network_receives(net, picture):
+    black = np.zeros((8, 8, 3), np.uint8)
+    named = net.explain(picture, "integrated-gradients", target=0, baseline="black", steps=3)
+    by_hand = net.explain(
+        picture, "integrated-gradients", target=0, baseline=net.preprocess.apply(Picture("black", black)), steps=3
+    )
+    np.testing.assert_allclose(named.values, by_hand.values, atol=1e-6)
+    assert "baseline: black" in named.notes
+    for each in ("white", "grey", "mean", "blur", 0.5, ["black", "white"]):
+        assert abs(net.explain(picture, "integrated-gradients", baseline=each, steps=60).delta[0]) < 0.02
+
+
+def test_saving_keeps_the_values_and_where_they_come_from(net, picture, tmp_path):
+    why = net.explain(picture, at=["relu1", "relu2"])
+    with np.load(why.save(tmp_path / "why.npz")) as saved:
+        np.testing.assert_array_equal(saved["values/relu2"], why.values)
+        about = json.loads(str(saved["about"]))
+    assert about["method"] == "grad-cam"
+    assert about["layers"] == ["relu1", "relu2"]
+    assert about["targets"] == list(why.targets)
+
+
+def test_a_comparison_has_one_target_and_one_sheet(net, picture):
+    found = net.compare(picture, ["saliency", "hires-cam", "eigen-cam"])
+    assert found.names == ("saliency", "hires-cam", "eigen-cam")
+    assert len({why.target for why in found}) == 1
+    assert found.sheet().labels[0] == "the picture"
+    np.testing.assert_array_equal(found["hires-cam"].values, net.explain(picture, "hires-cam").values)
+    with pytest.raises(InputError, match="not compared"):
+        found["rise"]
+    with pytest.raises(InputError, match="one at a time"):
+        net.compare([picture, picture], ["saliency"])
+    assert len(net.compare(picture)) == 4
+
+
+def test_what_cannot_be_asked_is_refused_with_a_way_out(net, picture):
+    with pytest.raises(WrongOption, match="grad-cam"):
+        net.explain(picture, "gradcam")
+    with pytest.raises(WrongOption, match="samples"):
+        net.explain(picture, "smooth-grad", sample=3)
+    with pytest.raises(WrongClass, match="Did you mean 'cat'"):
+        net.explain(picture, target="cta")
+    with pytest.raises(InputError, match="no layer"):
+        net.explain(picture, "saliency", at="conv2")
+    with pytest.raises(InputError, match="has no maps"):
+        net.explain(picture, at="mean")
+    with pytest.raises(WrongOption, match="blur"):
+        net.explain(picture, "integrated-gradients", baseline="noise")
+    with pytest.raises(InputError, match="among="):
+        net.explain(picture, "expected-gradients")
+    with pytest.raises(InputError, match="There is no picture 1"):
+        net.explain(picture).overlay(picture=1)
+    with pytest.raises(WrongOption, match="nearest"):
+        net.explain(picture).overlay(upsample="cubic")
+
+
+def test_on_onnx_what_needs_gradients_is_refused_and_the_rest_works():
+    demo = convscope.open("demo")
+    noise = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)
+    with pytest.raises(Unsupported, match=r"score-cam.*via='torch'"):
+        demo.explain(noise, "grad-cam")
+    why = demo.explain(noise, target="cat")
+    assert why.name == "cam"
+    assert why.layer == "block5_relu3"
+    assert abs(why.delta[0]) < 1e-5
+
+
+def test_zero_is_white_and_the_ends_are_the_colours_of_the_map():
+    heat = np.array([[-2.0, 0.0], [1.0, 2.0]], np.float32)
+    drawn = alone(heat, (4, 4))
+    assert tuple(drawn[0, 2]) == (247, 247, 247)
+    assert tuple(drawn[0, 0]) == (5, 48, 97)
+    assert tuple(drawn[3, 3]) == (103, 0, 31)
+
+
+def test_where_nothing_speaks_the_picture_shines_through_in_grey():
+    picture = np.full((4, 4, 3), 90, np.uint8)
+    heat = np.zeros((2, 2), np.float32)
+    np.testing.assert_array_equal(blended(picture, heat), picture)
+    heat[0, 0] = 1
+    nearest = blended(picture, heat, "nearest")
+    assert (nearest[:2, :2, 0] > nearest[:2, :2, 2] + 50).all()
+    np.testing.assert_array_equal(nearest[2:], picture[2:])
+    assert tuple(blended(picture, np.full((2, 2), np.nan, np.float32))[0, 0]) == (90, 90, 90)
+
+
+def test_a_sheet_says_method_target_layer_scale_and_how_it_was_made_larger(net, picture):
+    sheet = net.explain(picture, target="dog").sheet(upsample="nearest")
+    assert "grad-cam" in sheet.title
+    for words in ("'dog'", "relu2", "what speaks against is left out"):
+        assert words in sheet.subtitle
+    assert "made larger: nearest" in sheet.caption
+    assert sheet.peak == pytest.approx(net.explain(picture, target="dog").values.max())
+
+
+@pytest.mark.parametrize("ending", [".png", ".svg", ".pdf", ".jpg", ".webp"])
+def test_panels_are_written_whole(net, picture, tmp_path, ending):
+    path = net.explain(picture).overlay().save(tmp_path / f"why{ending}")
+    assert path.stat().st_size > 1000
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+    with pytest.raises(WrongOption):
+        net.explain(picture).overlay().save(tmp_path / "why.gif")
+
+
+def test_panels_of_several_sizes_are_refused():
+    with pytest.raises(InputError, match="one size"):
+        Panels([np.zeros((2, 2, 3), np.uint8), np.zeros((3, 2, 3), np.uint8)], ("a", "b"), "t")
+    with pytest.raises(InputError, match="one size"):
+        Panels([], (), "t")
+    assert Panels([np.zeros((2, 2, 3), np.uint8)], ("a",), "t").figure().axes
+
+
+def test_explain_on_the_command_line(command, picture_file, tmp_path):  # noqa: F811
+    status, out, _ = command("explain", picture_file, "--target", "cat", "-o", "why.png")
+    assert status == 0
+    assert "cam at 'block5_relu3', logit of 'cat'" in out
+    assert "units for: " in out
+    with Image.open(tmp_path / "why.png") as drawn:
+        assert drawn.size[0] > 300
+    status, out, _ = command("explain", picture_file, "--method", "rise", "--set", "masks=20", "--json", "-o", "why.npz")
+    assert json.loads(out)["files"] == ["why.npz"]
+    with np.load(tmp_path / "why.npz") as saved:
+        assert saved["values/input"].shape == (1, 128, 128)
+
+
+def test_compare_on_the_command_line(command, picture_file, tmp_path):  # noqa: F811
+    status, out, _ = command("compare", picture_file, "--methods", "cam,eigen-cam", "--target", "cat", "--against", "tench")
+    assert status == 2  # CAM is of one class
+    assert not (tmp_path / "compare.png").exists()
+    status, out, _ = command("compare", picture_file, "--methods", "cam,eigen-cam", "--target", "cat")
+    assert status == 0
+    assert out.rstrip().endswith("compare.png")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--method", "grad-cam"), "needs gradients"),
+        (("--set", "masks"), "NAME=VALUE"),
+        (("--target", "cta"), "Did you mean 'cat'"),
+        (("--method", "rise", "--set", "cells=0"), "cells from 1 up"),
+    ],
+)
+def test_what_is_wrong_on_the_command_line_is_one_sentence(command, picture_file, arguments, words):  # noqa: F811
+    status, _, error = command("explain", picture_file, *arguments)
+    assert status == 2
+    assert words in error
+    assert "Traceback" not in error
