@@ -149,12 +149,13 @@ def reduced(value: Any, reduce: Reduce, channels_last: bool) -> Any:
     if reduce == "none":
         return value
     values = keras.ops.cast(value, "float32")
+    sizes = keras.ops.shape(values)
     if len(value.shape) < 3:
         values, axis = values[..., None], -1
     elif channels_last:
-        values, axis = keras.ops.reshape(values, (len(values), -1, value.shape[-1])), 1
+        values, axis = keras.ops.reshape(values, (sizes[0], -1, sizes[-1])), 1
     else:
-        values, axis = keras.ops.reshape(values, (*value.shape[:2], -1)), 2
+        values, axis = keras.ops.reshape(values, (*sizes[:2], -1)), 2
     if reduce == "argmax":
         return keras.ops.cast(keras.ops.argmax(values, axis), "float32")
     if reduce == "active":
