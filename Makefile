@@ -14,8 +14,9 @@ check: .venv/test
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
+# Two processes of one thread each: more threads than cores wait for each other.
 suite: .venv/test
-	.venv/bin/python -m pytest
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 bench: .venv/test
 	.venv/bin/python benchmarks/run.py
