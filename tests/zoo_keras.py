@@ -4,6 +4,7 @@ channels first as the protocol has it. They run on each of Keras' backends.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import wraps
 
@@ -245,3 +246,101 @@ def reserved_names():
 @member(12)
 def dense_only():
     return keras.Sequential([keras.Input((12,)), L.Dense(8, activation="relu", name="hidden"), L.Dense(3, name="classes")])
+
+
+@member(3, 8, 8)
+def functional_with_a_call_of_its_own():
+    """A functional model whose user wrote a `call` around it."""
+
+    class Doubled(keras.Model):
+        def __init__(self):
+            start = picture()
+            super().__init__(start, head(ops.relu(conv(4, "conv")(start))))
+
+        def call(self, x, training=None, mask=None):
+            return super().call(x * 2, training=training, mask=mask)
+
+    return Doubled()
+
+
+class Block(L.Layer):
+    """A layer of the user's own that is made of layers, in a dict and a list."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.first = conv(3, "first")
+        self.rest = {"relu": L.ReLU(name="relu"), "last": [conv(3, "last", 1)]}
+
+    def call(self, x):
+        return self.rest["last"][0](self.rest["relu"](self.first(x))) + x
+
+
+@member(3, 8, 8)
+def made_of_its_users_layers():
+    start = picture()
+    return keras.Model(start, head(Block(name="block2")(Block(name="block1")(start))))
+
+
+class Inner(keras.Model):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.conv = conv(4, "conv")
+
+    def call(self, x):
+        return ops.relu(self.conv(x))
+
+
+class Outer(keras.Model):
+    def __init__(self):
+        super().__init__()
+        start = keras.Input((8, 8, 3))
+        self.middle = keras.Model(start, Inner(name="inner")(conv(3, "before", 1)(start)), name="middle")
+        self.classes = L.Dense(3, name="classes")
+
+    def call(self, x):
+        return self.classes(ops.mean(self.middle(x), (1, 2)))
+
+
+@member(3, 8, 8)
+def subclassed_in_functional_in_subclassed():
+    model = Outer()
+    model(np.zeros((2, 8, 8, 3), np.float32))
+    return model
+
+
+@member(3, 8, 8)
+def wrapped():
+    """Layers around layers, of Keras' own; the vector of the spectral norm is no kernel."""
+    start = picture()
+    x = L.SpectralNormalization(conv(4, "conv"), name="bounded")(start)
+    x = L.TimeDistributed(L.Dense(3, name="row"), name="rows")(L.Reshape((8, 32), name="lines")(x))
+    return keras.Model(start, L.Bidirectional(L.GRU(2, name="gru"), name="both")(x))
+
+
+@member(3, 8, 8)
+def parts_of_maps():
+    """Operations that are no layers, one with two outputs."""
+    start = picture()
+    left, right = ops.split(conv(4, "conv")(start), 2, axis=-1)
+    x = ops.image.resize(ops.concatenate([left[:, 1:], right[:, :-1] * 2], -1), (4, 4))
+    return keras.Model(start, [head(x), x, x])
+
+
+@member(3, 8, 8)
+def run_twice_for_a_gradient():
+    """keras.RematScope throws values away, and runs layers again when a gradient is taken."""
+    start = picture()
+    with keras.RematScope("full"):
+        return keras.Model(start, head(L.ReLU(name="relu")(conv(4, "conv")(start))))
+
+
+@member(3, 8, 8)
+def quantised_to_four_bits():
+    """Its convolution stays as it is, Keras quantises dense layers only."""
+    start = picture()
+    x = L.Flatten(name="flat")(conv(4, "conv", strides=4, activation="relu")(start))
+    model = keras.Model(start, L.Dense(3, name="classes")(L.Dense(7, name="hidden")(x)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a line for every layer that stays as it is
+        model.quantize("int4")
+    return model

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, by_input, merged, reduced
-from ..errors import ConvscopeError, EngineError, InputError, Shape, WrongPictureShape
+from ..errors import ConvscopeError, EngineError, InputError, Shape, Unsupported, WrongPictureShape
 from .keras_arrays import to_native, to_protocol
 from .keras_backends import Native, Traced, backend
 from .keras_calls import Operations
@@ -92,8 +92,13 @@ class KerasEngine:
         return replace(tap, layer="input") if tap.layer == self._start.name else tap
 
     def _changes(self, edits: Iterable[Edit]) -> dict[str, Edit]:
-        named = (replace(edit, layer=self._resolved(Tap(edit.layer)).layer) for edit in edits)
-        return merged(named)
+        changes = []
+        for edit in edits:
+            layer = self._resolved(Tap(edit.layer)).layer
+            if self._places[layer].whole:
+                raise Unsupported(f"'{edit.layer}' holds whole numbers, and only floats can be edited. Edit a layer before it.")
+            changes.append(replace(edit, layer=layer))
+        return merged(changes)
 
     def _numbers(self, changes: Mapping[str, Edit]) -> dict[str, tuple[Native, Native]]:
         """The numbers of the edits in Keras' layout, of as many axes as what they change."""
@@ -104,14 +109,21 @@ class KerasEngine:
         return numbers
 
     def _received(self, pictures: Array) -> Native:
-        """What Keras receives. Raises WrongPictureShape."""
+        """What Keras receives. Raises WrongPictureShape; InputError if the network wants whole numbers and they are none."""
         takes: Shape = (None, *(self.graph.layers[0].shape or ()))
         fits = np.ndim(pictures) == len(takes) and all(
             want in (None, have) for have, want in zip(np.shape(pictures), takes, strict=True)
         )
         if not fits or len(pictures) == 0:
             raise WrongPictureShape(np.shape(pictures), takes)
-        return to_native(pictures, self._places["input"].channels_last).astype(self._start.dtype, copy=False)
+        native = to_native(pictures, self._places["input"].channels_last)
+        received = native.astype(self._start.dtype, copy=False)
+        if self._places["input"].whole and not np.array_equal(received, native):
+            raise InputError(
+                f"This network takes whole numbers ({received.dtype}), but received others. Give it pixels that are not scaled.",
+                received=native.dtype,
+            )
+        return received
 
     def _arrays(self, taps: Sequence[Tap], values: Sequence[Native]) -> list[Array]:
         last = [self._places[tap.layer].channels_last and tap.reduce == "none" for tap in taps]
@@ -141,11 +153,15 @@ class KerasTrace:
     def pullback(self, seeds: Mapping[str, Array], wrt: Sequence[str]) -> dict[str, Array]:
         """The gradient of sum_k <seeds[k], value of k> for each of `wrt`, zero where nothing flows.
 
-        raises   InputError for what was not tapped, and for a seed of another shape than the value
+        raises   InputError for what was not tapped, and for a seed of another shape than the value; EngineError
         """
         numbers = {self._number(name): self._seed(name, seed) for name, seed in seeds.items()}
         places = [self._number(name) for name in wrt]
-        gradients = self._traced.pull(numbers, places)
+        try:
+            gradients = self._traced.pull(numbers, places)
+        except Exception as error:
+            said = str(error).strip().splitlines() or [""]
+            raise EngineError(f"{self._engine.framework} cannot take this gradient. {said[0]}") from error
         taps = [self._plan.taps[at] for at in places]
         return dict(zip(wrt, self._engine._arrays(taps, gradients), strict=True))
 

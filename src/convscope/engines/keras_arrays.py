@@ -21,7 +21,10 @@ def host(tensor: Any) -> npt.NDArray[Any]:
     """A tensor as a NumPy array, without a copy where the backend can do that."""
     if isinstance(tensor, keras.Variable):
         tensor = tensor.value
-    return np.asarray(tensor.detach().cpu() if keras.backend.backend() == "torch" else tensor)
+    if keras.backend.backend() == "torch" and hasattr(tensor, "detach"):
+        tensor = tensor.detach().cpu()
+        tensor = tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor  # which NumPy does not know
+    return np.asarray(tensor)
 
 
 def contiguous(values: npt.NDArray[Any]) -> Array:

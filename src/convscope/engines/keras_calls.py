@@ -56,7 +56,9 @@ class Watch:
     @contextmanager
     def standing(self) -> Iterator[None]:
         with ONE_AT_A_TIME, ExitStack() as undo:
+            undo.enter_context(kept_values(self._operations.model))
             for operation, path in self._operations.paths.items():
+                undo.enter_context(kept_values(operation))
                 undo.enter_context(replaced(operation, partial(self._around, operation, path)))
             yield
 
@@ -98,6 +100,20 @@ def replaced(operation: Any, around: Callable[[Callable[..., Any]], Callable[...
             object.__setattr__(operation, name, own)
 
 
+@contextmanager
+def kept_values(operation: Any) -> Iterator[None]:
+    """Without keras.RematScope, which runs `call` a second time, behind our back, when a gradient is taken."""
+    mode = getattr(operation, "_remat_mode", None)
+    if mode is None:
+        yield
+        return
+    object.__setattr__(operation, "_remat_mode", None)
+    try:
+        yield
+    finally:
+        object.__setattr__(operation, "_remat_mode", mode)
+
+
 class Operations:
     """Every operation of a model but its inputs.
 
@@ -106,6 +122,7 @@ class Operations:
     """
 
     def __init__(self, model: Any):
+        self.model = model
         self.paths: dict[Any, str] = {}
         self._walk(model, "")
         self.networks = frozenset(operation for operation in self.paths if parts(operation))
@@ -124,6 +141,8 @@ def parts(operation: Any) -> list[Any]:
     graph = graph_of(operation)
     if graph is not None:
         inside = graph.operations
+    elif isinstance(operation, keras.Model) and is_functional(operation):  # with a call of the user's around it
+        inside = [*operation.operations, *operation._flatten_layers(include_self=False, recursive=False)]
     elif isinstance(operation, keras.Layer) and (isinstance(operation, keras.Model) or not is_of_keras(operation)):
         inside = operation._flatten_layers(include_self=False, recursive=False)
     else:
@@ -137,7 +156,11 @@ def graph_of(operation: Any) -> Any:
         return None
     if isinstance(operation, keras.Sequential):
         return operation._functional
-    return operation if hasattr(operation, "_nodes_by_depth") else None
+    return operation if is_functional(operation) else None
+
+
+def is_functional(operation: Any) -> bool:
+    return hasattr(operation, "_nodes_by_depth")
 
 
 def is_of_keras(operation: Any) -> bool:

@@ -11,7 +11,7 @@ from keras.src.backend import compute_output_spec  # what Keras itself infers sh
 
 from ..core import Graph, Layer
 from ..errors import EngineError, Shape, Unsupported
-from .keras_calls import Call, Operations, Watch, graph_of
+from .keras_calls import Call, Operations, Watch, graph_of, is_functional
 from .keras_rows import facts, kind_of
 from .names import array_names, output_names
 
@@ -30,12 +30,14 @@ class Start:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a row is read: the operation, the call's name, whether its channels are its last axis, and how many axes it has."""
+    """Where a row is read: the operation, the call's name, whether its channels are its last axis, how many axes it has, and
+    whether it holds whole numbers or truth values."""
 
     operation: Any
     call: str
     channels_last: bool
     axes: int
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Table:
 
 def start_of(model: Any) -> Start:
     """Raises Unsupported for several inputs, and for a model of which it is not known what it takes."""
-    graph = graph_of(model)
+    graph = model if is_functional(model) else graph_of(model)
     if graph is not None:
         if len(graph.inputs) != 1:
             raise several_inputs([each.name for each in graph.inputs])
@@ -83,7 +85,7 @@ def survey(model: Any, operations: Operations, start: Start) -> Table:
     wiring = Wiring(model, run.calls, start.name)
     last = states_layout(run.calls)
     rows = [Layer(0, start.name, "input", start.native, protocol(start.shape, last), start.shape)]
-    places = {start.name: Place(None, "input", last, len(start.shape))}
+    places = {start.name: Place(None, "input", last, len(start.shape), is_whole(start.dtype))}
     for call in wiring.ordered():
         inputs = tuple(name for name in wiring.inputs(call) if name in places)
         last = layout_of(call.operation, places[inputs[0] if inputs else rows[-1].name].channels_last)
@@ -94,10 +96,10 @@ def survey(model: Any, operations: Operations, start: Start) -> Table:
             known = {**facts(call.operation, kind), **shapes(spec, last, start)}
             known["function"] = not isinstance(call.operation, keras.Layer)
             rows.append(Layer(len(rows), name, kind, type(call.operation).__name__, inputs=inputs, **known))
-            places[name] = Place(call.operation, call.name, last, len(spec.shape))
+            places[name] = Place(call.operation, call.name, last, len(spec.shape), is_whole(spec.dtype))
     for name, (spec, made_by) in zip(output_names(len(run.outputs)), run.outputs, strict=True):
         last = places.get(made_by or "", places[rows[-1].name]).channels_last
-        places[name] = Place(None, name, last, len(spec.shape))
+        places[name] = Place(None, name, last, len(spec.shape), is_whole(spec.dtype))
     return Table(Graph(tuple(rows), wiring.complete, model.count_params()), places)
 
 
@@ -231,6 +233,10 @@ def layout_of(operation: Any, inherited: Any) -> Any:
     """Whether an operation's channels are last: as its data_format says, else as what feeds it has them."""
     stated = getattr(operation, "data_format", None)
     return inherited if stated is None or isinstance(operation, keras.layers.Flatten) else stated == "channels_last"
+
+
+def is_whole(dtype: str) -> bool:
+    return "float" not in keras.backend.standardize_dtype(dtype)
 
 
 def shapes(spec: Any, channels_last: bool, start: Start) -> dict[str, Shape | None]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import numpy as np
+import keras
 
 from ..core import CONVOLUTIONS, Array, Kind
-from ..errors import Shape, Unsupported
+from ..errors import Shape
 from .keras_arrays import contiguous, host
+from .keras_calls import is_of_keras
+from .keras_quantised import kernel_values, size
 
 # Where in keras.src.layers a layer's class, or the class that it derives from, is defined.
 LAYERS: dict[str, Kind] = {
@@ -18,7 +20,7 @@ LAYERS: dict[str, Kind] = {
     r"convolutional\.(base_)?depthwise": "depthwise",
     r"convolutional\.(base_)?separable": "separable",
     r"convolutional\.": "convolution",
-    r"core\.dense": "dense",
+    r"core\.(dense|einsum_dense)": "dense",
     r"merging\.": "merge",
     r"normalization\.(?!spectral)": "normalisation",
     r"preprocessing\.normalization": "normalisation",
@@ -42,7 +44,13 @@ OPERATIONS: dict[str, Kind] = {
 }
 
 
+def within(operation: Any) -> Any:
+    """The layer that a wrapper of Keras' own is around, TimeDistributed or SpectralNormalization; else the operation itself."""
+    return operation.layer if isinstance(operation, keras.layers.Wrapper) and is_of_keras(operation) else operation
+
+
 def kind_of(operation: Any, *, is_network: bool) -> Kind:
+    operation = within(operation)
     for base in type(operation).__mro__:
         package, _, place = base.__module__.partition(".src.")
         known, text = (LAYERS, place.removeprefix("layers.")) if place.startswith("layers.") else (OPERATIONS, base.__name__)
@@ -63,10 +71,10 @@ def facts(operation: Any, kind: Kind) -> dict[str, Any]:
     """Parameters, kernel and activation of a row."""
     weights, trained = getattr(operation, "weights", ()), getattr(operation, "trainable_weights", ())
     return {
-        "parameters": sum(int(np.prod(each.shape)) for each in weights),
-        "trainable": sum(int(np.prod(each.shape)) for each in trained),
-        "kernel": kernel_shape(operation, kind),
-        "activation": activation_of(operation, kind),
+        "parameters": sum(size(operation, each) for each in weights),
+        "trainable": sum(size(operation, each) for each in trained),
+        "kernel": kernel_shape(within(operation), kind),
+        "activation": activation_of(within(operation), kind),
     }
 
 
@@ -91,14 +99,15 @@ def activation_of(operation: Any, kind: Kind) -> str | None:
 def weights_of(operation: Any, kind: Kind) -> dict[str, Array]:
     """`kernel` (out, in / groups, *kernel), or `depthwise_kernel` and `pointwise_kernel`; `bias`; others by Keras' names.
 
-    raises   Unsupported for a kernel that is packed into fewer bits than eight
+    raises   Unsupported for a kernel that GPTQ or AWQ packed
     """
     found = {}
-    for weight in own_weights(operation):
+    inner = within(operation)
+    for weight in own_weights(operation) + (own_weights(inner) if inner is not operation else []):
         name = weight.name if weight.name not in found else weight.path
         found[name] = contiguous(host(weight.value))
     for name in [name for name in found if name.endswith("kernel") and kind in (*CONVOLUTIONS, "dense")]:
-        found[name] = protocol_kernel(kernel_values(operation, name), name, kind)
+        found[name] = protocol_kernel(kernel_values(inner, name), name, kind)
     return found
 
 
@@ -107,17 +116,6 @@ def own_weights(operation: Any) -> list[Any]:
     inside = getattr(operation, "_layers", ())
     below = {id(weight) for layer in inside for weight in layer.weights}
     return [weight for weight in getattr(operation, "weights", ()) if id(weight) not in below]
-
-
-def kernel_values(operation: Any, name: str) -> Array:
-    """The kernel that a layer multiplies with, in float32: LoRA's part added, int8 divided by its scale."""
-    mode = getattr(operation, "quantization_mode", None)
-    if mode not in (None, "int8", "float8"):
-        raise Unsupported(
-            f"The kernel of '{operation.name}' is packed as {mode} and cannot be shown. Open the network before it is quantised."
-        )
-    values = contiguous(host(getattr(operation, name)))
-    return values / contiguous(host(operation.kernel_scale.value)) if mode == "int8" else values
 
 
 def protocol_kernel(kernel: Array, name: str, kind: Kind) -> Array:
