@@ -28,7 +28,10 @@ ALLOWED = {
     "study": {"errors", "paged", "results", "draw", "site"},
     "paged": {"core", "methods", "results", "site"},
     "scan": {"core", "errors", "methods", "pictures", "preprocess", "results"},
-    "network": {"core", "errors", "explaining", "layers", "methods", "pictures", "preprocess", "results"},
+    "network": {"core", "errors", "layers", "methods", "pictures", "preprocess", "results", "why"},
+    "edited": {"core"},
+    "intervening": {"core", "edited", "errors", "methods", "network", "pictures", "results"},
+    "why": {"explaining", "intervening", "methods", "network", "results"},
     "explaining": {"core", "errors", "methods", "network", "pictures", "results"},
 }
 

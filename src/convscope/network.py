@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from . import explaining
 from .core import Array, Engine, Graph, Pictures, input_names
 from .errors import ModelError, UnknownLayer
 from .layers import Layers
@@ -18,9 +17,9 @@ from .methods import maps as reading
 from .methods import ranking
 from .methods.answers import Answer
 from .methods.select import At, by_index, select
-from .methods.targets import Scale
 from .pictures import Prepared, Preprocess, prepare_inputs
-from .results import Comparison, Explanation, FeatureMaps, Filters, MapSet, NetworkInfo, Shown
+from .results import FeatureMaps, Filters, MapSet, NetworkInfo, Shown
+from .why import Why
 
 Answers = tuple[tuple[Answer, ...], ...]
 
@@ -36,7 +35,7 @@ class How:
     progress: reading.Progress | None
 
 
-class Network:
+class Network(Why):
     """A network that is open: its layers, its filters, and what pictures leave in it. Made by `convscope.open`.
 
     engine       the level below: `engine.run(pictures, taps, edits)`
@@ -125,43 +124,6 @@ class Network:
     def _prepared(self, pictures: Any) -> Prepared:
         shapes = [row.shape for row in self.graph.inputs]
         return prepare_inputs(pictures, self.preprocess, dict(zip(input_names(self.graph), shapes, strict=True)))
-
-    def explain(
-        self,
-        pictures: Any,
-        method: str = "auto",
-        *,
-        target: Any = None,
-        at: At | None = None,
-        scale: Scale = "logit",
-        progress: reading.Progress | None = None,
-        **options: Any,
-    ) -> Explanation:
-        """What in `pictures` speaks for an answer.
-
-        method    a name in `convscope.methods.explain.METHODS`: "grad-cam", "integrated-gradients", "occlusion", "rise", ...
-                  "auto": grad-cam; without gradients cam where the network ends in a mean and a linear layer, else score-cam
-        target    None for each picture's top answer; a class by label or number; a pair, a class against another; a Unit of any
-                  layer, a Region of a segmentation, a Box of a detector; or a function of the output (convscope.targets)
-        at        the layer, or several, that a CAM is of; None: the last one with maps
-        scale     "logit", found before a softmax where there is one, or "probability"
-        options   of the method: steps=50, baseline="black", samples=25, ...
-        returns   `.values`, unscaled and in units of the score, `.overlay()`, `.sheet()`, `.delta` (the method's own check)
-        raises    WrongOption, WrongClass, UnknownLayer, InputError; Unsupported for gradients where there are none
-        """
-        return explaining.explanation(self, pictures, method, target, at, scale, options, progress)
-
-    def compare(
-        self,
-        pictures: Any,
-        methods: Sequence[str] | None = None,
-        *,
-        target: Any = None,
-        scale: Scale = "logit",
-        progress: reading.Progress | None = None,
-    ) -> Comparison:
-        """One picture explained by several methods, for the same target: `.sheet()`. Without `methods`, some that work here."""
-        return explaining.comparison(self, pictures, methods, target, scale, progress)
 
     def _look(self, prepared: Prepared, how: How) -> MapSet:
         at, activated, top = how.at, how.activated, how.top

@@ -1,6 +1,7 @@
 """What the verbs of a network return: frozen data with its provenance. Drawing and saving them never runs the network."""
 
 from .comparison import Comparison as Comparison
+from .contrast import Contrast as Contrast
 from .explanation import Explanation as Explanation
 from .filters import Filters as Filters
 from .maps import FeatureMaps as FeatureMaps

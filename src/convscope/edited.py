@@ -1,0 +1,74 @@
+"""An engine with edits that stay: whatever is asked of it, it answers as the edited network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from .core import Array, Differentiable, Edit, Engine, Graph, Held, Pictures, Resumable, Run, Tap, Trace
+
+
+class EditedEngine:
+    """`engine`, with `edits` before those of every call. It has the capabilities that the engine has; see `edited`."""
+
+    def __init__(self, engine: Engine, edits: Sequence[Edit]):
+        self.engine, self.edits = engine, tuple(edits)
+        for edit in edits:
+            engine.graph[edit.layer]  # raises UnknownLayer now, and not at the first picture
+
+    @property
+    def graph(self) -> Graph:
+        return self.engine.graph
+
+    @property
+    def framework(self) -> str:
+        return self.engine.framework
+
+    def weights(self, layer: str) -> Mapping[str, Array]:
+        return self.engine.weights(layer)
+
+    def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
+        return self.engine.run(pictures, taps, (*self.edits, *edits))
+
+
+class Tracing:
+    def trace(self: Any, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Trace:
+        return cast(Trace, self.engine.trace(pictures, taps, (*self.edits, *edits)))
+
+
+class Holding:
+    def hold(self: Any, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> EditedHeld:
+        """Edits up to `layer` act on the way there; those after it in every run that goes on from there."""
+        at = self.graph[layer].index
+        before = [edit for edit in self.edits if self.graph[edit.layer].index <= at]
+        after = [edit for edit in self.edits if self.graph[edit.layer].index > at]
+        return EditedHeld(self.engine.hold(pictures, layer, (*before, *edits)), after)
+
+
+class EditedHeld:
+    """Pictures held in a network with edits that stay."""
+
+    def __init__(self, held: Held, edits: Sequence[Edit]):
+        self.layer, self.value, self._held, self._edits = held.layer, held.value, held, edits
+
+    def run(self, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = (), *, repeat: int = 1) -> Run:
+        stay = [Edit(each.layer, self._each(each.scale, repeat), self._each(each.shift, repeat)) for each in self._edits]
+        return self._held.run(taps, (*stay, *edits), repeat=repeat)
+
+    def _each(self, part: Array | float, repeat: int) -> Array | float:
+        """A part of an edit with an entry per picture, once for each of its repetitions."""
+        pictures = len(self.value)
+        has_entries = np.ndim(part) > 1 and np.shape(part)[0] == pictures > 1 and np.ndim(part) == self.value.ndim
+        return np.repeat(np.asarray(part), repeat, axis=0) if has_entries else part
+
+
+CAPABILITIES: tuple[tuple[Any, type], ...] = ((Differentiable, Tracing), (Resumable, Holding))
+
+
+def edited(engine: Engine, edits: Sequence[Edit]) -> EditedEngine:
+    """An engine that answers as `engine` with `edits`, and can do what that can. Raises UnknownLayer."""
+    mixed = tuple(mixin for capability, mixin in CAPABILITIES if isinstance(engine, capability))
+    kind = type("EditedEngine", (*mixed, EditedEngine), {"__doc__": EditedEngine.__doc__})
+    return cast(EditedEngine, kind(engine, edits))

@@ -1,0 +1,103 @@
+"""Changes of what a layer gives, as edits: units off, at their mean, at another picture's, scaled, pushed in a direction.
+
+Each takes `units` (None for all of them) and `region`, a mask (*spatial) of the map (None for all of it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core import Array, Edit, Engine, Tap
+from ..errors import InputError
+from .maps import reading
+
+Units = int | Sequence[int] | None
+Region = npt.NDArray[np.bool_] | None
+FILLS = ("zero", "mean", "resample")
+BATCH = 8
+
+
+def place(engine: Engine, layer: str, *, activated: bool = True) -> str:
+    """Where a unit of `layer` is changed: after the activation that alone follows it, where there is one.
+
+    A normalisation between the two would give a unit that is zero before it some other value after it.
+    """
+    return reading(engine.graph, layer, activated=activated).read_at
+
+
+def selection(shape: Sequence[int], units: Units, region: Region, layer: str) -> Array:
+    """(c, *spatial) or (c, 1, 1), 1 where something is to be changed and 0 elsewhere. Raises InputError."""
+    chosen = range(shape[0]) if units is None else [units] if isinstance(units, int | np.integer) else list(units)
+    if wrong := [unit for unit in chosen if isinstance(unit, bool) or not 0 <= unit < shape[0]]:
+        raise InputError(f"'{layer}' has no unit {wrong[0]}: it has 0 to {shape[0] - 1}.", received=wrong[0], expected=shape[0])
+    if not len(chosen):
+        raise InputError(f"No unit of '{layer}' was named. Name some, or None for all.", received=units)
+    spatial = tuple(shape[1:])
+    mask = np.zeros((shape[0], *[1] * len(spatial)), np.float32)
+    mask[list(chosen)] = 1
+    if region is None:
+        return mask
+    where = np.asarray(region, bool)
+    if where.shape != spatial or not where.any():
+        raise InputError(
+            f"The region has shape {where.shape} and {int(where.sum())} positions, but it selects some of '{layer}', {spatial}.",
+            received=where.shape,
+            expected=spatial,
+        )
+    return mask * where.astype(np.float32)
+
+
+def shape_of(engine: Engine, layer: str, pictures: Array | None = None) -> tuple[int, ...]:
+    """(c, *spatial) of what a layer gives; where its row does not say, by running a picture. Raises UnknownLayer, InputError."""
+    shape = engine.graph[layer].shape
+    if shape is not None and all(size is not None for size in shape):
+        return tuple(size for size in shape if size is not None)
+    if pictures is not None:
+        return engine.run(pictures[:1], [layer])[layer].shape[1:]
+    if shape is not None and shape[0] is not None:
+        return (shape[0], *[1] * (len(shape) - 1))
+    raise InputError(f"How many units '{layer}' has is only known with a picture. Give some: over='pictures/'.", received=layer)
+
+
+def zeroed(layer: str, chosen: Array) -> Edit:
+    """a -> 0 where chosen."""
+    return Edit(layer, 1 - chosen)
+
+
+def scaled(layer: str, chosen: Array, factor: float) -> Edit:
+    """a -> factor * a where chosen."""
+    return Edit(layer, 1 + np.float32(factor - 1) * chosen)
+
+
+def replaced(layer: str, chosen: Array, values: Array) -> Edit:
+    """a -> values where chosen; values broadcast against (n, c, *spatial)."""
+    return Edit(layer, 1 - chosen, chosen * values)
+
+
+def steered(layer: str, direction: Array, strength: float = 1.0) -> Edit:
+    """a -> a + strength * direction, of (c,) at every position or (c, *spatial)."""
+    return Edit(layer, 1.0, np.float32(strength) * direction)
+
+
+def means(engine: Engine, pictures: Array, layer: str) -> Array:
+    """(c, 1, 1) the mean of each unit over positions and pictures."""
+    total: npt.NDArray[np.float64] | None = None
+    for start in range(0, len(pictures), BATCH):
+        tap = Tap(layer, "mean")
+        some = engine.run(pictures[start : start + BATCH], [tap])[tap].sum(0, dtype=np.float64)
+        total = some if total is None else total + some
+    if total is None:
+        raise InputError("The mean of a unit is over pictures, but there are none. Give some: over='pictures/'.")
+    axes = len(engine.graph[layer].shape or (0, 0, 0)) - 1
+    return (total / len(pictures)).astype(np.float32).reshape(-1, *[1] * axes)
+
+
+def sampled(engine: Engine, pictures: Array, layer: str, *, seed: int = 0) -> Array:
+    """(c, *spatial) each unit's map as one of `pictures`, drawn at random, left it."""
+    values = np.concatenate([engine.run(pictures[at : at + BATCH], [layer])[layer] for at in range(0, len(pictures), BATCH)])
+    drawn = np.random.default_rng(seed).integers(len(values), size=values.shape[1])
+    result: Array = values[drawn, np.arange(values.shape[1])]
+    return result

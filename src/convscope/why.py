@@ -1,0 +1,106 @@
+"""The verbs of a network that ask why it answers so: explain and compare; without, scale, steer and patch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import explaining, intervening
+from .methods.interventions import Region, Units
+from .methods.maps import Progress
+from .methods.select import At
+from .methods.targets import Scale
+from .results import Comparison, Contrast, Explanation
+
+if TYPE_CHECKING:
+    from .network import Network
+
+
+class Why:
+    """A part of Network."""
+
+    def explain(
+        self: Any,
+        pictures: Any,
+        method: str = "auto",
+        *,
+        target: Any = None,
+        at: At | None = None,
+        scale: Scale = "logit",
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Explanation:
+        """What in `pictures` speaks for an answer.
+
+        method    a name in `convscope.methods.explain.METHODS`: "grad-cam", "integrated-gradients", "occlusion", "rise", ...
+                  "auto": grad-cam; without gradients cam where the network ends in a mean and a linear layer, else score-cam
+        target    None for each picture's top answer; a class by label or number; a pair, a class against another; a Unit of any
+                  layer, a Region of a segmentation, a Box of a detector; or a function of the output (convscope.targets)
+        at        the layer, or several, that a CAM is of; None: the last one with maps
+        scale     "logit", found before a softmax where there is one, or "probability"
+        options   of the method: steps=50, baseline="black", samples=25, ...
+        returns   `.values`, unscaled and in units of the score, `.overlay()`, `.sheet()`, `.delta` (the method's own check)
+        raises    WrongOption, WrongClass, UnknownLayer, InputError; Unsupported for gradients where there are none
+        """
+        return explaining.explanation(self, pictures, method, target, at, scale, options, progress)
+
+    def compare(
+        self: Any,
+        pictures: Any,
+        methods: Sequence[str] | None = None,
+        *,
+        target: Any = None,
+        scale: Scale = "logit",
+        progress: Progress | None = None,
+    ) -> Comparison:
+        """One picture explained by several methods, for the same target: `.sheet()`. Without `methods`, some that work here."""
+        return explaining.comparison(self, pictures, methods, target, scale, progress)
+
+    def without(
+        self: Any,
+        units: Mapping[str, Units],
+        *,
+        fill: str = "zero",
+        over: Any = None,
+        region: Region = None,
+        seed: int = 0,
+        activated: bool = True,
+    ) -> Network:
+        """The network with these units off, on which every verb works; this one stays as it is.
+
+        units       by layer: {"block5_conv3": [17, 40]}; None for all units of a layer; several layers act one after the other
+        fill        what stands in their place: "zero"; "mean", of the unit over the pictures `over`; "resample", their maps of
+                    pictures drawn from `over`
+        region      a mask (*spatial) of the layer's map, to change only there
+        activated   change a convolution after the activation that follows it, where that is a layer of its own
+        raises      UnknownLayer; InputError for units that do not exist; WrongOption
+        """
+        return intervening.without(self, units, fill, over, region, seed, activated)
+
+    def scale(self: Any, units: Mapping[str, Units], factor: float, *, region: Region = None, activated: bool = True) -> Network:
+        """As `without`, with these units multiplied by `factor`."""
+        return intervening.scaled(self, units, factor, region, activated)
+
+    def steer(
+        self: Any, at: str, direction: Any = None, *, toward: Any = None, away: Any = None, strength: float = 1.0
+    ) -> Network:
+        """The network with strength * direction added to what the layer `at` gives, at every position.
+
+        direction      (c,) or (c, *spatial)
+        toward, away   pictures instead: their mean activations, or the difference of the two
+        """
+        return intervening.steered(self, at, direction, toward, away, strength)
+
+    def patch(
+        self: Any, source: Any, *, into: Any, at: str, units: Units = None, region: Region = None, top: int = 5
+    ) -> Contrast:
+        """What the network answers to `into` when its layer `at`, or a part of it, is as for the picture `source`.
+
+        returns   `.before` and `.after`, the answers; printed, side by side; `.network`, with the change in it
+        """
+        return intervening.patched(self, source, into, at, units, region, top)
+
+    def contrast(self: Any, other: Network, pictures: Any, *, top: int = 5) -> Contrast:
+        """The answers of this network and of `other`, a changed one, to the same pictures, side by side."""
+        what = " ".join(note for note in other.info.notes if note not in self.info.notes)
+        return intervening.contrasted(self, other, pictures, top, what)
