@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-FILES = ["test_engine_keras.py", "test_keras_precision.py", "test_tutorial_vgg16.py", "test_same_weights.py"]
+FILES = [
+    "test_engine_keras.py", "test_keras_precision.py", "test_tutorial_vgg16.py", "test_same_weights.py", "test_onnx_from_keras.py"
+]  # fmt: skip
 BACKENDS = {"torch": "torch", "tensorflow": "tensorflow", "jax": "jax"}
 
 

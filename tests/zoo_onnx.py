@@ -75,6 +75,8 @@ def pictures(model: onnx.ModelProto, *, n: int = 2, side: int = 12) -> np.ndarra
     """(n, c, *spatial) float32, each picture another; whole numbers 0..255 for a network of whole numbers."""
     picture = model.graph.input[0].type.tensor_type
     shape = [size.dim_value or side for size in picture.shape.dim[1:]]
+    if model.graph.name == "channels last":
+        shape = [shape[-1], *shape[:-1]]
     random = np.random.default_rng(1)
     if picture.elem_type == TensorProto.UINT8:
         return random.integers(0, 256, (n, *shape)).astype(np.float32)
@@ -90,8 +92,8 @@ def chain(opset: int = 17, ir: int = 8) -> onnx.ModelProto:
     return w.model(["n", 3, 12, 12], x, opset=opset, ir=ir, name="input")
 
 
-NEWEST = min(onnx.defs.onnx_opset_version(), 24)
-for _opset in (7, 9, 11, 13, 17, 18, 21, NEWEST):
+NEWEST = onnx.defs.onnx_opset_version()
+for _opset in (7, 9, 11, 13, 17, 18, 21, 24):
     NETWORKS[f"chain_in_opset_{_opset}"] = lambda opset=_opset: chain(opset)
 
 
@@ -388,3 +390,77 @@ def names_of_torch():
     for node in model.graph.node:
         node.name = f"/layer1/layer1.0/{node.name}/{node.op_type}"
     return model
+
+
+def turned(channels_last: bool) -> onnx.ModelProto:
+    """One network, as a file from torch has it, and as one from TensorFlow or Keras: the values of its rows are the same."""
+    w = Writer(seed=22)
+
+    def to_first(x: str, name: str) -> str:
+        return w.node("Transpose", [x], f"{name}_first", perm=[0, 3, 1, 2]) if channels_last else x
+
+    def to_last(x: str, name: str) -> str:
+        return w.node("Transpose", [x], f"{name}_last", perm=[0, 2, 3, 1]) if channels_last else x
+
+    def per_channel(name: str, units: int) -> str:
+        name = w.weight(name, units)
+        if not channels_last:
+            w.nodes.append(helper.make_node("Unsqueeze", [name, "axes"], [f"{name}:whole"], f"{name}_whole"))
+        return name if channels_last else f"{name}:whole"
+
+    w.constant("axes", np.array([1, 2]))
+    x = w.node("Mul", ["picture", w.constant("half", np.float32(0.5))], "scaled")
+    x = to_last(w.conv(to_first(x, "picture"), "conv1", 8, 3, 3, 3, bias=False), "conv1")
+    x = w.node("Relu", [w.node("Add", [x, per_channel("shift", 8)], "biased")], "relu1")
+    y = to_last(w.conv(to_first(x, "relu1"), "depth", 8, 1, 3, 3, group=8), "depth")
+    x = w.node("Concat", [w.node("Add", [x, y], "add"), x], "join", axis=3 if channels_last else 1)
+    x = to_last(w.node("MaxPool", [to_first(x, "join")], "pool", kernel_shape=[2, 2], strides=[2, 2]), "pool")
+    mean = w.node("ReduceMean", [x], "means", axes=[1, 2] if channels_last else [2, 3], keepdims=1)
+    x = w.node("Mul", [x, mean], "weighed")
+    x = w.node("Relu", [w.conv(to_first(x, "weighed"), "conv2", 6, 16, 3, 3)], "relu2")
+    model = w.model(["n", 12, 10, 3] if channels_last else ["n", 3, 12, 10], w.head(x, 6))
+    model.graph.name = "channels last" if channels_last else "channels first"
+    return model
+
+
+@network
+def channels_last():
+    return turned(channels_last=True)
+
+
+@network
+def names_of_paddle():
+    """Dots and numbers in every name, and an activation that is called as the tensor of another layer is."""
+    model = residual()
+    made = {node.output[0]: f"{node.op_type.lower()}2d_{at}.tmp_{at % 2}" for at, node in enumerate(model.graph.node)}
+    for at, node in enumerate(model.graph.node):
+        node.name = f"p2o.{node.op_type}.{at}" if at % 3 else ""
+    return rename(model, made | {"picture": "x"})
+
+
+@network
+def a_loop():
+    """A `Loop` that runs three times over maps, with a kernel from outside."""
+    w = Writer(seed=23)
+    w.weight("inner.weight", 6, 6, 3, 3)
+    x = w.node("Relu", [w.conv("picture", "conv1", 6, 3, 3, 3)], "relu1")
+    body = helper.make_graph(
+        [
+            helper.make_node("Conv", ["carried", "inner.weight"], ["moved"], "inner", kernel_shape=[3, 3], pads=[1] * 4),
+            helper.make_node("Tanh", ["moved"], ["next"]),
+            helper.make_node("Identity", ["go"], ["go_on"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("number", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("carried", TensorProto.FLOAT, ["n", 6, 12, 12]),
+        ],
+        [
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, ["n", 6, 12, 12]),
+        ],
+    )
+    times, go = w.constant("times", np.int64(3)), w.constant("always", np.bool_(True))
+    x = w.node("Loop", [times, go, x], "loop", body=body)
+    return w.model(["n", 3, 12, 12], w.head(w.conv(x, "conv2", 4, 6, 3, 3), 4))

@@ -132,7 +132,7 @@ def _file(path: Path, how: How, *, name: str, source: str) -> Opened:
         from .engines import onnx_files
 
         onnx_engine = onnx_files.load(path)
-        return onnx_engine, facts, _card(onnx_engine.metadata)
+        return onnx_engine, facts | {"notes": onnx_engine.notes}, _card(onnx_engine.metadata)
     if kind == "keras":
         _need_keras(f"'{path.name}'")
         from .engines.keras_files import load
@@ -217,7 +217,7 @@ def _live(model: Any, picture_shape: PictureShape | None) -> Opened:
 
         onnx_engine = OnnxEngine(model)
         facts["name"] = model.graph.name or "ModelProto"
-        return onnx_engine, facts, _card(onnx_engine.metadata)
+        return onnx_engine, facts | {"notes": onnx_engine.notes}, _card(onnx_engine.metadata)
     if "tf_keras" in homes:
         raise Unsupported("This is a Keras 2 model (tf_keras). Save it as .h5 and open that file, or load it with Keras 3.")
     raise Unsupported(

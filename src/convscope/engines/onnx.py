@@ -20,7 +20,9 @@ from ..errors import EngineError, InputError, Shape, Unsupported, WrongPictureSh
 from . import onnx_graph
 from .onnx_constants import FLOATS, Constants
 from .onnx_graph import Read
-from .onnx_rows import table
+from .onnx_layout import Layouts
+from .onnx_quantised import quantised, real_weights
+from .onnx_rows import inner_convolutions, table
 from .onnx_sessions import Session, Sessions, failed
 from .onnx_wiring import Type, Wiring, infer, protocol_layout
 
@@ -32,16 +34,21 @@ class OnnxEngine:
 
     folder     where the weights are that the model keeps in other files
     metadata   what the file says of itself: {key: text}
+    notes      what of the network the layer table does not show, a sentence each
     raises     Unsupported for several inputs and for operators that ONNX Runtime lacks; NotAModel for missing weights
 
     Each set of taps has a session of its own, which ends at the last of them. A convolution that ONNX Runtime would merge with
     what follows is kept apart where it is read, so that a tapped value is what the next layer received. Tensors of other
-    types are read as float32. Quantised networks are computed as written, with floats between the roundings.
+    types are read as float32, bytes of a quantised network as the numbers that they stand for. Quantised networks are computed as
+    written, with floats between the roundings. What a file from TensorFlow or Keras has with channels last is read, edited and
+    fed with channels first, as far as the graph shows where they are.
     Weights that lie behind Transpose, DequantizeLinear and the like are those that come out; a ConvTranspose's kernel
     (in, out / groups, *k) is given as (out, in / groups, *k), a Gemm's with its alpha.
     """
 
     def __init__(self, model: onnx.ModelProto, *, folder: Path | None = None):
+        refuse_rearranged(model)
+        self.notes = inner_convolutions(model)
         self._constants = Constants(model.graph, folder)
         self._picture = only_input(model, self._constants)
         self._model = onnx_graph.without_constants(model, self._picture)
@@ -50,10 +57,14 @@ class OnnxEngine:
         self._wiring = Wiring(self._model.graph, self._picture, self._constants, self._types)
         self._sessions = Sessions(self._model, self._wiring)
         self._sessions.check()
-        self._table = table(self._model, self._wiring)
+        self._tabulate()
         if self._lacks_shapes():
             self._learn_shapes()
-            self._table = table(self._model, self._wiring)
+            self._tabulate()
+
+    def _tabulate(self) -> None:
+        self._layouts = Layouts(self._model.graph.node, self._wiring)
+        self._table = table(self._model, self._wiring, self._layouts)
 
     @property
     def graph(self) -> Graph:
@@ -69,7 +80,8 @@ class OnnxEngine:
         if row.kind == "input":
             return {}
         node = self._table.nodes[layer]
-        return protocol_layout(node, {role: self._value(name) for role, name in self._wiring.weights(node).items()})
+        weights = {role: self._value(name) for role, name in self._wiring.weights(node).items()}
+        return protocol_layout(node, real_weights(node, weights, self._value))
 
     def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
         """See Engine.run. A file with a fixed batch size gets its pictures in batches of that size.
@@ -95,14 +107,14 @@ class OnnxEngine:
 
     def _read(self, tap: Tap) -> Read:
         tensor = self._tensor(tap.layer)
-        rank = self._wiring.rank(tensor)
+        rank, turn = self._wiring.rank(tensor), self._layouts.turn(tensor)
         if tap.reduce == "none" or rank is None or rank < 3 or tensor == self._picture or too_old(tap, self._model):
-            return Read(tensor)
-        return Read(tensor, tap.reduce, tuple(range(2, rank)))
+            return Read(tensor, turn=turn)
+        return Read(tensor, tap.reduce, tuple(range(2, rank)), turn)
 
     def _batch_size(self, pictures: Array) -> int:
         """How many pictures pass at once. Raises WrongPictureShape."""
-        shape = self._types[self._picture].shape
+        shape = self._layouts.shape(self._picture)
         if shape is None:
             return max(len(pictures), 1)
         batch = shape[0] if shape else None
@@ -118,9 +130,10 @@ class OnnxEngine:
         """The edit, with the tensor that its layer stands for. Raises UnknownLayer, InputError, Unsupported."""
         tensor = self._tensor(edit.layer)
         element = self._wiring.element(tensor)
-        if element not in FLOATS | {None} and tensor != self._picture:
+        whole = element not in FLOATS | {None} or quantised(tensor, self._wiring) is not None
+        if whole and tensor != self._picture:
             raise Unsupported(f"'{edit.layer}' holds whole numbers, and only floats can be edited. Edit a layer before it.")
-        shape = self._types[tensor].shape if tensor in self._types else None
+        shape = self._layouts.shape(tensor)
         for values in map(np.shape, (edit.scale, edit.shift)):
             if shape is not None and not broadcasts(values, (pictures, *shape[1:])):
                 raise InputError(
@@ -128,7 +141,10 @@ class OnnxEngine:
                     received=values,
                     expected=shape,
                 )
-        return replace(edit, layer=tensor)
+        if tensor == self._picture:  # edited before it is turned
+            return replace(edit, layer=tensor)
+        scale, shift = (self._layouts.native(np.asarray(values, np.float32), tensor) for values in (edit.scale, edit.shift))
+        return Edit(tensor, scale, shift)
 
     def _of_batch(self, edit: Edit, start: int, size: int) -> Edit:
         """What of an edit concerns the pictures from `start` on, where it says something else for each picture."""
@@ -151,11 +167,11 @@ class OnnxEngine:
             values = session.run(feed) if session else {}
         except Exception as error:  # ONNX Runtime's errors have no common base of their own
             raise failed(error, pictures.shape, self.graph.names) from error
-        return values | {Read(self._picture): received.astype(np.float32)}
+        return values | {self._read(Tap("input")): self._layouts.first(received.astype(np.float32), self._picture)}
 
     def _as_received(self, pictures: Array) -> np.ndarray:
-        """In the type that the file asks for. Raises InputError if it wants whole numbers and they are none."""
-        element = self._types[self._picture].element
+        """In the layout and type that the file asks for. Raises InputError if it wants whole numbers and they are none."""
+        element, pictures = self._types[self._picture].element, self._layouts.native(pictures, self._picture)
         with np.errstate(all="ignore"):  # too large for float16 is infinite, and shown as such
             received = pictures.astype(helper.tensor_dtype_to_np_dtype(element), copy=False)
         if element not in FLOATS and not np.array_equal(received, pictures):
@@ -179,7 +195,7 @@ class OnnxEngine:
 
     def _learn_shapes(self) -> None:
         """From runs on small pictures. Where the network takes any size, a size that two runs agree on is a fixed one."""
-        batch, *rest = self._types[self._picture].shape or ()
+        batch, *rest = self._layouts.shape(self._picture) or ()
         session = self._sessions.build(tuple(Read(self._table.tensors[name]) for name in self.graph.names[1:]))
         runs: list[dict[Read, Array]] = []
         for side in SIDES if None in rest else SIDES[:1]:
@@ -196,6 +212,15 @@ class OnnxEngine:
 def too_old(tap: Tap, model: onnx.ModelProto) -> bool:
     """Whether this set of operators cannot reduce so on the device: TopK of a number that is an input came with 10."""
     return tap.reduce in ("argmax", "active") and onnx_graph.opset(model) < 11
+
+
+def refuse_rearranged(model: onnx.ModelProto) -> None:
+    """Raises Unsupported for a file in which the values of a map do not lie one after the other."""
+    if any(each.domain == "com.microsoft.nchwc" for each in model.graph.node):
+        raise Unsupported(
+            "ONNX Runtime optimised this file for one kind of processor, and the values in it are rearranged, so that no map can "
+            "be read. Open the file that it was made from, or save it with ORT_ENABLE_EXTENDED instead of ORT_ENABLE_ALL."
+        )
 
 
 def only_input(model: onnx.ModelProto, constants: Constants) -> str:

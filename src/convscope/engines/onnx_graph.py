@@ -11,16 +11,18 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 
 from ..core import Reduce
 from .onnx_constants import Constants, constant_of
+from .onnx_quantised import Quantised, quantised
 from .onnx_wiring import Wiring, read_by
 
 
 @dataclass(frozen=True, order=True)
 class Read:
-    """One thing to read: a tensor, whole or with `axes` collapsed."""
+    """One thing to read: a tensor, its axes in the order `turn` if that is given, whole or with `axes` collapsed."""
 
     tensor: str
     reduce: Reduce = "none"
     axes: tuple[int, ...] = ()
+    turn: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,9 @@ def part(model: ModelProto, wiring: Wiring, reads: Sequence[Read], edited: Colle
     Scales and shifts are further inputs, `scale_of(tensor)` and `shift_of(tensor)`. Outputs are float32.
     """
     graph = GraphProto(name=model.graph.name)
-    names, nodes = needed(model.graph.node, (read.tensor for read in reads))
+    bytes_of = {read.tensor: quantised(read.tensor, wiring) for read in reads}
+    steps = (name for each in bytes_of.values() if each for name in (each.step, each.zero) if name)
+    names, nodes = needed(model.graph.node, (*(read.tensor for read in reads), *steps))
     graph.input.extend(each for each in model.graph.input if each.name in names)
     for node in nodes:
         changed = [tensor for tensor in node.output if tensor in edited]
@@ -79,7 +83,7 @@ def part(model: ModelProto, wiring: Wiring, reads: Sequence[Read], edited: Colle
             graph.node.extend(edit(tensor, wiring.element(tensor)))
     outputs = []
     for read in reads:
-        led_out, name = lead_out(read, wiring.element(read.tensor), opset(model))
+        led_out, name = lead_out(read, wiring.element(read.tensor), bytes_of[read.tensor], opset(model))
         graph.node.extend(led_out)
         graph.output.append(ValueInfoProto(name=name))  # without a type: ONNX Runtime knows it
         outputs.append(name)
@@ -127,13 +131,18 @@ def edit(tensor: str, element: int | None) -> list[NodeProto]:
     ]
 
 
-def lead_out(read: Read, element: int | None, version: int) -> tuple[list[NodeProto], str]:
+def lead_out(read: Read, element: int | None, bytes_of: Quantised | None, version: int) -> tuple[list[NodeProto], str]:
     """The nodes from a tensor to what is read of it as float32, and the name of that."""
     nodes, name = [], read.tensor
+    if bytes_of is not None:
+        nodes.append(bytes_of.node(name, f"{read.tensor}/{read.reduce}/dequantised"))
+        name = nodes[-1].output[0]
     if element not in (TensorProto.FLOAT, None):
-        as_float = f"{read.tensor}/{read.reduce}/float"
-        nodes.append(helper.make_node("Cast", [name], [as_float], to=TensorProto.FLOAT))
-        name = as_float
+        nodes.append(helper.make_node("Cast", [name], [f"{read.tensor}/{read.reduce}/float"], to=TensorProto.FLOAT))
+        name = nodes[-1].output[0]
+    if read.turn:
+        nodes.append(helper.make_node("Transpose", [name], [f"{read.tensor}/{read.reduce}/turned"], perm=read.turn))
+        name = nodes[-1].output[0]
     if read.reduce == "argmax":
         return [*nodes, *position(name)], f"{name}/argmax"
     if read.axes:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from onnx import ModelProto, NodeProto
 
-from ..core import Graph, Kind, Layer
+from ..core import CONVOLUTIONS, Graph, Kind, Layer
 from ..errors import Shape
 from .names import RESERVED
-from .onnx_wiring import Type, Wiring, attribute, operator, read_by
+from .onnx_layout import Layouts
+from .onnx_wiring import Wiring, attribute, operator, read_by
 
 KINDS: dict[Kind, str] = {
     "convolution": "Conv FusedConv QLinearConv ConvInteger DeformConv",
     "transposed": "ConvTranspose",
-    "dense": "Gemm FusedGemm MatMul",
+    "dense": "Gemm FusedGemm MatMul QGemm",
     "normalisation": "BatchNormalization InstanceNormalization LayerNormalization GroupNormalization RMSNormalization "
     "LpNormalization MeanVarianceNormalization LRN SkipLayerNormalization",
     "activation": "Relu LeakyRelu PRelu Elu Selu Celu ThresholdedRelu Clip Sigmoid HardSigmoid HardSwish Tanh Softplus "
@@ -41,7 +42,7 @@ class Table:
     nodes: Mapping[str, NodeProto]
 
 
-def table(model: ModelProto, wiring: Wiring) -> Table:
+def table(model: ModelProto, wiring: Wiring, layouts: Layouts) -> Table:
     """One row for the input and one for each activation.
 
     A row has its node's name, made unique as `name#2`; of several outputs that are used, `name:0` and `name:1`. A node without a
@@ -52,7 +53,7 @@ def table(model: ModelProto, wiring: Wiring) -> Table:
     tensors |= {f"output:{index}": output.name for index, output in enumerate(model.graph.output) if index}
     row_of = {picture: picture if picture == "input" else unique(picture, tensors)}
     tensors[row_of[picture]] = picture
-    layers, nodes = [input_row(row_of[picture], wiring.types[picture])], dict[str, NodeProto]()
+    layers, nodes = [input_row(row_of[picture], picture, layouts)], dict[str, NodeProto]()
     numbers, weights = Counter[str](), set[str]()
     for node in model.graph.node:
         carried = wiring.carried(node)
@@ -60,7 +61,7 @@ def table(model: ModelProto, wiring: Wiring) -> Table:
             continue
         for tensor in carried:
             name = unique(own_name(node, tensor, numbers[node.op_type], alone=len(carried) == 1), tensors)
-            layers.append(row(len(layers), name, node, tensor, wiring, sources(node, wiring, row_of)))
+            layers.append(row(len(layers), name, node, tensor, layouts, sources(node, wiring, row_of)))
             row_of[tensor], tensors[name], nodes[name] = name, tensor, node
         numbers[node.op_type] += 1
         weights |= set(wiring.weights(node).values())
@@ -85,22 +86,22 @@ def unique(name: str, taken: Container[str]) -> str:
     return candidate
 
 
-def input_row(name: str, kind: Type) -> Layer:
-    return Layer(0, name, "input", "Input", without_batch(kind.shape), kind.shape)
+def input_row(name: str, tensor: str, layouts: Layouts) -> Layer:
+    return Layer(0, name, "input", "Input", without_batch(layouts.shape(tensor)), layouts.wiring.shape(tensor))
 
 
-def row(index: int, name: str, node: NodeProto, tensor: str, wiring: Wiring, inputs: tuple[str, ...]) -> Layer:
+def row(index: int, name: str, node: NodeProto, tensor: str, layouts: Layouts, inputs: tuple[str, ...]) -> Layer:
+    wiring = layouts.wiring
     weights = wiring.weights(node)
-    kernel = known_shape(weights["kernel"], wiring) if "kernel" in weights else None
-    shape = wiring.types[tensor].shape if tensor in wiring.types else None
+    kernel = wiring.shape(weights["kernel"]) if "kernel" in weights else None
     activation = attribute(node, "activation", None) if operator(node) in FUSED else None
     return Layer(
         index,
         name,
         kind_of(node, kernel, wiring),
         operator(node),
-        without_batch(shape),
-        shape,
+        without_batch(layouts.shape(tensor)),
+        wiring.shape(tensor),
         wiring.size(weights.values()),
         kernel,
         inputs,
@@ -130,8 +131,23 @@ def sources(node: NodeProto, wiring: Wiring, row_of: Mapping[str, str]) -> tuple
     return tuple(found)
 
 
-def known_shape(name: str, wiring: Wiring) -> Shape | None:
-    return wiring.constants.shape(name) if name in wiring.constants else wiring.types[name].shape
+def inner_convolutions(model: ModelProto) -> tuple[str, ...]:
+    """A sentence for each node whose branches or loop hold convolutions, which run once, never or many times and have no row."""
+    found = []
+    for number, node in enumerate(model.graph.node):
+        count = sum(KIND_OF.get(operator(each)) in CONVOLUTIONS for each in nodes_within(node))
+        if count:
+            what = "1 convolution" if count == 1 else f"{count} convolutions"
+            found.append(f"{what} within '{node.name or number}' ({node.op_type}) can be read only by what comes out of it.")
+    return tuple(found)
+
+
+def nodes_within(node: NodeProto) -> Iterator[NodeProto]:
+    for each in node.attribute:
+        for graph in (each.g, *each.graphs):
+            for inner in graph.node:
+                yield inner
+                yield from nodes_within(inner)
 
 
 def without_batch(shape: Sequence[int | None] | None) -> Shape | None:

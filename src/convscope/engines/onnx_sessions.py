@@ -20,6 +20,7 @@ from .onnx_graph import Read
 from .onnx_wiring import Wiring
 
 KEPT = 4  # each holds its own rearranged copy of the weights that it needs
+OLDEST = 7  # opset
 # What ONNX and ONNX Runtime say, and what that means.
 NO_OPERATOR = "there is no operator '{what}' here"
 TOO_NEW = "it is of {kind} {what}, and the newest that can be read here is {of}"
@@ -77,7 +78,7 @@ class Sessions:
         try:
             runtime = start(part.model, options)
         except Exception as error:  # ONNX Runtime's errors have no common base of their own
-            raise cannot_run(error) from error
+            raise cannot_run(error, opset=onnx_graph.opset(self._model)) from error
         return Session(runtime, frozenset(each.name for each in runtime.get_inputs()), part.outputs, reads)
 
     def check(self) -> None:
@@ -100,8 +101,13 @@ def start(model: ModelProto, options: onnxruntime.SessionOptions) -> onnxruntime
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def cannot_run(error: Exception) -> ModelError:
+def cannot_run(error: Exception, *, opset: int = OLDEST) -> ModelError:
     """For a session that cannot be made: Unsupported, naming the operator or version, or EngineError."""
+    if opset < OLDEST:
+        return Unsupported(
+            f"This network is of opset {opset}, and the oldest that ONNX Runtime promises to run is {OLDEST}. "
+            f"Convert it: onnx.version_converter.convert_version(model, {OLDEST})."
+        )
     for pattern, meaning in UNSUPPORTED.items():
         if found := re.search(pattern, str(error), re.DOTALL):
             return Unsupported(

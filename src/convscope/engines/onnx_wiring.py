@@ -15,8 +15,9 @@ from ..core import Array
 from ..errors import Shape
 from .onnx_constants import BYTES, FLOATS, Constants
 
-DENSE = frozenset({"Gemm", "FusedGemm", "MatMul"})
+DENSE = frozenset({"Gemm", "FusedGemm", "MatMul", "QGemm"})
 ROLES = {operator: {1: "kernel", 2: "bias"} for operator in (*DENSE, "Conv", "FusedConv", "ConvTranspose")}
+QUANTISED = {"QLinearConv": (3, 8), "QGemm": (3, 6)}  # which inputs are the kernel and the bias; a step and a zero point follow
 # What these take besides the picture are settings, not weights.
 SETTINGS = frozenset(
     {"Clip", "Resize", "Upsample", "Pad", "Dropout", "QuantizeLinear", "DequantizeLinear", "OneHot", "Where", "Pow", "Range"}
@@ -65,8 +66,14 @@ class Wiring:
         return [name for name in outputs if name in self.used] or outputs[:1]
 
     def rank(self, name: str) -> int | None:
-        shape = self.constants.shape(name) if name in self.constants else self.types[name].shape if name in self.types else None
+        shape = self.shape(name)
         return None if shape is None else len(shape)
+
+    def shape(self, name: str) -> Shape | None:
+        """As the file has it, with the batch; None if it is not known."""
+        if name in self.constants:
+            return self.constants.shape(name)
+        return self.types[name].shape if name in self.types else None
 
     def weights(self, node: NodeProto) -> dict[str, str]:
         """{role: tensor} of the constants that `node` computes with: "kernel" and "bias", else by ONNX' own names.
@@ -75,6 +82,9 @@ class Wiring:
         """
         if operator(node) in SETTINGS:
             return {}
+        if operator(node) in QUANTISED:
+            names = [node.input[index] for index in QUANTISED[operator(node)] if index < len(node.input)]
+            return {role: name for role, name in zip(("kernel", "bias"), names, strict=False) if name in self.constant}
         constant = {
             index: name
             for index, name in enumerate(node.input)
@@ -100,7 +110,8 @@ class Wiring:
             yield from self.leaves(each, quantised=quantised or dequantises)
 
     def size(self, names: Iterable[str]) -> int:
-        return sum(math.prod(self.constants.shape(leaf)) for leaf in {leaf for name in names for leaf in self.leaves(name)})
+        leaves = {leaf for name in names for leaf in ([name] if name in self.constants else self.leaves(name))}
+        return sum(math.prod(self.constants.shape(leaf)) for leaf in leaves)
 
 
 def read_by(node: NodeProto) -> Iterator[str]:
