@@ -51,6 +51,14 @@ def test_look_writes_a_page_and_says_where(convscope, picture, tmp_path):
     assert all(f"block{number}_conv" in out for number in range(1, 6))
 
 
+def test_one_page_that_can_be_mailed(convscope, picture, tmp_path):
+    status, out, _ = convscope("look", picture, "--single-file", "--at", "block5_conv3", "-o", "cat")
+    assert status == 0
+    assert out.rstrip().endswith("The page: cat.html")
+    assert (tmp_path / "cat.html").is_file()
+    assert not (tmp_path / "cat").exists()
+
+
 def test_look_as_json(convscope, picture):
     status, out, _ = convscope("look", picture, "--json")
     answer = json.loads(out)

@@ -24,6 +24,7 @@ from .options import (
     Raw,
     Scale,
     Shape,
+    SingleFile,
     Trust,
     Weights,
 )  # fmt: skip
@@ -35,6 +36,7 @@ def look(
     pictures: Pictures = None,
     model: Model = "demo",
     out: Out = Path("study"),
+    single_file: SingleFile = False,
     at: At = None,
     first: First = 64,
     order: Order = "auto",
@@ -55,8 +57,9 @@ def look(
         network = open_network(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
         maps = run(steps, network.look, pictures, at, activated=not raw, ranked=order in ("auto", "answer"))
         steps.begin("Drawing the sheets")
-        folder = maps.save(out, first=first or None, order=order, scale=scale, colour=colour)
-    page = folder / "index.html"
+        out = out.with_suffix(".html") if single_file and not out.suffix else out
+        saved = maps.save(out, first=first or None, order=order, scale=scale, colour=colour, single_file=single_file)
+    page = saved if single_file else saved / "index.html"
     if as_json:
         print_json({"page": str(page), "pictures": answers_of(maps), "layers": [row_of(maps, name) for name in maps]})
     else:

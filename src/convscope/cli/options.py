@@ -34,6 +34,7 @@ At = Annotated[
     typer.Option("--at", help="blocks, convs, operations, all, a name, an index, or a pattern: 'block5_*'; several with commas."),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder of the study. An earlier study there is replaced.")]
+SingleFile = Annotated[bool, typer.Option("--single-file", help="Write one page that can be mailed instead of a folder.")]
 First = Annotated[int, typer.Option(min=0, help="How many maps a sheet shows at most; 0 for all.")]
 Order = Annotated[
     str,

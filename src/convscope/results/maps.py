@@ -186,17 +186,28 @@ class MapSet(Mapping[str, FeatureMaps]):
         return len(self.maps)
 
     def save(
-        self, folder: str | Path, *, first: int | None = 64, order: str = "auto", scale: str = "map", colour: str = "auto"
+        self,
+        folder: str | Path,
+        *,
+        first: int | None = 64,
+        order: str = "auto",
+        scale: str = "map",
+        colour: str = "auto",
+        single_file: bool = False,
     ) -> Path:
         """Write a study: study.json, the arrays, the sheets and a page, `index.html`. Returns the folder.
 
         It is written beside its final name and moved in place when it is whole. An earlier study there is replaced; any
         other folder that holds files is refused.
-        raises   OutputError, WrongOption
+
+        single_file   write one page instead, `folder` being its name, "cat.html", with everything in it that it shows
+        raises        OutputError, WrongOption
         """
+        from ..single import write_file
         from ..study import write
 
-        return write(self, Path(folder), first=first, order=order, scale=scale, colour=colour)
+        save = write_file if single_file else write
+        return save(self, Path(folder), first=first, order=order, scale=scale, colour=colour)
 
     def __repr__(self) -> str:
         names = ", ".join(f"{name} {tuple(each.values.shape[1:])}" for name, each in self.maps.items())

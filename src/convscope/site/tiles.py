@@ -110,6 +110,16 @@ def script(content: str) -> str:
     return f"convscope.receive({content});\n"
 
 
+def handed_over(source: str) -> str:
+    """The payload of such a script."""
+    return source.removeprefix("convscope.receive(").removesuffix(");\n")
+
+
+def data_uri(png: bytes) -> str:
+    """A picture within the page."""
+    return f"data:image/png;base64,{text(png)}"
+
+
 def embedded(content: Any) -> str:
     """JSON that can stand within a page whatever is in it: no "</script>" can end it early."""
     return json.dumps(content).replace("<", "\\u003c")

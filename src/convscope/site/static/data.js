@@ -56,12 +56,11 @@ export class Layer {
     return level === 255 ? NaN : low + (level / 254) * (high - low);
   }
 
-  // [top, left, bottom, right] of what a place sees of the picture, in its pixels, not clipped; null where it is not known.
+  // [top, left, bottom, right] of what a place sees of the picture, in its pixels; null where that is not known.
   field([y, x]) {
     const known = this.entry.receptive;
-    if (!known) return null;
-    const [top, left] = [known.start[0] + y * known.stride[0], known.start[1] + x * known.stride[1]];
-    return [top, left, top + known.size[0], left + known.size[1]];
+    if (!known || this.size.length !== known.starts.length) return null;
+    return [known.starts[0][y], known.starts[1][x], known.stops[0][y], known.stops[1][x]];
   }
 }
 

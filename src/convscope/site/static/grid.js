@@ -61,6 +61,7 @@ export class Grid {
     if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
       [this.canvas.width, this.canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
       this.canvas.style.height = `${height}px`;
+      this.canvas.style.marginBottom = `${-height}px`; // the tiles' room begins where the canvas does
     }
     const context = this.canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);

@@ -11,7 +11,7 @@ export class Large {
   constructor(dialog, on) {
     Object.assign(this, { dialog, on });
     this.find = (selector) => dialog.querySelector(selector);
-    this.picture = new Picture(this.find("canvas.picture"));
+    this.picture = new Picture(this.find("canvas.seen"));
     this.over = this.find("[data-over]");
     this.over.addEventListener("change", () => this.redraw(null));
     this.find("[data-before]").addEventListener("click", () => on.step(-1));

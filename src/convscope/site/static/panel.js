@@ -11,7 +11,7 @@ export class Panel {
     this.bar = root.querySelector("[data-bar]");
     this.facts = root.querySelector("dl");
     this.field = root.querySelector("[data-field]");
-    this.picture = new Picture(root.querySelector("canvas.picture"));
+    this.picture = new Picture(root.querySelector("canvas.seen"));
   }
 
   // view: what the whole viewer shows now; place: [y, x] under the pointer, or null

@@ -18,8 +18,7 @@ export class Picture {
   }
 }
 
-// A rectangle that can be seen on any picture: light within dark. What lies outside is dimmed for a strong one. A field that
-// reaches over the border is clipped, with open sides.
+// A rectangle that can be seen on any picture: light within dark. What lies outside of a strong one is dimmed.
 export function outline(context, [top, left, bottom, right], [width, height], strong) {
   context.save();
   if (strong) {
@@ -38,21 +37,16 @@ export function outline(context, [top, left, bottom, right], [width, height], st
   context.restore();
 }
 
-// The part of the picture that a field covers, drawn into a box; what lies beyond its border stays empty.
+// The part of the picture that a field covers, as large as fits into a box.
 export function crop(context, image, [top, left, bottom, right], x, y, width, height) {
-  const [down, across] = [height / (bottom - top), width / (right - left)];
-  const [t, l] = [Math.max(0, top), Math.max(0, left)];
-  const [b, r] = [Math.min(image.naturalHeight, bottom), Math.min(image.naturalWidth, right)];
-  if (b <= t || r <= l) return;
+  const factor = Math.min(height / (bottom - top), width / (right - left));
+  const [tall, wide] = [(bottom - top) * factor, (right - left) * factor];
   context.imageSmoothingEnabled = false;
-  context.drawImage(image, l, t, r - l, b - t, x + (l - left) * across, y + (t - top) * down, (r - l) * across, (b - t) * down);
+  context.drawImage(image, left, top, right - left, bottom - top, x + (width - wide) / 2, y + (height - tall) / 2, wide, tall);
 }
 
-// As text: "rows 12 to 40, columns 3 to 31 of the picture", and what of it lies outside.
+// As text: "rows 12 to 40, columns 3 to 31".
 export function fieldText([top, left, bottom, right], [height, width]) {
-  if (top <= 0 && left <= 0 && bottom >= height && right >= width) return `the whole picture (${bottom - top} × ${right - left} with what lies around it)`;
-  const [t, l] = [Math.max(0, top), Math.max(0, left)];
-  const [b, r] = [Math.min(height, bottom), Math.min(width, right)];
-  const clipped = t !== top || l !== left || b !== bottom || r !== right ? ", and beyond its border" : "";
-  return `rows ${t} to ${b - 1}, columns ${l} to ${r - 1}${clipped}`;
+  if (top <= 0 && left <= 0 && bottom >= height && right >= width) return "the whole picture";
+  return `rows ${top} to ${bottom - 1}, columns ${left} to ${right - 1}`;
 }
