@@ -1,0 +1,155 @@
+"""What becomes of the answer when the units of a layer are switched off, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core import Array, Edit, Engine, Held, batch, count
+from ..errors import InputError
+from .resume import MEMORY, Progress, at_once, chunks, held
+
+Value = Array | float
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """How often a classifier is right, and how often without each unit of a layer. `merge` adds other pictures.
+
+    pictures   (classes,) of each class
+    right      (classes,) of these, answered right
+    without    (units, classes) answered right without the unit
+    """
+
+    layer: str
+    units: tuple[int, ...]
+    pictures: npt.NDArray[np.int64]
+    right: npt.NDArray[np.int64]
+    without: npt.NDArray[np.int64]
+
+    @property
+    def accuracy(self) -> float:
+        """0..1, over all pictures."""
+        return float(self.right.sum() / max(self.pictures.sum(), 1))
+
+    @property
+    def drop(self) -> npt.NDArray[np.float64]:
+        """(units,) how much of the accuracy is lost without each unit, -1..1."""
+        result: npt.NDArray[np.float64] = (self.right.sum() - self.without.sum(1)) / max(self.pictures.sum(), 1)
+        return result
+
+    @property
+    def drop_by_class(self) -> npt.NDArray[np.float64]:
+        """(units, classes) the same within each class; NaN for a class without pictures."""
+        shown = np.where(self.pictures > 0, self.pictures, np.nan)
+        result: npt.NDArray[np.float64] = (self.right - self.without) / shown
+        return result
+
+    def merge(self, other: Dropped) -> Dropped:
+        """Both together. Raises InputError for other units or another layer."""
+        if (self.layer, self.units) != (other.layer, other.units):
+            raise InputError(f"Drops of '{self.layer}' and '{other.layer}', or of other units, cannot be added up.")
+        return Dropped(
+            self.layer, self.units, self.pictures + other.pictures, self.right + other.right, self.without + other.without
+        )
+
+
+def ablate_units(
+    engine: Engine,
+    pictures: Array,
+    layer: str,
+    units: Sequence[int] | None = None,
+    value: Value = 0.0,
+    *,
+    read: str = "output",
+    memory: int = MEMORY,
+    progress: Progress | None = None,
+) -> Array:
+    """What `read` gives with each of `units` replaced by `value` in turn: a_u = value.
+
+    pictures   (n, c, *spatial), already preprocessed
+    units      None for all of the layer
+    value      one number, or (units of the layer,) one for each, such as their means over a set
+    memory     bytes that a batch may take
+    returns    (n, units, ...): for a classifier (n, units, classes), unscaled
+    raises     UnknownLayer; InputError for a unit that is out of range and for a layer after `read`
+    """
+    answers = []
+    for index in range(count(pictures)):
+        stopped = held(engine, batch(pictures, slice(index, index + 1)), layer)
+        chosen = checked_units(layer, stopped.value, units)
+
+        def told(done: int, index: int = index, number: int = len(chosen)) -> None:
+            if progress:
+                progress(index * number + done, count(pictures) * number)
+
+        answers.append(np.concatenate(list(_each(engine, stopped, chosen, value, read, memory, told))))
+    return np.stack(answers) if answers else np.zeros((0, 0), np.float32)
+
+
+def _each(
+    engine: Engine, stopped: Held, units: Sequence[int], value: Value, read: str, memory: int, told: Any
+) -> Iterator[Array]:
+    for part in chunks(len(units), at_once(engine.graph, stopped.layer, memory=memory)):
+        some = units[part]
+        yield stopped.run([read], [without(stopped, some, value)], repeat=len(some))[read]
+        told(part.stop)
+
+
+def without(stopped: Held, units: Sequence[int], value: Value = 0.0) -> Edit:
+    """For a picture that is repeated as often as there are `units`: each time another one is replaced by `value`."""
+    channels, axes = stopped.value.shape[1], stopped.value.ndim - 2
+    off = np.zeros((len(units), channels), np.float32)
+    off[np.arange(len(units)), list(units)] = 1
+    shift = off * np.broadcast_to(np.asarray(value, np.float32), (channels,))
+    shape = (len(units), channels, *[1] * axes)
+    return Edit(stopped.layer, (1 - off).reshape(shape), shift.reshape(shape))
+
+
+def accuracy_without(
+    engine: Engine,
+    pictures: Array,
+    labels: Sequence[int],
+    layer: str,
+    units: Sequence[int] | None = None,
+    value: Value = 0.0,
+    *,
+    memory: int = MEMORY,
+    progress: Progress | None = None,
+) -> Dropped:
+    """How often the greatest output is the picture's class, with and without each unit of `layer`.
+
+    labels    the number of each picture's class
+    returns   counts, which can be merged with those of further pictures: a set may pass batch by batch, in any order
+    raises    InputError for a label that is no class, and for an output that is not (n, classes)
+    """
+    plain = engine.run(pictures, ["output"])["output"]
+    if plain.ndim != 2:
+        raise InputError(f"An accuracy needs an output (n, classes), but received {plain.shape}.", received=plain.shape)
+    truth = np.asarray(labels, np.intp)
+    if truth.shape != (len(plain),) or (len(truth) and not 0 <= truth.min() <= truth.max() < plain.shape[1]):
+        raise InputError(
+            f"Labels are numbers of classes from 0 to {plain.shape[1] - 1}, one for each of {len(plain)} pictures.",
+            received=tuple(labels),
+        )
+    answers = ablate_units(engine, pictures, layer, units, value, memory=memory, progress=progress)
+    classes = np.arange(plain.shape[1])
+    of_class = truth[:, None] == classes  # (n, classes)
+    right = of_class & (plain.argmax(1) == truth)[:, None]
+    still = (answers.argmax(2) == truth[:, None])[:, :, None] & of_class[:, None]  # (n, units, classes)
+    chosen = tuple(range(answers.shape[1])) if units is None else tuple(units)
+    return Dropped(layer, chosen, of_class.sum(0), right.sum(0), still.sum(0))
+
+
+def checked_units(layer: str, values: Array, units: Sequence[int] | None) -> list[int]:
+    """Raises InputError for one that the layer does not have."""
+    number = values.shape[1] if values.ndim > 1 else 0
+    chosen = list(range(number)) if units is None else [int(unit) for unit in units]
+    wrong = [unit for unit in chosen if not 0 <= unit < number]
+    if wrong or not chosen:
+        raise InputError(f"'{layer}' has units 0 to {number - 1}, but received {wrong or 'none'}.", received=chosen)
+    return chosen

@@ -1,0 +1,134 @@
+"""Covering the picture with a window, place by place, and looking at the score. Zeiler and Fergus 2014."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+import numpy as np
+
+from ..core import Array, Engine
+from ..errors import InputError, WrongOption
+from .resume import MEMORY, Progress, Scored, score_many
+
+Fill = Literal["mean", "blur"] | float | Array
+Box = tuple[slice, ...]  # of a window, one slice for each spatial axis
+
+
+@dataclass(frozen=True, eq=False)
+class Occlusion:
+    """The score under a window at each of its places.
+
+    scores   (n, *places), in units of score
+    score    (n,) of the whole picture
+    starts   for each spatial axis, where the window begins
+    window   its size
+    fill     what it was filled with, in words
+    """
+
+    scores: Array
+    score: Array
+    starts: tuple[tuple[int, ...], ...]
+    window: tuple[int, ...]
+    fill: str
+
+    def drop(self, spatial: Sequence[int]) -> Array:
+        """(n, *spatial) how much of the score is lost, signed: for each position the mean over the windows that cover it."""
+        lost = self.score.reshape(-1, *[1] * len(spatial)) - self.scores
+        total, covers = np.zeros((len(lost), *spatial)), np.zeros(tuple(spatial))
+        for place, box in zip(np.ndindex(*self.scores.shape[1:]), boxes(self.starts, self.window), strict=True):
+            total[(slice(None), *box)] += lost[(slice(None), *place)].reshape(-1, *[1] * len(spatial))
+            covers[box] += 1
+        result: Array = (total / np.maximum(covers, 1)).astype(np.float32)
+        return result
+
+
+def occlusion(
+    engine: Engine,
+    pictures: Array,
+    target: Scored,
+    *,
+    window: int | Sequence[int] = 32,
+    stride: int | Sequence[int] = 16,
+    fill: Fill = "mean",
+    memory: int = MEMORY,
+    progress: Progress | None = None,
+) -> Occlusion:
+    """score(x with the window at p filled), for each place p.
+
+    pictures   (n, c, *spatial), already preprocessed
+    window     positions along each axis; `stride`, by how many it moves. The last window ends where the picture does
+    fill       "mean" of each channel of the picture, "blur" of the picture itself, a number, or an array that broadcasts to
+               the pictures; in what the network receives
+    raises     InputError for a window that is larger than the picture or empty; WrongOption
+    """
+    spatial = pictures.shape[2:]
+    size, step = (per_axis(each, len(spatial), what) for each, what in ((window, "window"), (stride, "stride")))
+    if any(one > whole for one, whole in zip(size, spatial, strict=True)):
+        raise InputError(f"A window of {size} is larger than the picture, {spatial}.", received=size, expected=spatial)
+    starts = tuple(starts_along(*each) for each in zip(spatial, size, step, strict=True))
+    filled, said = filling(pictures, fill, size)
+    places = [len(each) for each in starts]
+    variants = (
+        covered(picture, cover, box)
+        for picture, cover in zip(pictures, filled, strict=True)
+        for box in [tuple(slice(0, 0) for _ in spatial), *boxes(starts, size)]
+    )
+    number = len(pictures) * (1 + int(np.prod(places)))
+    found = score_many(engine, variants, target, memory=memory, number=number, progress=progress).reshape(len(pictures), -1)
+    return Occlusion(found[:, 1:].reshape(-1, *places), found[:, 0], starts, size, said)
+
+
+def boxes(starts: Sequence[Sequence[int]], window: Sequence[int]) -> Iterator[Box]:
+    for corner in product(*starts):
+        yield tuple(slice(start, start + size) for start, size in zip(corner, window, strict=True))
+
+
+def covered(picture: Array, cover: Array, box: Box) -> Array:
+    result = picture.copy()
+    result[(slice(None), *box)] = cover[(slice(None), *box)]
+    return result
+
+
+def starts_along(whole: int, window: int, stride: int) -> tuple[int, ...]:
+    """Where windows begin: every `stride`, and one more that ends where the picture does if the others do not."""
+    starts = list(range(0, whole - window + 1, stride))
+    return (*starts, *([whole - window] if starts[-1] + window < whole else []))
+
+
+def per_axis(value: int | Sequence[int], axes: int, what: str) -> tuple[int, ...]:
+    sizes = (value,) * axes if isinstance(value, int | np.integer) else tuple(value)
+    if len(sizes) != axes or any(not isinstance(size, int | np.integer) or size < 1 for size in sizes):
+        raise InputError(f"The {what} is a number from 1 up, or {axes} of them, but received {value!r}.", received=value)
+    return tuple(int(size) for size in sizes)
+
+
+def filling(pictures: Array, fill: Fill, window: Sequence[int]) -> tuple[Array, str]:
+    """What the window is filled with, of the pictures' shape, and that in words."""
+    axes = tuple(range(2, pictures.ndim))
+    if isinstance(fill, str):
+        if fill not in ("mean", "blur"):
+            raise WrongOption("The filling of a window", fill, ["mean", "blur"])
+        if fill == "mean":
+            return np.broadcast_to(pictures.mean(axes, keepdims=True), pictures.shape), "the mean of each channel"
+        return blurred(pictures, window), "the picture, blurred"
+    values = np.asarray(fill, np.float32)
+    try:
+        return np.broadcast_to(values, pictures.shape), f"{float(values):g}" if values.ndim == 0 else "values that were given"
+    except ValueError:
+        message = f"A filling of shape {values.shape} does not fit pictures of shape {pictures.shape}."
+        raise InputError(message, received=values.shape, expected=pictures.shape) from None
+
+
+def blurred(pictures: Array, window: Sequence[int]) -> Array:
+    """The mean over a box of the window's size around each position; beyond the edge, the edge goes on."""
+    result = pictures.astype(np.float64)
+    for axis, size in enumerate(window, 2):
+        width = [(0, 0)] * result.ndim
+        width[axis] = (size // 2 + 1, size - size // 2 - 1)
+        sums = np.pad(result, width, mode="edge").cumsum(axis)
+        whole = pictures.shape[axis]
+        result = (np.take(sums, range(size, size + whole), axis) - np.take(sums, range(whole), axis)) / size
+    return result.astype(np.float32)
