@@ -280,7 +280,58 @@ class HandsOnAnother(Faulty):
         return Run({tap: run[tap] + 0.1 * (run[tap] > 0) if tap.layer == "conv1" else run[tap] for tap in run})
 
 
+class ForgetsTheFirstEdits(Faulty):
+    def hold(self, pictures, layer, edits=()):
+        del edits
+        return super().hold(pictures, layer)
+
+
+class HoldsOnlyTheLayer(Faulty):
+    """What flows past the cut on another way is lost: of `add`, only what conv2 gives is held."""
+
+    def hold(self, pictures, layer, edits=()):
+        held = super().hold(pictures, layer, edits)
+        if layer == "conv2":
+            held._values["pool1"] = held._values["pool1"] * 0
+        return held
+
+
+class RepeatsTheBatch(Faulty):
+    """a, b, a, b where a, a, b, b is asked for."""
+
+    def hold(self, pictures, layer, edits=()):
+        held = super().hold(pictures, layer, edits)
+        run = held.run
+
+        def turned(taps=(), edits=(), *, repeat=1):
+            order = np.arange(len(pictures) * repeat).reshape(len(pictures), repeat).T.ravel()
+            found = run(taps, edits, repeat=repeat)
+            return Run({tap: found[tap][order] for tap in found})
+
+        held.run = turned
+        return held
+
+
+class GoesBackBeforeTheCut(Faulty):
+    def hold(self, pictures, layer, edits=()):
+        held, first = super().hold(pictures, layer, edits), list(edits)
+        held.run = lambda taps=(), edits=(), repeat=1: self.run(np.repeat(pictures, repeat, 0), taps, [*first, *edits])
+        return held
+
+
+class GivesWhatItHolds(Faulty):
+    def hold(self, pictures, layer, edits=()):
+        held = super().hold(pictures, layer, edits)
+        held.value = held._values[layer]
+        return held
+
+
 FAULTS = {
+    ForgetsTheFirstEdits: "holding changes nothing",
+    HoldsOnlyTheLayer: "holding changes nothing",
+    RepeatsTheBatch: "repeating what is held equals repeating the pictures",
+    GoesBackBeforeTheCut: "what is held refuses what lies before it",
+    GivesWhatItHolds: "holding leaves nothing behind",
     HalfAnEdit: "an identity edit changes nothing",
     EditOfTheInputIsLost: "an edit of the input is another input",
     HandsOnAnother: "what is read is what the next layer received",

@@ -57,7 +57,8 @@ def test_the_laws_hold(name, monkeypatch):
     if keras.backend.backend() != "torch":  # each question is compiled there, which takes half a second
         monkeypatch.setattr(compare, "MOST", 3)
         monkeypatch.setattr(keras_backends, "KEPT", 200)  # the laws come back to the same questions
-    assert check_engine(KerasEngine(ZOO[name]()), pictures(name)) == list(laws())
+    without_holding = [law for law, it in laws().items() if it.__annotations__["engine"] != "Resumable"]
+    assert check_engine(KerasEngine(ZOO[name]()), pictures(name)) == without_holding
 
 
 def check_that_it_runs(engine, pictures):

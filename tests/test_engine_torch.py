@@ -127,6 +127,53 @@ def test_what_is_written_into_by_another_name_is_never_edited_wrong():
         engine.run(pictures("sequential"), ["output"], [Edit("keeping", 0.0)])
 
 
+def test_what_lies_before_the_cut_does_not_run_again(monkeypatch):
+    ran, engine, forward = [], engine_of("nested"), nn.Conv2d.forward
+    held = engine.hold(pictures("nested"), "middle.right.0")
+    monkeypatch.setattr(nn.Conv2d, "forward", lambda module, x: ran.append(module) or forward(module, x))
+    held.run(repeat=2)
+    assert ran == []
+    engine.hold(pictures("nested"), "stem").run()
+    assert len(ran) == 3  # that of the stem for holding, and the two after it
+
+
+def test_a_network_that_keeps_things_on_itself_runs_as_a_whole():
+    """Handing back what `stem` gave would leave `kept` as it was in another run."""
+
+    class Keeping(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.kept = conv(3, 4), None
+
+        def forward(self, x):
+            self.kept = self.conv(x)
+            return torch.relu(self.kept)
+
+    def run(net, x):
+        return net.head(net.body(net.stem(x)) + net.stem.kept)
+
+    engine = TorchEngine(Written(run, stem=Keeping(), body=conv(4, 4), head=head(4)), picture_shape=(3, 8, 8))
+    first, second = pictures("sequential"), pictures("sequential")[::-1] * 2
+    held = engine.hold(first, "body")
+    engine.run(second)
+    np.testing.assert_array_equal(held.run()["output"], engine.run(first)["output"])
+    np.testing.assert_array_equal(held.run(repeat=2)["output"], engine.run(first.repeat(2, 0))["output"])
+
+
+def test_hooks_of_the_users_run_once():
+    engine = engine_of("nested")
+    engine.module.stem[0].register_forward_hook(lambda _module, _args, out: out * 2)
+    expected = engine.run(pictures("nested"))["output"]
+    np.testing.assert_array_equal(engine.hold(pictures("nested"), "middle.right.0").run()["output"], expected)
+
+
+def test_an_edit_does_not_count_as_a_function_of_the_network():
+    """The edit is a product itself; the row `mul` is the network's own."""
+    engine = engine_of("dataclass_output")
+    run = engine.run(pictures("dataclass_output"), ["mul"], [Edit("stem")])
+    np.testing.assert_array_equal(run["mul"], engine.run(pictures("dataclass_output"), ["mul"])["mul"])
+
+
 def test_functions_are_called_after_the_code_that_calls_them():
     graph = engine_of("functions_only").graph
     assert [row.name for row in graph if row.function][:6] == [

@@ -192,7 +192,7 @@ class Held(Protocol):
     """Pictures on their way through a network, stopped after one layer.
 
     layer   where they stopped
-    value   (n, c, *spatial), what the next layer is about to receive
+    value   (n, c, *spatial), what the next layer is about to receive; the receiver's own copy
     """
 
     layer: str
@@ -201,9 +201,9 @@ class Held(Protocol):
     def run(self, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = (), *, repeat: int = 1) -> Run:
         """As `Engine.run` on the same pictures, but computing only what lies after `layer`. Without taps, the output.
 
-        taps, edits   at `layer` or at what lies after it
+        taps, edits   at `layer` or at rows below it in the layer table
         repeat        each picture so many times in a row: (n * repeat, ...), so that edits with a batch axis try as many things
-        raises        InputError for a layer before the held one
+        raises        InputError for a row above the held one
         """
         ...
 
@@ -213,7 +213,10 @@ class Resumable(Engine, Protocol):
     """An Engine that need not compute the same thing twice."""
 
     def hold(self, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> Held:
-        """Run `pictures` up to `layer`. Law: `hold(x, L).run(taps, edits)` equals `run(x, taps, edits)` for all at or after L."""
+        """Run `pictures` up to `layer`. `edits` stay: those of rows above it are made once, those of rows below in every run.
+
+        Law: `hold(x, L, first).run(taps, then)` equals `run(x, taps, [*first, *then])` for taps and `then` at or after L.
+        """
         ...
 
 

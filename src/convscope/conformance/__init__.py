@@ -15,15 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Differentiable, Engine, Pictures, arrays, count, each_array
+from ..core import Differentiable, Engine, Pictures, Resumable, arrays, count, each_array
 from ..errors import InputError
-from . import behaviour, edits, gradients, reads
+from . import behaviour, edits, gradients, holding, reads
 
 Law = Callable[[Any, Pictures], None]
+CAPABILITIES: dict[str, type[Any]] = {"Engine": object, "Differentiable": Differentiable, "Resumable": Resumable}
 
 
 def check_engine(engine: Engine, pictures: Pictures) -> list[str]:
-    """Run every law and return the names of those that hold. Laws on gradients are left out for engines that have none.
+    """Run every law and return the names of those that hold. Laws on what an engine cannot do, gradients say, are left out.
 
     pictures   (n, c, *spatial), or {name: array} for several inputs; at least two that differ, as the network takes them and
                of the size in its layer table
@@ -33,7 +34,7 @@ def check_engine(engine: Engine, pictures: Pictures) -> list[str]:
         raise InputError("The laws need at least two pictures, the first and last of them different.", received=count(pictures))
     held = []
     for name, law in laws().items():
-        if law.__annotations__["engine"] == "Differentiable" and not isinstance(engine, Differentiable):
+        if not isinstance(engine, CAPABILITIES[law.__annotations__["engine"]]):
             continue
         try:
             law(engine, each_array(pictures, np.array))
@@ -47,7 +48,7 @@ def laws() -> dict[str, Law]:
     """Every law by its sentence."""
     return {
         name.removeprefix("law_"): value
-        for part in (reads, edits, behaviour, gradients)
+        for part in (reads, edits, behaviour, gradients, holding)
         for name, value in vars(part).items()
         if name.startswith("law_")
     }

@@ -19,6 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ..core import Array, Edit, Graph, Kind, Layer, Pictures, Run, Tap, as_tap, by_input, input_names, merged, reduced
 from ..errors import InputError, UnknownLayer, WrongPictureShape
+from .cuts import Cut, checked_repeat
 
 PICTURE = (3, 8, 8)
 GATE = (4,)
@@ -73,6 +74,13 @@ class FakeEngine:
         values, pulls = self._flow(pictures, changes, ())
         return FakeTrace(self._steps, values, pulls, {*asked, *map(Tap, input_names(self.graph)), Tap("output")})
 
+    def hold(self, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> FakeHeld:
+        cut = Cut.at(layer, self.graph, ("output",))
+        here, later = cut.split(edits)
+        values, _ = self._flow(pictures, merged(here), {layer})
+        before = {name: value for name, value in values.items() if name == layer or cut.is_before(name)}
+        return FakeHeld(self, cut, before, later)
+
     def _asked(self, taps: Iterable[Tap | str], edits: Iterable[Edit]) -> tuple[tuple[Tap, ...], dict[str, Edit]]:
         asked, changes = tuple(map(as_tap, taps)), merged(edits)
         known = (*self.graph.names, "output")
@@ -91,18 +99,45 @@ class FakeEngine:
                 several = name if len(self.graph.inputs) > 1 else None
                 raise WrongPictureShape(np.shape(array), (None, *(start.shape or ())), several)
             values[name] = edited(np.asarray(array, np.float32), edits.get(name))
+        return self._go_on(values, edits, wanted)
+
+    def _go_on(
+        self, values: dict[str, Array], edits: Mapping[str, Edit], wanted: Iterable[str]
+    ) -> tuple[dict[str, Array], dict[str, Pull]]:
+        """As `_flow`, from what is in `values`, which is filled up."""
         pulls: dict[str, Pull] = {}
         self.ran = ()
         for step in self._steps.values():
             if wanted and set(wanted) <= set(values):
                 return values, pulls
+            if step.name in values:
+                continue
             result, pull = step.operator(step.weights, *(values[name] for name in step.inputs))
             values[step.name] = edited(result, edits.get(step.name))
             pulls[step.name] = through(edits.get(step.name), pull)
             self.ran += (step.name,)
-        values["output"] = edited(values["classes"], edits.get("output"))
+        if "output" not in values:
+            values["output"] = edited(values["classes"], edits.get("output"))
         pulls["output"] = through(edits.get("output"), lambda gradient: (gradient,))
         return values, pulls
+
+
+class FakeHeld:
+    """A run that was stopped after one layer."""
+
+    def __init__(self, engine: FakeEngine, cut: Cut, values: Mapping[str, Array], edits: Sequence[Edit]):
+        self.layer, self.value = cut.layer, own(values[cut.layer])
+        self._engine, self._cut, self._values, self._edits = engine, cut, dict(values), edits
+
+    def run(self, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = (), *, repeat: int = 1) -> Run:
+        asked, changes = tuple(map(as_tap, taps)) or (Tap("output"),), list(edits)
+        self._cut.check(asked, changes)
+        values = {name: value.repeat(checked_repeat(repeat), 0) for name, value in self._values.items()}
+        first = self._cut.repeated(self._edits, len(self.value), repeat)
+        edits_of = merged([*first, *changes])
+        values[self.layer] = edited(values[self.layer], edits_of.get(self.layer))
+        values, _ = self._engine._go_on(values, edits_of, {tap.layer for tap in asked})
+        return Run({tap: own(reduced(values[tap.layer], tap.reduce)) for tap in asked})
 
 
 class FakeTrace:

@@ -14,11 +14,13 @@ from torch import nn
 
 from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, by_input, input_names, merged
 from ..errors import EngineError, InputError, Shape, UnknownLayer, Unsupported, WrongPictureShape
+from .cuts import Cut
 from .names import end_names
 from .torch_functions import Functions
 from .torch_graph import Survey, is_looked_into, to_numpy, weights_of
+from .torch_held import TorchHeld
 from .torch_inputs import Input, PictureShape, check_whole, possible_inputs
-from .torch_modules import Enter, Visit, flattened, names_of, untouched, unwrapped, visiting
+from .torch_modules import Visit, Way, flattened, names_of, untouched, unwrapped, visiting
 from .torch_watchers import Enough, Reader, Recorder, Watcher, constant, reduced
 
 TRIAL = 2  # pictures in the run that finds the layers: an axis of as many is that of the pictures
@@ -76,6 +78,10 @@ class TorchEngine:
             self._forward(pictures, recorder)
         return TorchTrace(recorder.handles, asked)
 
+    def hold(self, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> TorchHeld:
+        """See Resumable.hold."""
+        return TorchHeld(self, pictures, Cut.at(layer, self.graph, self._outputs), edits)
+
     def _asked(self, taps: Iterable[Tap | str], edits: Iterable[Edit]) -> tuple[tuple[Tap, ...], dict[str, Edit]]:
         asked, changes = tuple(map(as_tap, taps)), merged(edits)
         known = (*self.graph.names, *self._outputs)
@@ -84,16 +90,20 @@ class TorchEngine:
                 raise UnknownLayer(name, known)
         return asked, changes
 
-    def _forward(self, pictures: Pictures, watcher: Watcher) -> None:
-        """Run the network under `watcher`, until that has seen enough."""
-        given = by_input(pictures, self.graph)
+    def _forward(self, pictures: Pictures, watcher: Watcher, way: Way | None = None, visit: Visit | None = None) -> None:
+        """Run the network under `watcher`, until that has seen enough.
+
+        visit   what stands between the network and the watcher's own
+        """
+        given, way = by_input(pictures, self.graph), way or Way()
         received = {name: np.shape(array) for name, array in given.items()}
         for name, each in zip(given, self._inputs, strict=True):
             check_whole(name, given[name], each)
             if received[name][1:2] != each.shape[:1]:
                 self._wrong_shape(name, received[name], (*each.shape[:1], *[None] * len(each.shape[1:])))
+        way.functions = way.functions or not self._functions.isdisjoint((*watcher.taps, *watcher.edits))
         try:
-            self._call(given, watcher.visit, functions=not self._functions.isdisjoint((*watcher.taps, *watcher.edits)))
+            self._call(given, visit or watcher.visit, way)
         except Enough:
             watcher.edits.clear()  # those of layers further on
         except Exception as error:
@@ -107,20 +117,29 @@ class TorchEngine:
     def _wrong_shape(self, name: str, received: tuple[int, ...], takes: Shape, cause: Exception | None = None) -> NoReturn:
         raise WrongPictureShape(received, (None, *takes), name if len(self._inputs) > 1 else None) from cause
 
-    def _call(self, pictures: Mapping[str, Array], visit: Visit, enter: Enter | None = None, *, functions: bool = False) -> None:
-        device, running = self._like.device, [self.module] if functions else None
-        watched = visiting(self._names, visit, enter, running)
-        with self._lock, torch.inference_mode(False), untouched(self.module, device), watched:
+    def _call(self, pictures: Mapping[str, Array], visit: Visit, way: Way) -> None:
+        device, watched = self._like.device, visiting(self._names, visit, way)
+        with self._lock, torch.inference_mode(False), untouched(self.module, device), way.standing(), watched:
             tensors = [
                 visit(name, self._tensor(pictures[name], each), None, False)
                 for name, each in zip(pictures, self._inputs, strict=True)
             ]
             by_place = [tensor for tensor, each in zip(tensors, self._inputs, strict=True) if each.keyword is None]
             by_name = {each.keyword: tensor for tensor, each in zip(tensors, self._inputs, strict=True) if each.keyword}
-            with Functions(lambda: self._paths.get(running[-1]), self._names.values(), visit) if running else nullcontext():
+            way.running.append(self.module)
+            with self._functions_of(visit, way) if way.functions else nullcontext():
+                if way.enter and self.module not in self._names:
+                    with way.unseen():
+                        way.enter(self.module, tuple(by_place), by_name)
                 outputs = flattened(self.module(*by_place, **by_name))
             for name, each in zip(end_names("output", len(outputs)), outputs, strict=True):
                 visit(name, each, None, False)
+
+    def _functions_of(self, visit: Visit, way: Way) -> Functions:
+        return Functions(lambda: self._path(way.running[-1]), self._names.values(), visit, way.counts.functions)
+
+    def _path(self, module: nn.Module | None) -> str | None:
+        return None if module is None else self._paths.get(module)
 
     def _tensor(self, array: Array, of: Input) -> torch.Tensor:
         """A copy on the network's device, since the network may write into what it is given."""
@@ -138,7 +157,7 @@ class TorchEngine:
             trial = {name: np.zeros((TRIAL, *each.shape), np.float32) for name, each in zip(names, inputs, strict=True)}
             try:
                 with torch.no_grad():
-                    self._call(trial, survey.visit, survey.enter, functions=True)
+                    self._call(trial, survey.visit, Way(survey.enter, functions=True))
             except Exception as error:
                 failed = failed or failure(error, survey.last, [array.shape for array in trial.values()])
             else:

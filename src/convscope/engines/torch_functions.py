@@ -62,14 +62,14 @@ class Functions(TorchFunctionMode):
 
     path    where the code runs that calls it: "layer1.0", "" in the network itself, None where nobody looks
     taken   the names of layers: a function of such a name is `layer1.0.torch.add`
+    calls   kept up to date: how often each was called, which numbers the rows
 
     Functions that give back the very tensor that they were given (a dropout in evaluation) are none.
     """
 
-    def __init__(self, path: Callable[[], str | None], taken: Container[str], visit: Visit):
+    def __init__(self, path: Callable[[], str | None], taken: Container[str], visit: Visit, calls: Counter[str]):
         super().__init__()
-        self._path, self._taken, self._visit = path, taken, visit
-        self._calls: Counter[str] = Counter()
+        self._path, self._taken, self._visit, self._calls = path, taken, visit, calls
 
     def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

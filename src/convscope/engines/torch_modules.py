@@ -6,8 +6,9 @@ import copy
 import dataclasses
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
@@ -20,39 +21,83 @@ from .names import array_names, numbered
 # it is another name for memory that was there before. Gives the array that is handed on.
 Visit = Callable[[str, torch.Tensor, Any, bool], torch.Tensor]
 Enter = Callable[[nn.Module, Any, Any], None]  # is shown a module before it runs, and its arguments
+Leave = Callable[[nn.Module, Any, Any, Sequence[str]], None]  # and after that, with what it gives and the rows of that
+
+
+@dataclass
+class Counts:
+    """How often each module came to its end, and each function was called: what numbers the rows."""
+
+    modules: Counter[nn.Module] = field(default_factory=Counter)
+    functions: Counter[str] = field(default_factory=Counter)
+
+    def copy(self) -> Counts:
+        return Counts(self.modules.copy(), self.functions.copy())
+
+    def become(self, other: Counts) -> None:
+        self.modules.clear()
+        self.functions.clear()
+        self.modules.update(other.modules)
+        self.functions.update(other.functions)
+
+
+@dataclass
+class Way:
+    """What is done, besides watching, while a network runs.
+
+    functions   whether functions are looked at, even if none is asked for
+    counts      kept up to date
+    running     kept up to date where functions are looked at: the modules whose code runs, the innermost last
+    standing    entered around the run
+    """
+
+    enter: Enter | None = None
+    leave: Leave | None = None
+    functions: bool = False
+    counts: Counts = field(default_factory=Counts)
+    running: list[nn.Module | None] = field(default_factory=list)
+    standing: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    @contextmanager
+    def unseen(self) -> Iterator[None]:
+        """What is computed inside is ours and not the network's: its functions have no rows."""
+        self.running.append(None)
+        try:
+            yield
+        finally:
+            self.running.pop()
 
 
 @contextmanager
-def visiting(
-    names: Mapping[nn.Module, str], visit: Visit, enter: Enter | None = None, running: list[nn.Module] | None = None
-) -> Iterator[None]:
-    """Hooks on all modules in `names`, which are gone afterwards, whatever happens.
-
-    running   kept up to date: the modules whose code runs, the innermost last
-    """
-    calls: Counter[nn.Module] = Counter()
+def visiting(names: Mapping[nn.Module, str], visit: Visit, way: Way) -> Iterator[None]:
+    """Hooks on all modules in `names`, which are gone afterwards, whatever happens."""
+    calls, enter = way.counts.modules, way.enter
 
     def begin(module: nn.Module, args: Any, kwargs: Any) -> None:
-        if running is not None:
-            running.append(module)
         if enter:
-            enter(module, args, kwargs)
+            with way.unseen():
+                enter(module, args, kwargs)
+        way.running.append(module)
 
-    def leave(module: nn.Module, args: Any, out: Any) -> Any:
-        while running and running.pop() is not module:
+    def end(module: nn.Module, args: Any, out: Any) -> Any:
+        while way.running and way.running.pop() is not module:
             pass  # one that was left by an exception
         calls[module] += 1
         tensors = flattened(out)
         rows = array_names(numbered(names[module], calls[module]), len(tensors))
-        given = [visit(row, each, module, is_alias(each, flattened(args))) for row, each in zip(rows, tensors, strict=True)]
-        unchanged = all(new is old for new, old in zip(given, tensors, strict=True))
-        return None if unchanged else rebuilt(out, iter(given))
+        with way.unseen():
+            given = [visit(row, each, module, is_alias(each, flattened(args))) for row, each in zip(rows, tensors, strict=True)]
+            unchanged = all(new is old for new, old in zip(given, tensors, strict=True))
+            result = out if unchanged else rebuilt(out, iter(given))
+            if way.leave:
+                way.leave(module, args, result, rows)
+        return None if unchanged else result
 
     with ExitStack() as stack:
         for module in names:
-            if enter or running is not None:
+            if enter or way.functions:
                 stack.callback(module.register_forward_pre_hook(begin, with_kwargs=True).remove)
-            stack.callback(module.register_forward_hook(leave).remove)
+            stack.callback(module.register_forward_hook(end).remove)
         yield
 
 

@@ -32,14 +32,14 @@ class Watcher(ABC):
         self.edits = dict(edits)
         self.last: str | None = None
         self.refused: ConvscopeError | None = None  # kept, since a network may catch what is raised inside it
-        self._pictures = 0
+        self.pictures = 0
         self._replaced: list[tuple[str, torch.Tensor, int]] = []
 
     def visit(self, name: str, tensor: torch.Tensor, maker: nn.Module | Function | None, alias: bool) -> torch.Tensor:
         """The array that is handed on instead of `tensor`. Raises Enough when all is read, or something is refused."""
         beginning = maker is None and is_input(name)
         if beginning:
-            self._pictures = len(tensor)
+            self.pictures = len(tensor)
         if maker is not None:
             self.last = name
         if name not in self.taps and name not in self.edits:
@@ -57,13 +57,17 @@ class Watcher(ABC):
                 self._replaced.append((name, given, version(given)))
         at_end = maker is None and not beginning
         if not self.taps and not at_end:
-            raise Enough
+            self.stop(maker)
         return given
 
+    def stop(self, _maker: nn.Module | Function | None) -> None:
+        """All is read."""
+        raise Enough
+
     def _taken(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.shape[:1] != (self._pictures,):
+        if tensor.shape[:1] != (self.pictures,):
             shape = tuple(tensor.shape)
-            raise Unsupported(f"'{name}' has shape {shape}, without an axis of {self._pictures} pictures. Take another layer.")
+            raise Unsupported(f"'{name}' has shape {shape}, without an axis of {self.pictures} pictures. Take another layer.")
         if name in self.edits:
             tensor = edited(tensor, self.edits.pop(name))
         return self.take(name, tensor, self.taps.pop(name)) if name in self.taps else tensor
@@ -98,6 +102,17 @@ class Reader(Watcher):
         for tap in taps:
             self.values[tap] = to_numpy(reduced(tensor, tap.reduce))
         return tensor
+
+
+class Stopper(Reader):
+    """Reads one layer; where a module gives it, the run goes on until that is at its end."""
+
+    reached = False
+
+    def stop(self, maker: nn.Module | Function | None) -> None:
+        self.reached = isinstance(maker, nn.Module)
+        if not self.reached:
+            raise Enough
 
 
 class Recorder(Watcher):

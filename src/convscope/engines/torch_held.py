@@ -1,0 +1,92 @@
+"""A run of a torch module that was stopped after one layer, and goes on from there: see torch_keep for how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..core import Edit, Pictures, Run, Tap, as_tap, count, each_array, merged
+from ..errors import EngineError
+from .cuts import Cut, checked_repeat
+from .names import is_input
+from .torch_keep import Keeper, Kept, Replay
+from .torch_modules import Way
+from .torch_watchers import Enough, Reader, Stopper
+
+if TYPE_CHECKING:
+    from .torch import TorchEngine
+
+NEVER = Tap("")  # no row is called so
+SHARED = "single memory location"  # in what torch says when it refuses to write into a repeated view
+
+
+class TorchHeld:
+    """See Held. `edits`: made in every run, as if they were given first."""
+
+    def __init__(self, engine: TorchEngine, pictures: Pictures, cut: Cut, edits: Iterable[Edit]):
+        self.layer = cut.layer
+        self._engine, self._cut, self._pictures = engine, cut, each_array(pictures, np.array)
+        self._here, self._later = cut.split(edits)
+        self._kept = self._keep()
+        self._writes = False  # whether the network writes into what comes from before the cut
+
+    def run(self, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = (), *, repeat: int = 1) -> Run:
+        """See Held.run."""
+        asked, changes = tuple(map(as_tap, taps)) or (Tap("output"),), list(edits)
+        self._cut.check(asked, changes)
+        n, repeat = count(self._pictures), checked_repeat(repeat)
+        here, later = (self._cut.repeated(each, n, repeat) for each in (self._here, self._later))
+        pictures = each_array(self._pictures, lambda array: array.repeat(repeat, 0))
+        if self._kept.whole or not (repeat == 1 or self._kept.has_pictures(n, self._engine.graph.names)):
+            return self._engine.run(pictures, asked, [*here, *later, *changes])
+        again = [edit for edit in here if edit.layer not in self._kept.rows]
+        try:
+            return self._go_on(pictures, asked, again, [*later, *changes], repeat)
+        except EngineError as error:
+            if self._writes or SHARED not in str(error):
+                raise
+        self._writes = True
+        return self._go_on(pictures, asked, again, [*later, *changes], repeat)
+
+    def _go_on(self, pictures: Pictures, asked: tuple[Tap, ...], here: list[Edit], later: list[Edit], repeat: int) -> Run:
+        before = Reader([NEVER], merged(edit for edit in here if edit.layer != self.layer))
+        reader = Reader(asked, merged([*(edit for edit in here if edit.layer == self.layer), *later]))
+        functions = not self._engine._functions.isdisjoint(before.edits)
+        replay, rows = Replay(self._kept, self.layer, repeat, copies=self._writes, functions=functions), self._kept.rows
+
+        def visit(name: str, tensor: torch.Tensor, maker: Any, alias: bool) -> torch.Tensor:
+            if maker is None and is_input(name):
+                before.pictures = reader.pictures = len(tensor)
+            if name in self._cut.ranks and not self._cut.is_before(name):
+                return reader.visit(name, tensor, maker, alias)
+            return tensor if name in rows else before.visit(name, tensor, maker, alias)
+
+        with torch.no_grad():
+            self._engine._forward(pictures, reader, replay.way, visit)
+        return Run(reader.values)
+
+    def _keep(self) -> Kept:
+        """Run to the cut, and keep what is needed to go on."""
+        stopper = Stopper([Tap(self.layer)], merged(self._here))
+        keeper = Keeper(self._engine.module, self._engine._names, self._around())
+
+        def leave(module: nn.Module, args: Any, out: Any, rows: Any) -> None:
+            keeper.leave(module, args, out, rows)
+            if stopper.reached:
+                raise Enough
+
+        with torch.no_grad():
+            self._engine._forward(self._pictures, stopper, Way(keeper.begin, leave, True, keeper.counts))
+        self.value = stopper.values[Tap(self.layer)]
+        return keeper.result()
+
+    def _around(self) -> list[nn.Module]:
+        """The modules in which the cut may lie."""
+        engine, module = self._engine, self._engine._modules.get(self.layer)
+        if module is not None:
+            return [each for each in (engine.module, *engine._names) if any(part is module for part in each.modules())]
+        return [each for each, path in engine._paths.items() if not path or self.layer.startswith(f"{path}.")]
