@@ -16,7 +16,9 @@ from rich.table import Table
 
 SOURCES = {  # the module, and its function that gives networks
     "torchvision": ("torch_networks", "torchvision_networks"),
+    "detection": ("detection_networks", "networks"),
     "timm": ("torch_networks", "timm_networks"),
+    "huggingface": ("huggingface_networks", "networks"),
     "keras": ("keras_networks", "networks"),
 }
 

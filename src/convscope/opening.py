@@ -78,7 +78,7 @@ def open(  # noqa: A001 - `convscope.open` reads as what it does
         shape = engine.graph.layers[-1].shape
         check_labels(names, shape[0] if shape is not None and len(shape) == 1 else None)
     assumed: str | None = getattr(engine, "assumed", None)
-    notes = (*facts.pop("notes", ()), *([assumed] if assumed else ()))
+    notes = (*facts.pop("notes", ()), *getattr(engine, "notes", ()), *([assumed] if assumed else ()))
     info = NetworkInfo(framework=engine.framework, graph=engine.graph, notes=notes, **facts)
     return Network(engine, info, known.fitted(input_shape(engine.graph)), names)
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import chain
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ from .torch_functions import Functions
 from .torch_graph import Survey, is_looked_into, to_numpy, weights_of
 from .torch_held import TorchHeld
 from .torch_inputs import Input, PictureShape, check_whole, possible_inputs
-from .torch_modules import Visit, Way, flattened, names_of, untouched, unwrapped, visiting
+from .torch_modules import Visit, Way, names_of, notes_on, untouched, unwrapped, visiting
+from .torch_outputs import note_on, outputs_of
 from .torch_watchers import Enough, Reader, Recorder, Watcher, constant, reduced
 
 TRIAL = 2  # pictures in the run that finds the layers: an axis of as many is that of the pictures
@@ -29,7 +30,7 @@ TRIAL = 2  # pictures in the run that finds the layers: an axis of as many is th
 class TorchEngine:
     """Runs a torch.nn.Module in evaluation mode, on its own device, and leaves it as it was.
 
-    module          what torch.compile and DataParallel wrap is unwrapped
+    module          what torch.compile and DataParallel wrap is unwrapped, and `notes` say so
     picture_shape   (c, *spatial); where it is not given, the first likely one that works, and `assumed` says which. For
                     several inputs a list of such, in the order of forward's parameters, or {parameter: shape}; whether one of
                     the further ones takes whole numbers is found by trying
@@ -48,11 +49,12 @@ class TorchEngine:
         self._lock = threading.Lock()  # hooks belong to the module, so one call at a time
         tensors = chain(self.module.parameters(), self.module.buffers(), [torch.empty(0)])
         self._like = next(each for each in tensors if each.is_floating_point())
-        survey, self._inputs = self._survey(picture_shape)
+        survey, self._inputs, note = self._survey(picture_shape)
         self.graph: Graph = survey.graph(self.module)
         self._modules, self._functions, self._outputs = survey.modules, survey.functions, tuple(survey.outputs)
         size = " x ".join(map(str, self._inputs[0].shape))
         self.assumed = None if picture_shape else f"The network does not say what it takes; pictures of {size} were assumed."
+        self.notes = (*notes_on(module), *([note] if note else []))
 
     @property
     def framework(self) -> str:
@@ -117,7 +119,8 @@ class TorchEngine:
     def _wrong_shape(self, name: str, received: tuple[int, ...], takes: Shape, cause: Exception | None = None) -> NoReturn:
         raise WrongPictureShape(received, (None, *takes), name if len(self._inputs) > 1 else None) from cause
 
-    def _call(self, pictures: Mapping[str, Array], visit: Visit, way: Way) -> None:
+    def _call(self, pictures: Mapping[str, Array], visit: Visit, way: Way) -> Any:
+        """What the module returns."""
         device, watched = self._like.device, visiting(self._names, visit, way)
         with self._lock, torch.inference_mode(False), untouched(self.module, device), way.standing(), watched:
             tensors = [
@@ -131,9 +134,11 @@ class TorchEngine:
                 if way.enter and self.module not in self._names:
                     with way.unseen():
                         way.enter(self.module, tuple(by_place), by_name)
-                outputs = flattened(self.module(*by_place, **by_name))
+                result = self.module(*by_place, **by_name)
+            outputs = outputs_of(result, len(tensors[0]))
             for name, each in zip(end_names("output", len(outputs)), outputs, strict=True):
                 visit(name, each, None, False)
+        return result
 
     def _functions_of(self, visit: Visit, way: Way) -> Functions:
         return Functions(lambda: self._path(way.running[-1]), self._names.values(), visit, way.counts.functions)
@@ -147,8 +152,8 @@ class TorchEngine:
             return torch.from_numpy(np.array(array, np.int64, order="C")).to(self._like.device)
         return torch.from_numpy(np.array(array, np.float32, order="C")).to(self._like.device, self._like.dtype)
 
-    def _survey(self, picture_shape: PictureShape | None) -> tuple[Survey, tuple[Input, ...]]:
-        """Run once, to find the layers; with each likely shape of pictures until one works."""
+    def _survey(self, picture_shape: PictureShape | None) -> tuple[Survey, tuple[Input, ...], str | None]:
+        """Run once, to find the layers, with each likely shape of pictures until one works; and a note on the outputs."""
         failed: EngineError | None = None
         for inputs in possible_inputs(self.module, picture_shape):
             self._inputs = inputs
@@ -157,11 +162,11 @@ class TorchEngine:
             trial = {name: np.zeros((TRIAL, *each.shape), np.float32) for name, each in zip(names, inputs, strict=True)}
             try:
                 with torch.no_grad():
-                    self._call(trial, survey.visit, Way(survey.enter, functions=True))
+                    result = self._call(trial, survey.visit, Way(survey.enter, functions=True))
             except Exception as error:
                 failed = failed or failure(error, survey.last, [array.shape for array in trial.values()])
             else:
-                return survey, inputs
+                return survey, inputs, note_on(result, TRIAL)
         raise failed or Unsupported("No shape of pictures is likely for this network. Give picture_shape=(c, h, w).")
 
 

@@ -155,6 +155,14 @@ def unwrapped(module: Any) -> nn.Module:
     return cast(nn.Module, module)
 
 
+def notes_on(module: nn.Module) -> Iterator[str]:
+    """What was made of the module to watch it."""
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        yield f"It was taken out of its {type(module).__name__}, and runs on one device."
+    if any(map(is_compiled, module.modules())):
+        yield "It went through torch.compile, and is read as it was written: compiled code may differ in the last digits."
+
+
 def refuse(module: Any) -> None:
     original = "Open the nn.Module that it was made from."
     if isinstance(module, torch.jit.ScriptModule):
