@@ -5,6 +5,7 @@
     Edit              what to change
     Engine            runs a network with taps and edits
     Differentiable    an Engine whose runs can be pulled back
+    RuledBackward     a Differentiable Engine whose ReLUs can be given another backward rule
     Resumable         an Engine that can stop at a layer and go on from there, again and again
 
 Every array that crosses this boundary is NumPy, float32, channels first: (n, c, *spatial) for maps, (n, units) for dense
@@ -185,6 +186,23 @@ class Differentiable(Engine, Protocol):
 
     def trace(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Trace:
         """As `run`, always to the output, remembering how it was computed."""
+        ...
+
+
+Rule = Literal["guided", "deconvnet"]
+RULES: tuple[Rule, ...] = ("guided", "deconvnet")
+
+
+@runtime_checkable
+class RuledBackward(Differentiable, Protocol):
+    """An Engine whose gradients can flow back by another rule."""
+
+    def trace_by(self, rule: Rule, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Trace:
+        """As `trace`, with another backward rule at every ReLU, whatever makes it. Raises Unsupported where there is none.
+
+        guided      relu(g) where the ReLU let something through
+        deconvnet   relu(g) everywhere
+        """
         ...
 
 

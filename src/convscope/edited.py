@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from .core import Array, Differentiable, Edit, Engine, Graph, Held, Pictures, Resumable, Run, Tap, Trace
+from .core import Array, Differentiable, Edit, Engine, Graph, Held, Pictures, Resumable, Rule, RuledBackward, Run, Tap, Trace
 
 
 class EditedEngine:
@@ -38,6 +38,11 @@ class Tracing:
         return cast(Trace, self.engine.trace(pictures, taps, (*self.edits, *edits)))
 
 
+class Ruled:
+    def trace_by(self: Any, rule: Rule, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Trace:
+        return cast(Trace, self.engine.trace_by(rule, pictures, taps, (*self.edits, *edits)))
+
+
 class Holding:
     def hold(self: Any, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> EditedHeld:
         """Edits up to `layer` act on the way there; those after it in every run that goes on from there."""
@@ -64,7 +69,7 @@ class EditedHeld:
         return np.repeat(np.asarray(part), repeat, axis=0) if has_entries else part
 
 
-CAPABILITIES: tuple[tuple[Any, type], ...] = ((Differentiable, Tracing), (Resumable, Holding))
+CAPABILITIES: tuple[tuple[Any, type], ...] = ((Differentiable, Tracing), (RuledBackward, Ruled), (Resumable, Holding))
 
 
 def edited(engine: Engine, edits: Sequence[Edit]) -> EditedEngine:

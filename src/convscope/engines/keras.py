@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, by_input, merged, reduced
+from ..core import Array, Edit, Graph, Pictures, Rule, Run, Tap, as_tap, by_input, merged, reduced
 from ..errors import ConvscopeError, EngineError, InputError, Shape, Unsupported, WrongPictureShape
 from .keras_arrays import to_native, to_protocol
 from .keras_backends import Native, Traced, backend
@@ -84,6 +84,20 @@ class KerasEngine:
         except Exception as error:
             raise self._failed(error, received) from self._forward.failure or error
         return KerasTrace(self, plan, traced, asked)
+
+    def trace_by(self, rule: Rule, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> KerasTrace:
+        """See RuledBackward.trace_by. Raises Unsupported on backends other than torch."""
+        if keras.backend.backend() != "torch":
+            raise Unsupported(
+                f"The backward rule of ReLUs cannot be changed on {self.framework}. It can in Keras on torch "
+                "(KERAS_BACKEND=torch). Here saliency, integrated-gradients and grad-cam work."
+            )
+        from .torch_rules import ReluRule
+
+        with ReluRule(rule) as standing:
+            trace = self.trace(pictures, taps, edits)
+        standing.check()
+        return trace
 
     def _resolved(self, tap: Tap) -> Tap:
         """The tap by the name that the forward uses. Raises UnknownLayer."""

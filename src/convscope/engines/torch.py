@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, by_input, input_names, merged
+from ..core import Array, Edit, Graph, Pictures, Rule, Run, Tap, as_tap, by_input, input_names, merged
 from ..errors import EngineError, InputError, Shape, UnknownLayer, Unsupported, WrongPictureShape
 from .cuts import Cut
 from .names import end_names
@@ -22,6 +22,7 @@ from .torch_held import TorchHeld
 from .torch_inputs import Input, PictureShape, check_whole, possible_inputs
 from .torch_modules import Visit, Way, names_of, notes_on, untouched, unwrapped, visiting
 from .torch_outputs import note_on, outputs_of
+from .torch_rules import ReluRule
 from .torch_watchers import Enough, Reader, Recorder, Watcher, constant, reduced
 
 TRIAL = 2  # pictures in the run that finds the layers: an axis of as many is that of the pictures
@@ -79,6 +80,13 @@ class TorchEngine:
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(kept, lambda tensor: tensor):
             self._forward(pictures, recorder)
         return TorchTrace(recorder.handles, asked)
+
+    def trace_by(self, rule: Rule, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> TorchTrace:
+        """See RuledBackward.trace_by."""
+        with ReluRule(rule) as standing:
+            trace = self.trace(pictures, taps, edits)
+        standing.check()
+        return trace
 
     def hold(self, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> TorchHeld:
         """See Resumable.hold."""
