@@ -19,6 +19,7 @@ from .methods.answers import Answer
 from .methods.select import At, by_index, select
 from .pictures import Prepared, Preprocess, prepare_inputs
 from .results import FeatureMaps, Filters, MapSet, NetworkInfo, Shown
+from .scan.verbs import Scanning
 from .why import Why
 
 Answers = tuple[tuple[Answer, ...], ...]
@@ -35,7 +36,7 @@ class How:
     progress: reading.Progress | None
 
 
-class Network(Why):
+class Network(Why, Scanning):
     """A network that is open: its layers, its filters, and what pictures leave in it. Made by `convscope.open`.
 
     engine       the level below: `engine.run(pictures, taps, edits)`

@@ -40,5 +40,9 @@ class Steps:
         """Name the step that begins now."""
         self._progress.reset(self._task, total=1, description=what)
 
+    def say(self, what: str) -> None:
+        """Name the step that goes on in other words, at what pace say."""
+        self._progress.update(self._task, description=what)
+
     def __call__(self, done: int, total: int) -> None:
         self._progress.update(self._task, completed=done, total=total)

@@ -6,8 +6,9 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,13 +38,25 @@ def read_file(path: Path, name: str) -> Picture:
     """The picture in a file, of whatever kind and ending. Raises NotAPicture."""
     if why := _no_file(path):
         raise NotAPicture(path, why)
+    return _decoded(lambda: path.open("rb"), path, name)
+
+
+def read_bytes(content: bytes, name: str) -> Picture:
+    """The picture in what a file holds, of an archive say. Raises NotAPicture."""
+    if not content:
+        raise NotAPicture(name, "the file is empty. Get it again from where it comes from.")
+    return _decoded(lambda: BytesIO(content), name, name)
+
+
+def _decoded(open_: Callable[[], BinaryIO], path: Path | str, name: str) -> Picture:
     try:
-        with _strictly() as warned, path.open("rb") as file, _opened(file) as image:
+        with _strictly() as warned, open_() as file, _opened(file) as image:
             pixels, notes = decoded(image)
     except Refused as error:
         raise NotAPicture(path, str(error)) from None
     except UnidentifiedImageError as error:
-        raise NotAPicture(path, _what_else(path)) from error
+        with open_() as file:
+            raise NotAPicture(path, _what_else(file.read(4096))) from error
     except Exception as error:  # on damaged data the decoders raise whatever they stumble over
         raise NotAPicture(path, _reason(error)) from error
     return Picture(name, pixels, (*notes, *warned))
@@ -135,9 +148,7 @@ def _reason(error: Exception) -> str:
     return f"it is truncated or damaged ({said}). Get it again from where it comes from."
 
 
-def _what_else(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(4096)
+def _what_else(start: bytes) -> str:
     for offset, mark, what, todo in OTHERS:
         if start.startswith(mark, offset):
             return f"it is {what}. {todo}"

@@ -49,20 +49,20 @@ def prepare(source: Any, preprocess: Preprocess) -> Prepared:
     shown: list[Pixels] = []
     values: Array | None = None
     for number, each in enumerate(found):
-        received, said = _received(each, preprocess)
+        taken, said = received(each, preprocess)
         if values is None:
-            values = np.empty((len(found), *received.shape), np.float32)
-        elif received.shape != values.shape[1:]:
-            raise _different_sizes(found[0].name, values.shape[2:], each.name, received.shape[1:])
-        values[number] = received
+            values = np.empty((len(found), *taken.shape), np.float32)
+        elif taken.shape != values.shape[1:]:
+            raise _different_sizes(found[0].name, values.shape[2:], each.name, taken.shape[1:])
+        values[number] = taken
         notes.append(said)
-        shown.append(preprocess.undo(received))
+        shown.append(preprocess.undo(taken))
     assert values is not None  # there is at least one source
     return Prepared(tuple(each.name for each in found), tuple(notes), values, shown, preprocess, values)
 
 
-def _received(source: Source, preprocess: Preprocess) -> tuple[Array, tuple[str, ...]]:
-    """(c, h, w) float32, and notes."""
+def received(source: Source, preprocess: Preprocess) -> tuple[Array, tuple[str, ...]]:
+    """What the network receives of one picture, (c, h, w) float32, and notes. Raises as `prepare` does."""
     if isinstance(source.raw, Ready):
         if len(source.raw.values) != preprocess.channels:
             raise wrong_channels(source.raw, preprocess.channels)

@@ -16,9 +16,9 @@ from PIL import Image
 from ..errors import ConvscopeWarning, InputError, NotAPicture
 from .arrays import Ready, split
 from .decode import Picture, Pixels
-from .files import read_file, read_image
+from .files import read_bytes, read_file, read_image
 
-Raw = Path | Image.Image | Pixels | Ready
+Raw = Path | bytes | Image.Image | Pixels | Ready  # bytes: what a file holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,8 @@ class Source:
         """Raises NotAPicture, InputError."""
         if isinstance(self.raw, Path):
             return read_file(self.raw, self.name)
+        if isinstance(self.raw, bytes):
+            return read_bytes(self.raw, self.name)
         if isinstance(self.raw, Image.Image):
             return read_image(self.raw, self.name)
         if isinstance(self.raw, Ready):

@@ -1,0 +1,93 @@
+"""Pictures are read and preprocessed by threads while the network runs on those before them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core import Array
+from ..errors import ConvscopeError, InputError
+from ..pictures import Preprocess
+from ..pictures.prepare import received
+from .entries import Item, Listing
+
+THREADS = 2  # that decode; Pillow lets go of Python's lock meanwhile
+Skip = Callable[[Item, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Pictures on their way in: values (n, c, h, w), filled up to a whole batch by repeating the last one."""
+
+    items: list[Item]
+    values: Array
+
+
+def batches(items: Iterator[Item], listing: Listing, preprocess: Preprocess, *, size: int, skip: Skip) -> Iterator[Batch]:
+    """Batches of those pictures that can be read, in their order; `skip` is told of the others and why.
+
+    raises   InputError where pictures differ in size, or where the place that they come from is gone
+    """
+    ready: list[tuple[Item, Array]] = []
+    for item, values in decoded(items, listing, preprocess, ahead=2 * size, skip=skip):
+        if ready and values.shape != ready[0][1].shape:
+            raise different_sizes(ready[0], (item, values))
+        ready.append((item, values))
+        if len(ready) == size:
+            yield batch(ready, size)
+            ready = ready[:0]
+    if ready:
+        yield batch(ready, size)
+
+
+def batch(ready: list[tuple[Item, Array]], size: int) -> Batch:
+    # Compiled engines make another program for another size, so that a last batch of five is as long as the others.
+    values = [values for _, values in ready]
+    return Batch([item for item, _ in ready], np.stack(values + values[-1:] * (size - len(values))))
+
+
+def decoded(
+    items: Iterator[Item], listing: Listing, preprocess: Preprocess, *, ahead: int, skip: Skip
+) -> Iterator[tuple[Item, Array]]:
+    with ThreadPoolExecutor(THREADS) as pool:
+        waiting: deque[tuple[Item, Future[Array]]] = deque()
+        try:
+            for item in items:
+                waiting.append((item, pool.submit(decode, item, preprocess)))
+                if len(waiting) >= ahead:
+                    yield from taken(*waiting.popleft(), listing, skip)
+            while waiting:
+                yield from taken(*waiting.popleft(), listing, skip)
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+
+def decode(item: Item, preprocess: Preprocess) -> Array:
+    return received(item.read(), preprocess)[0]
+
+
+def taken(item: Item, future: Future[Array], listing: Listing, skip: Skip) -> Iterator[tuple[Item, Array]]:
+    try:
+        yield item, future.result()
+    except ConvscopeError as error:
+        if listing.root is not None and not listing.root.exists():
+            raise InputError(
+                f"'{listing.root}' is gone. What was finished is kept: when it is back, the same command goes on from there.",
+                received=str(listing.root),
+            ) from error
+        skip(item, str(error))
+
+
+def different_sizes(first: tuple[Item, Array], other: tuple[Item, Array]) -> InputError:
+    (one, values), (another, others) = first, other
+    return InputError(
+        f"The pictures of a scan have one size, but '{one.name}' is {values.shape[1:]} and '{another.name}' {others.shape[1:]} "
+        "(height, width). Give the preprocessing a size, as in '0..1 224'.",
+        received=others.shape,
+        expected=values.shape,
+    )

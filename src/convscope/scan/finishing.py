@@ -1,0 +1,115 @@
+"""From the shards of a scan to the files that people and other programs read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import IO, Any
+
+import numpy as np
+from PIL import Image
+
+from ..errors import ConvscopeError, InputError
+from ..pictures import Preprocess
+from ..pictures.prepare import received
+from .entries import Listing
+from .packing import pack
+from .plan import Plan
+from .runner import Job
+from .shards import Statistics
+from .store import Store
+from .tables import Columns, parquet, picture_columns, top_columns, unit_columns
+
+THUMBNAIL = 160  # pixels of the longer side, at most
+Progress = Callable[[int, int], None]
+
+
+def finish(job: Job, progress: Progress | None = None) -> None:
+    """Write the tables, the arrays and the thumbnails that are not there yet. Raises InputError, OutputError, MissingExtra."""
+    store = Store(job.folder)
+    record = store.record() or {}
+    if record.get("complete"):
+        return
+    plan, done = Plan.from_dict(record["plan"]), store.done()
+    statistics = store.statistics(done)
+    skipped = [tuple(each) for part in store.rows(done) for each in json.loads(str(part["skipped"]))]
+    if not statistics.means.count:
+        why = f" The first of them: {skipped[0][2]}" if skipped else ""
+        raise InputError(f"None of the {len(skipped)} pictures could be used.{why}", received=len(skipped))
+    pictures = picture_columns(plan, store.rows(done), job.labels)
+    write_tables(store, plan, statistics, pictures, record)
+    store.write("skipped.csv", lambda file: file.write(skipped_csv(skipped)))
+    store.write("state.npz", lambda file: np.savez(file, **pack(statistics)))
+    for number in range(len(plan.features)):
+        values = np.concatenate([part[f"features/{number}"] for part in store.rows(done)])
+        store.write(f"features/{number}.npy", partial(save, values))
+    if job.listing.item is not None:
+        numbers = np.unique(statistics.top.pictures)
+        thumbnails(store, job.listing, job.preprocess, [int(number) for number in numbers], progress)
+    store.write_record({**record, "complete": True, "scanned": statistics.means.count, "skipped": len(skipped)})
+    store.clean()
+
+
+def write_tables(store: Store, plan: Plan, statistics: Statistics, pictures: Columns, record: dict[str, Any]) -> None:
+    names = dict(zip(pictures["picture"].tolist(), pictures["name"].tolist(), strict=True))
+    labels = np.full(int(pictures["picture"].max()) + 1, -1)
+    numbers = {name: number for number, name in enumerate(plan.classes)}
+    labels[pictures["picture"]] = [numbers.get(each, -1) for each in pictures["label"]]
+    about = {"convscope": json.dumps({key: record[key] for key in ("convscope", "network", "preprocess_text", "pictures")})}
+    tables = {
+        "pictures": pictures,
+        "top": top_columns(plan, statistics, names, labels),
+        "units": unit_columns(plan, statistics, labels),
+    }
+    for name, columns in tables.items():
+        store.write(f"{name}.parquet", partial(put, parquet(columns, about)))
+
+
+def save(values: Any, file: IO[bytes]) -> None:
+    np.save(file, values)
+
+
+def put(content: bytes, file: IO[bytes]) -> None:
+    file.write(content)
+
+
+def skipped_csv(skipped: list[Any]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["picture", "name", "reason"])
+    writer.writerows(skipped)
+    return text.getvalue().encode()
+
+
+def thumbnails(store: Store, listing: Listing, preprocess: Preprocess, numbers: list[int], progress: Progress | None) -> None:
+    """A WebP of each of these pictures as the network received it. Those that are there already are not made again."""
+    missing = [number for number in numbers if not (store.folder / thumbnail(number)).exists()]
+
+    def make(number: int) -> None:
+        assert listing.item is not None
+        try:
+            values, _ = received(listing.item(number).read(), preprocess)
+        except ConvscopeError:  # gone since it was scanned: its tile stays empty, its numbers are there
+            return
+        store.write(
+            thumbnail(number), lambda file: small(preprocess.undo(values)).save(file, "WEBP", quality=80, method=1), sync=False
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        for count, _ in enumerate(pool.map(make, missing), 1):
+            if progress:
+                progress(count, len(missing))
+
+
+def small(pixels: Any) -> Image.Image:
+    image = Image.fromarray(pixels)
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    return image
+
+
+def thumbnail(number: int) -> str:
+    return f"thumbnails/{number // 1000:04d}/{number:07d}.webp"

@@ -1,0 +1,206 @@
+"""What a scan reads: the layers, where their units stand on the one axis of all units, and what else decides its numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from ..core import Array, Engine, Graph, Tap
+from ..errors import InputError, Unsupported
+from ..methods.blocks import block_ends
+from ..methods.maps import Reading, reading
+from ..methods.select import At, select
+
+MEMORY = 1 << 30  # bytes that the maps of a batch may take
+MOST = 32  # pictures in a batch: more makes no engine faster
+SHARD = 256  # pictures after which results are written
+HEAVY = 1 << 26  # bytes of results from which on a shard is made longer, so that writing them stays a small part of the time
+
+
+@dataclass(frozen=True)
+class Part:
+    """A layer's units on the axis of all units: `start` to `start + units`. spatial: the shape of its maps."""
+
+    layer: str
+    read_at: str
+    activated: bool
+    start: int
+    units: int
+    spatial: tuple[int, ...]
+
+    @property
+    def place(self) -> slice:
+        return slice(self.start, self.start + self.units)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """parts      the layers
+    classes    names of the classes of the pictures
+    outputs    how many classes the network answers with; 0 for one that is no classifier
+    right      per class of the pictures, the output that is right; -1 where the network does not know it
+    k          how long the top lists are
+    pairs      whether the correlations between the units of a layer are kept
+    maps       layers whose mean maps per class are kept
+    features   layers whose pooled values are kept for every picture
+    batch      pictures that go through the network at once
+    shard      pictures after which results are written
+    size       (height, width) of what the network receives
+    """
+
+    parts: tuple[Part, ...]
+    classes: tuple[str, ...]
+    outputs: int
+    right: tuple[int, ...]
+    k: int
+    pairs: bool
+    maps: tuple[str, ...]
+    features: tuple[str, ...]
+    batch: int
+    shard: int
+    size: tuple[int, ...]
+
+    @property
+    def units(self) -> int:
+        return sum(part.units for part in self.parts)
+
+    def __getitem__(self, layer: str) -> Part:
+        return next(part for part in self.parts if part.layer == layer)
+
+    def taps(self) -> list[Tap]:
+        """What is read of every batch."""
+        pooled = [Tap(part.read_at, reduce) for part in self.parts for reduce in ("mean", "max", "argmax", "active")]
+        whole = [Tap(self[name].read_at) for name in self.maps]
+        return list(dict.fromkeys([*pooled, *whole, *([Tap("output")] if self.outputs else [])]))
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Plan:
+        fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+        fields["parts"] = tuple(Part(**{**each, "spatial": tuple(each["spatial"])}) for each in data["parts"])
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What was asked for, before it is known what the network gives."""
+
+    at: At = "convs"
+    activated: bool = True
+    k: int = 9
+    pairs: bool = True
+    maps: At | None = "last"
+    features: At | None = "blocks"
+    batch: int | None = None
+    memory: int = MEMORY
+    shard: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("k", "batch", "shard"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise InputError(f"'{name}' of a scan is a whole number from 1 on, but received {value!r}.", received=value)
+
+
+def plan(engine: Engine, wishes: Wishes, picture: Array, classes: Sequence[str], known: Sequence[str] | None) -> Plan:
+    """The plan for pictures like `picture` (c, h, w), by one run that looks at the shapes.
+
+    known    the names of the network's classes, if it names them
+    raises   UnknownLayer, InputError, EngineError
+    """
+    graph = engine.graph
+    readings = [reading(graph, name, activated=wishes.activated) for name in select(graph, wishes.at)]
+    size = batch_size(graph, wishes)
+    taps = [each.read_at for each in readings]
+    run = engine.run(np.repeat(picture[None], fixed_batch(graph) or 1, 0), [*taps, "output"])
+    parts = tuple(side_by_side(readings, [run[name].shape[1:] for name in taps]))
+    outputs = run["output"].shape[1] if run["output"].ndim > 1 and run["output"][0].size == run["output"].shape[1] > 1 else 0
+    units, names = sum(part.units for part in parts), [part.layer for part in parts]
+    pairs = sum(part.units**2 for part in parts) * 8 if wishes.pairs else 0
+    heavy = pairs + units * 8 * (520 + 2 * len(classes))
+    return Plan(
+        parts=parts,
+        classes=tuple(classes) or tuple(known or map(str, range(outputs))),
+        outputs=outputs,
+        right=right_outputs(classes, known, outputs),
+        k=wishes.k,
+        pairs=wishes.pairs,
+        maps=chosen(graph, wishes.maps, names),
+        features=chosen(graph, wishes.features, names),
+        batch=size,
+        shard=wishes.shard or max(1, math.ceil(heavy / HEAVY)) * max(size, SHARD // size * size),
+        size=picture.shape[1:],
+    )
+
+
+def side_by_side(readings: Sequence[Reading], shapes: Sequence[tuple[int, ...]]) -> Iterator[Part]:
+    start = 0
+    for each, shape in zip(readings, shapes, strict=True):
+        if not shape:
+            raise Unsupported(f"'{each.layer}' gives one number for a picture, which is no unit to scan. Leave it out of 'at'.")
+        yield Part(each.layer, each.read_at, each.activated, start, shape[0], tuple(shape[1:]))
+        start += shape[0]
+
+
+def chosen(graph: Graph, at: At | None, among: Sequence[str]) -> tuple[str, ...]:
+    """Those of the scanned layers that `at` means; "last" is the last convolution, or the last layer where there is none."""
+    if at is None:
+        return ()
+    ends = [name for name in block_ends(graph) if name in among] if any(row.is_convolution for row in graph) else []
+    if at == "last":
+        return tuple((ends or list(among))[-1:])
+    if at == "blocks":
+        return tuple(ends or list(among)[-1:])
+    names = select(graph, at)
+    if missing := [name for name in names if name not in among]:
+        raise InputError(f"'{missing[0]}' is not among the layers of this scan. Add it to 'at'.", received=missing[0])
+    return names
+
+
+def right_outputs(classes: Sequence[str], known: Sequence[str] | None, outputs: int) -> tuple[int, ...]:
+    """For each class of the pictures the output of that name; without names, by order where there are as many; else -1."""
+    if not classes:
+        return tuple(range(outputs))
+    if known:
+        numbers = {spoken(name): number for number, name in reversed(list(enumerate(known)))}
+        return tuple(known.index(name) if name in known else numbers.get(spoken(name), -1) for name in classes)
+    return tuple(range(outputs)) if len(classes) == outputs else (-1,) * len(classes)
+
+
+def spoken(name: str) -> str:
+    """ "Cassette_player" and "cassette player" are the same class: folders have no blanks in their names."""
+    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+
+
+def fixed_batch(graph: Graph) -> int | None:
+    """How many pictures a file insists on; None if it takes any number."""
+    shape = graph.layers[0].native_shape
+    return shape[0] if shape else None
+
+
+def batch_size(graph: Graph, wishes: Wishes) -> int:
+    """As many pictures as fit with all their maps into the memory; what a file insists on comes first."""
+    fixed = fixed_batch(graph) or 1
+    values = sum(math.prod(size or 224 for size in layer.shape) for layer in graph if layer.shape)
+    fits = wishes.batch or max(1, min(MOST, wishes.memory // max(values * 4, 1)))
+    size = 1 << (fits.bit_length() - 1) if wishes.batch is None else fits
+    return max(fixed, size // fixed * fixed)
+
+
+def fingerprint(engine: Engine) -> str:
+    """What tells this network from any other: its layers and the bits of its weights."""
+    digest = sha256()
+    for row in engine.graph:
+        digest.update(f"{row.name} {row.kind} {row.native} {row.shape}\n".encode())
+        for name, values in engine.weights(row.name).items() if row.parameters else ():
+            digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
+    for edit in getattr(engine, "edits", ()):  # those that stay: a network without some units is another one
+        digest.update(edit.layer.encode() + np.asarray(edit.scale).tobytes() + np.asarray(edit.shift).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,36 @@
+"""`scan`: from pictures to a finished scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..errors import WrongOption
+from .finishing import finish
+from .plan import Wishes
+from .result import Scan
+from .runner import Job, run
+from .sources import listing
+from .tables import arrow_package
+
+ENGINES = ("local",)
+
+
+def scan(
+    network: Any,
+    pictures: Any,
+    wishes: Wishes,
+    folder: str | Path,
+    *,
+    where: str = "local",
+    progress: Callable[[int, int], None] | None = None,
+) -> Scan:
+    """Scan `pictures` into `folder`, going on with what is there. See Network.scan."""
+    if where not in ENGINES:
+        raise WrongOption("The engine of a scan", where, ENGINES)
+    arrow_package()  # before hours of work, not after
+    job = Job(network.engine, network.info, network.preprocess, network.labels, listing(pictures), wishes, Path(folder))
+    run(job, progress)
+    finish(job)
+    return Scan(folder)

@@ -1,0 +1,150 @@
+"""The folder of a scan while it grows. A file is written beside its name and moved in place: it is whole or not there.
+
+    scan.json              what is scanned: the network, the preprocessing, the pictures, the plan
+    shards/000003.npz      the statistics of the first three shards
+    shards/000002.rows.npz what is kept per picture of shard 2: number, name, label, answer, features, reason if skipped
+
+A shard counts as done when the statistics that include it are there. They are merged in the order of the shards, always, so
+that a scan that was killed and went on has the numbers of one that was not, to the bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ..errors import OutputError
+from .packing import load, pack
+from .shards import Pooled, Statistics
+
+FORMAT = 1
+KEPT = ("identity", "plan")
+
+
+class Store:
+    """The folder of one scan.
+
+    raises   OutputError for a folder with other files, or with a scan of something else; for a disk that is full
+    """
+
+    def __init__(self, folder: Path):
+        self.folder, self.shards = folder, folder / "shards"
+
+    def record(self) -> dict[str, Any] | None:
+        """What scan.json says; None if there is no scan yet."""
+        try:
+            found = json.loads((self.folder / "scan.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise OutputError(
+                self.folder, f"its scan.json is damaged ({error}). Delete the folder or choose another one."
+            ) from error
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise OutputError(self.folder, "it holds a scan of another version. Delete the folder or choose another one.")
+        return found
+
+    def begin(self, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The record of the scan that goes on here, None for a new one. Raises OutputError for a scan of something else."""
+        if self.folder.is_symlink() or (self.folder.exists() and not self.folder.is_dir()):
+            raise OutputError(self.folder, "there is a file or a link of that name. Choose another folder.")
+        record = self.record()
+        if record is None:
+            if self.folder.is_dir() and any(each.name != "shards" for each in self.folder.iterdir()):
+                raise OutputError(self.folder, "the folder holds other files. Choose an empty or a new one.")
+            with self.writing():
+                self.shards.mkdir(parents=True, exist_ok=True)
+            return None
+        for name, value in identity.items():
+            if record["identity"].get(name) != value:
+                raise OutputError(
+                    self.folder,
+                    f"it holds a scan with {PHRASES[name]}, and two are not mixed. Choose another folder, or delete this one.",
+                )
+        return record
+
+    def write_record(self, record: Mapping[str, Any]) -> None:
+        text = json.dumps({"format": FORMAT, **record}, indent=1, ensure_ascii=False) + "\n"
+        self.write("scan.json", lambda file: file.write(text.encode()))
+
+    def done(self) -> int:
+        """How many shards are done."""
+        numbers = [int(path.stem) for path in self.shards.glob("[0-9]*.npz") if path.stem.isdigit()]
+        return max(numbers, default=0)
+
+    def statistics(self, done: int) -> Statistics:
+        found: Statistics = load(self.shards / f"{done:06d}.npz")
+        return found
+
+    def keep(self, number: int, statistics: Statistics, pooled: Pooled, features: Mapping[str, Any]) -> None:
+        """Write shard `number` and the statistics of all up to it. Raises OutputError; what was there before still is."""
+        rows = {
+            "numbers": pooled.numbers,
+            "names": np.array(pooled.names, str),
+            "labels": pooled.labels,
+            "answers": pooled.answers,
+            "probability": pooled.probability,
+            "skipped": np.array(json.dumps(pooled.skipped)),
+            **{f"features/{number}": values for number, values in enumerate(features.values())},
+        }
+        self.write(f"shards/{number:06d}.rows.npz", lambda file: np.savez(file, **rows))
+        packed = pack(statistics)
+        self.write(f"shards/{number + 1:06d}.npz", lambda file: np.savez(file, **packed))
+        with contextlib.suppress(OSError):
+            (self.shards / f"{number:06d}.npz").unlink(missing_ok=True)
+
+    def rows(self, done: int) -> Iterator[dict[str, Any]]:
+        """What was kept per picture, shard by shard."""
+        for number in range(done):
+            with np.load(self.shards / f"{number:06d}.rows.npz", allow_pickle=False) as arrays:
+                yield dict(arrays)
+
+    def clean(self) -> None:
+        """Drop what only a scan that goes on needs, and what a kill left half-written."""
+        for each in self.folder.glob("**/.writing-*"):
+            each.unlink(missing_ok=True)
+        if self.record() and (self.folder / "units.parquet").exists():
+            shutil.rmtree(self.shards, ignore_errors=True)
+
+    def write(self, name: str, fill: Callable[[IO[bytes]], object], *, sync: bool = True) -> Path:
+        """Write a file so that it is whole or not there. Raises OutputError.
+
+        sync   wait until it is on the disk: what can be made again need not survive a power cut
+        """
+        path = self.folder / name
+        draft = path.parent / f".writing-{path.name}"
+        with self.writing():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            content = io.BytesIO()  # npz and parquet go back and forth in a file
+            fill(content)
+            with draft.open("wb") as file:
+                file.write(content.getbuffer())
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            os.replace(draft, path)
+        return path
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            why = f"{error.strerror or error}. What was finished is kept: make room, and the same command goes on from there."
+            raise OutputError(self.folder, why) from error
+
+
+PHRASES = {
+    "network": "another network",
+    "preprocess": "another preprocessing",
+    "pictures": "another list of pictures",
+    "settings": "other settings (layers, k, maps, features, correlations)",
+}

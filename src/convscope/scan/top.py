@@ -1,0 +1,78 @@
+"""The top pictures of a unit, and the parts of them that it saw, as a sheet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ..errors import InputError
+from .crops import Field
+from .finishing import thumbnail
+from .table import Table
+
+if TYPE_CHECKING:
+    from ..draw.crops import CropSheet
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class TopPictures:
+    """The strongest first. rows: name, label, value, y and x of the position in the map."""
+
+    folder: Path
+    layer: str
+    unit: int
+    rows: Table
+    field: Field | None
+    preprocess: str
+
+    def boxes(self, size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+        """top, left, bottom, right of what the unit saw in each, in a picture of `size`. Raises InputError."""
+        if self.field is None:
+            raise InputError(f"'{self.layer}' has no maps with rows and columns, so that its units see the picture as a whole.")
+        return [self.field.box(int(y), int(x), size) for y, x in zip(self.rows["y"], self.rows["x"], strict=True)]
+
+    def crops(self) -> list[Pixels | None]:
+        """What the unit saw in each picture, uint8 (h, w, 3), from the thumbnails; None where there is none."""
+        result: list[Pixels | None] = []
+        for number, y, x in zip(self.rows["picture"], self.rows["y"], self.rows["x"], strict=True):
+            path = self.folder / thumbnail(int(number))
+            if not path.exists():
+                result.append(None)
+                continue
+            pixels = np.asarray(Image.open(path).convert("RGB"))
+            result.append(pixels if self.field is None else self._crop(pixels, int(y), int(x)))
+        return result
+
+    def _crop(self, pixels: Pixels, y: int, x: int) -> Pixels:
+        assert self.field is not None
+        scale = pixels.shape[0] / self.field.size[0], pixels.shape[1] / self.field.size[1]
+        top, left, bottom, right = self.field.box(y, x, self.field.size)
+        rows = slice(int(top * scale[0]), max(int(np.ceil(bottom * scale[0])), int(top * scale[0]) + 1))
+        columns = slice(int(left * scale[1]), max(int(np.ceil(right * scale[1])), int(left * scale[1]) + 1))
+        return pixels[rows, columns]
+
+    def sheet(self, *, columns: int | None = None, side: int = 112) -> CropSheet:
+        """The crops in a grid, each with its value and its picture. `side`: pixels that a crop is drawn with."""
+        from ..draw.crops import CropSheet
+
+        rows: list[dict[str, Any]] = self.rows.to_dicts()
+        values = [row["value"] for row in rows]
+        span = f"{max(values):.4g} to {min(values):.4g}" if values else "none"
+        silent = " It fires in none of them." if values and max(values) <= 0 else ""
+        seen = "the whole picture" if self.field is None else self.field.words
+        return CropSheet(
+            crops=self.crops(),
+            labels=tuple(f"{row['value']:.4g} · {row['label'] or row['name'].split('/')[-1]}" for row in rows),
+            title=f"{self.layer} · unit {self.unit} · the {len(rows)} pictures that drive it most",
+            subtitle=f"Maxima {span}, the strongest first; shown: {seen}; pictures as the network received them, "
+            f"{self.preprocess}.{silent}",
+            columns=columns or max(1, int(np.ceil(np.sqrt(len(rows))))),
+            side=side,
+        )
