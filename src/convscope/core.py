@@ -1,6 +1,7 @@
 """The whole vocabulary between a network and those who look into it. No framework is imported here.
 
     Layer, Graph      what the network is made of
+    Window            which places of its input a place of a layer looks at
     Tap               where to read
     Edit              what to change
     Engine            runs a network with taps and edits
@@ -35,6 +36,26 @@ CONVOLUTIONS: frozenset[Kind] = frozenset({"convolution", "depthwise", "separabl
 
 
 @dataclass(frozen=True)
+class Window:
+    """Where a convolution, pooling or padding looks, one number per spatial axis.
+
+    Place `o` of the output looks at `o * stride - before + j * dilation` of the input, j = 0 ... kernel - 1. `transposed` ones
+    are the other way round: place `i` of the input is looked at by `i * stride - before + j * dilation` of the output.
+
+    padding   (before, after) for each axis, negative where the input is cropped; "same" or "same_lower" where it is what makes
+              the output ceil(input / stride), the odd one after or before
+    fill      what stands in the padding: "zeros" (or any constant), "reflect", "replicate" or "circular"
+    """
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...] | Literal["same", "same_lower"]
+    transposed: bool = False
+    fill: Literal["zeros", "reflect", "replicate", "circular"] = "zeros"
+
+
+@dataclass(frozen=True)
 class Layer:
     """One row of the layer table: one array that flows through the network.
 
@@ -53,6 +74,7 @@ class Layer:
     activation: str | None = None  # an activation inside the layer ("relu"), so that its output is after it
     trainable: int = 0  # how many of the parameters are trained
     function: bool = False  # made between the layers, by `x + y` say, in a framework where that is no layer
+    window: Window | None = None  # None: it has none, or it is not known
 
     @property
     def is_convolution(self) -> bool:

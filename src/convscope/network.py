@@ -14,8 +14,9 @@ from .layers import Layers
 from .methods import answers as answering
 from .methods import filters as kernels
 from .methods import maps as reading
-from .methods import ranking
+from .methods import ranking, receptive
 from .methods.answers import Answer
+from .methods.receptive import ReceptiveField
 from .methods.select import At, by_index, select
 from .pictures import Prepared, Preprocess, prepare_inputs
 from .results import FeatureMaps, Filters, MapSet, NetworkInfo, Shown
@@ -106,6 +107,28 @@ class Network(Why, Scanning):
         """
         how = How(at, activated, top, "some" if ranked and top else "none", progress)
         return self._look(self._prepared(pictures), how)
+
+    def receptive_field(
+        self, layer: str | int, position: tuple[int, ...] | None = None, *, picture_shape: tuple[int, ...] | None = None
+    ) -> ReceptiveField:
+        """Which rectangle of the picture a place of `layer` sees: `.start`, `.stop`, `.size`, `.stride`, `.how`.
+
+        position        in the map, by default the middle one; (y, x)
+        picture_shape   (c, h, w), needed only for a network that takes any size
+        returns         derived from the graph; where that does not show it, measured, and `.how` says so
+        raises          UnknownLayer; InputError for a place that is not there; Unsupported if the picture's size is not known
+        """
+        name = by_index(self.graph, layer) if isinstance(layer, int) else layer
+        return receptive.receptive_field(self.engine, name, position, picture_shape)
+
+    def effective_field(self, layer: str | int, pictures: Any, position: tuple[int, ...] | None = None) -> Array:
+        """How strongly each pixel acts on a place of `layer`, (h, w): mean of |gradient of all its units|. Luo et al. 2016.
+
+        position   in the map, by default the middle one
+        raises     Unsupported for an engine without gradients; UnknownLayer; InputError
+        """
+        name = by_index(self.graph, layer) if isinstance(layer, int) else layer
+        return receptive.effective(receptive.differentiable(self.engine), name, position, self._prepared(pictures).inputs)
 
     def predict(self, pictures: Any, *, top: int = 5, progress: reading.Progress | None = None) -> list[list[tuple[str, float]]]:
         """Per picture the `top` classes with their probabilities, 0..1: [[("cat", 0.98), ...], ...].

@@ -17,12 +17,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..core import Array, Edit, Graph, Kind, Layer, Pictures, Run, Tap, as_tap, by_input, input_names, merged, reduced
+from ..core import Array, Edit, Graph, Kind, Layer, Pictures, Run, Tap, Window, as_tap, by_input, input_names, merged, reduced
 from ..errors import InputError, UnknownLayer, WrongPictureShape
 from .cuts import Cut, checked_repeat
 
 PICTURE = (3, 8, 8)
 GATE = (4,)
+AROUND = Window((3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
+HALVES = Window((2, 2), (2, 2), (1, 1), ((0, 0), (0, 0)))
 Pull = Callable[[Array], tuple[Array, ...]]  # from the gradient of a result to those of what it was made from
 Weights = Mapping[str, Array]
 
@@ -37,6 +39,7 @@ class Step:
     operator: Callable[..., tuple[Array, Pull]]
     inputs: tuple[str, ...]
     weights: Weights = field(default_factory=dict)
+    window: Window | None = None
 
 
 class FakeEngine:
@@ -180,13 +183,13 @@ def network() -> tuple[Step, ...]:
     classes = np.array([[1, 0, 0, 0], [0, 1, 2, 0], [-1, 0, 1, 1]], np.float32)
     dense = {"kernel": classes, "bias": np.array([0, 0, 0.25], np.float32)}
     return (
-        Step("conv1", "convolution", "Conv", convolution, ("input",), conv1),
+        Step("conv1", "convolution", "Conv", convolution, ("input",), conv1, AROUND),
         Step("relu1", "activation", "ReLU", relu, ("conv1",)),
-        Step("pool1", "pooling", "MeanPool", mean_pool, ("relu1",)),
-        Step("conv2", "convolution", "Conv", convolution, ("pool1",), {"kernel": kernel2}),
+        Step("pool1", "pooling", "MeanPool", mean_pool, ("relu1",), window=HALVES),
+        Step("conv2", "convolution", "Conv", convolution, ("pool1",), {"kernel": kernel2}, AROUND),
         Step("add", "merge", "Add", add, ("conv2", "pool1")),
         Step("relu2", "activation", "ReLU", relu, ("add",)),
-        Step("mean", "pooling", "Mean", mean, ("relu2",)),
+        Step("mean", "pooling", "GlobalMean", mean, ("relu2",)),
         Step("classes", "dense", "Dense", product, ("mean",), dense),
     )
 
@@ -242,7 +245,8 @@ def product(weights: Weights, values: Array) -> tuple[Array, Pull]:
 def row(index: int, step: Step, value: Array) -> Layer:
     shape, count = value.shape[1:], sum(array.size for array in step.weights.values())
     kernel = step.weights["kernel"].shape if step.weights else None
-    return Layer(index, step.name, step.kind, step.native, shape, (None, *shape), count, kernel, step.inputs, None, count)
+    layer = Layer(index, step.name, step.kind, step.native, shape, (None, *shape), count, kernel, step.inputs, trainable=count)
+    return replace(layer, window=step.window)
 
 
 def edited(values: Array, edit: Edit | None) -> Array:

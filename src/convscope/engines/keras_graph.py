@@ -13,6 +13,7 @@ from ..core import Graph, Layer
 from ..errors import EngineError, Shape, Unsupported
 from .keras_calls import Call, Operations, Watch, graph_of, is_functional
 from .keras_rows import facts, kind_of
+from .keras_windows import window_of
 from .names import array_names, output_names
 
 BATCH = 2  # of the dry run; not 1, which broadcasts
@@ -95,6 +96,7 @@ def survey(model: Any, operations: Operations, start: Start) -> Table:
                 continue  # no array, or one number for the whole batch
             known = {**facts(call.operation, kind), **shapes(spec, last, start)}
             known["function"] = not isinstance(call.operation, keras.Layer)
+            known["window"] = window_of(call.operation, kind, len(spec.shape) - 2)
             rows.append(Layer(len(rows), name, kind, type(call.operation).__name__, inputs=inputs, **known))
             places[name] = Place(call.operation, call.name, last, len(spec.shape), is_whole(spec.dtype))
     for name, (spec, made_by) in zip(output_names(len(run.outputs)), run.outputs, strict=True):

@@ -12,6 +12,7 @@ from ..core import CONVOLUTIONS, Graph, Kind, Layer
 from ..errors import Shape
 from .names import RESERVED
 from .onnx_layout import Layouts
+from .onnx_windows import window_of
 from .onnx_wiring import Wiring, attribute, operator, read_by
 
 KINDS: dict[Kind, str] = {
@@ -106,6 +107,7 @@ def row(index: int, name: str, node: NodeProto, tensor: str, layouts: Layouts, i
         kernel,
         inputs,
         activation.decode().lower() if activation else None,
+        window=window_of(node, kernel, layouts),
     )
 
 

@@ -16,6 +16,7 @@ from ..errors import Shape
 from .names import is_input
 from .torch_functions import KEEPING, Function
 from .torch_modules import flattened, version
+from .torch_windows import window_of
 
 # The file of torch.nn.modules in which a layer's class, or the class it derives from, is defined.
 KINDS: dict[str, Kind] = {
@@ -115,6 +116,7 @@ class Survey:
             trainable=sum(each.numel() for each in parameters if each.requires_grad),
             kernel=tuple(cast(torch.Tensor, module.weight).shape) if has_kernel(module) else None,
             inputs=inputs,
+            window=window_of(module, tensor.ndim - 2),
         )
 
     def _row_of_function(self, name: str, tensor: torch.Tensor, function: Function) -> None:

@@ -1,0 +1,212 @@
+"""What a unit sees: the rectangle that the graph gives is that in which pixels act on the unit."""
+
+import numpy as np
+import pytest
+
+import convscope
+from convscope.core import Graph, Layer, Window
+from convscope.engines.fake import PICTURE, FakeEngine
+from convscope.errors import InputError, Unsupported
+from convscope.methods import receptive
+
+
+def corners(size: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The first place, the last one, and one in the middle."""
+    return sorted({tuple(0 for _ in size), tuple(each - 1 for each in size), receptive.middle(size)})
+
+
+def acting(engine, layer: str, position: tuple[int, ...], pictures) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """[start, stop) of the pixels that change the place if any one of them alone is replaced: no method's own code."""
+    place = (slice(None), slice(None), *position)
+    size = pictures.shape[2:]
+    first = engine.run(pictures, [layer])[layer][place]
+    hit = np.zeros(size, bool)
+    for pixel in np.ndindex(*size):
+        changed = pictures.copy()
+        changed[(slice(None), slice(None), *pixel)] += 9
+        lower = pictures.copy()
+        lower[(slice(None), slice(None), *pixel)] -= 9
+        found = engine.run(np.concatenate([changed, lower]), [layer])[layer][place]
+        hit[pixel] = (found != np.concatenate([first, first])).any()
+    at = np.nonzero(hit)
+    return tuple(int(each.min()) for each in at), tuple(int(each.max()) + 1 for each in at)
+
+
+def law(engine, shape, *, layers=None, at_least: int) -> None:
+    """Derived equals measured, for every row that is derived; and at least so many are."""
+    sizes, checked = receptive.sizes_at(engine, shape), 0
+    for layer in layers or engine.graph.names[1:]:
+        for position in corners(sizes[layer]):
+            try:
+                found = receptive.derived(engine.graph, layer, position, sizes)
+            except Unsupported:
+                continue
+            seen = receptive.measured(engine, layer, position, shape)
+            if not any(seen.stop) and engine.graph[layer].kind == "activation":
+                continue  # dead in all of the random pictures
+            assert (found.start, found.stop) == (seen.start, seen.stop), (layer, position, found, seen)
+            checked += 1
+    assert checked >= at_least
+
+
+@pytest.mark.parametrize("layer", ["conv1", "pool1", "classes"])
+def test_one_pixel_after_the_other_says_the_same(layer):
+    engine = FakeEngine()
+    pictures = np.random.default_rng(0).normal(size=(4, *PICTURE)).astype(np.float32)
+    for position in corners(receptive.sizes_of(engine.graph)[layer]):
+        found = receptive.derived(engine.graph, layer, position)
+        assert (found.start, found.stop) == acting(engine, layer, position, pictures)
+        measured = receptive.measured(engine, layer, position, PICTURE)
+        assert (measured.start, measured.stop) == acting(engine, layer, position, pictures)
+
+
+def torch_networks():
+    from torch import nn
+    from zoo_torch import Written, conv, head
+
+    def chain():
+        return nn.Sequential(
+            nn.Conv2d(3, 4, 5, stride=2, padding=1), nn.BatchNorm2d(4), nn.LeakyReLU(), nn.AvgPool2d(3, 2, 1),
+            nn.Conv2d(4, 4, (3, 1), dilation=(2, 1), padding="same"), nn.ELU(), nn.Conv2d(4, 3, 2), head(3),
+        )  # fmt: skip
+
+    def inception():
+        def run(net, x):
+            import torch
+
+            x = net.stem(x)
+            return net.head(net.last(torch.cat([net.one(x), net.three(x), net.pool(x) * 2], 1) + net.more(x)))
+
+        parts = {"one": conv(4, 2, 1), "three": conv(4, 3, 3), "pool": nn.AvgPool2d(3, 1, 1), "more": conv(4, 9, 5)}
+        return Written(run, stem=nn.Conv2d(3, 4, 3, 2), last=conv(9, 4), head=head(4), **parts)
+
+    def decoder():
+        up = nn.ConvTranspose2d(4, 4, 3, stride=2, padding=1, output_padding=1, dilation=1)
+        return nn.Sequential(conv(3, 4, 3, stride=2), nn.Tanh(), up, nn.Upsample(scale_factor=2), nn.Conv2d(4, 2, 3, padding=0))
+
+    def dilated_and_padded():
+        return nn.Sequential(
+            nn.ReflectionPad2d((2, 1, 3, 0)), nn.Conv2d(3, 4, 3, dilation=3), nn.ReplicationPad2d(2), nn.Conv2d(4, 4, 4, 3),
+            nn.ZeroPad2d((0, 1, 2, 0)), nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"), nn.AdaptiveAvgPool2d((3, 2)),
+        )  # fmt: skip
+
+    def attention():
+        """Each place depends on all of them through the mean."""
+        gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), conv(4, 2, 1), nn.LeakyReLU(), conv(2, 4, 1), nn.Sigmoid())
+        return Written(lambda net, x: net.last(net.stem(x) * net.gate(net.stem(x))), stem=conv(3, 4), gate=gate, last=conv(4, 2))
+
+    return [chain, inception, decoder, dilated_and_padded, attention]
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_in_torch_the_graph_and_the_gradients_say_the_same(number):
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+    from convscope.engines.torch import TorchEngine
+
+    build = torch_networks()[number]
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        engine = TorchEngine(build(), picture_shape=(3, 19, 22))
+    law(engine, (3, 19, 22), at_least=12)
+
+
+def test_in_keras_the_graph_and_the_gradients_say_the_same():
+    keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'convscope[keras]'")
+    from convscope.engines.keras import KerasEngine
+
+    layers = keras.layers
+    start = keras.Input((18, 21, 3))
+    x = layers.ZeroPadding2D(((0, 1), (2, 0)))(start)
+    x = layers.Conv2D(4, 3, strides=2, activation="tanh")(x)
+    x = layers.DepthwiseConv2D(3, strides=2, padding="same")(layers.BatchNormalization()(x))
+    y = layers.SeparableConv2D(4, 3, padding="same")(layers.LeakyReLU()(x))
+    x = layers.Concatenate()(
+        [layers.AveragePooling2D(3, 1, "same")(x), y, layers.Conv2D(2, 3, dilation_rate=2, padding="same")(x)]
+    )
+    x = layers.Conv2DTranspose(4, 3, strides=2, padding="same")(x)
+    x = layers.Conv2DTranspose(4, 4, strides=3)(layers.Cropping2D(((1, 0), (0, 2)))(x))
+    x = layers.UpSampling2D((1, 2))(x)
+    gate = layers.Reshape((1, 1, 4))(layers.Dense(4, "sigmoid")(layers.GlobalAveragePooling2D()(x)))
+    x = layers.Multiply()([x, gate])
+    model = keras.Model(start, layers.Dense(3, activation="softmax")(layers.Flatten()(x)))
+    random = np.random.default_rng(0)
+    model.set_weights([random.uniform(0.1, 0.3, each.shape) * random.choice([-1, 1], each.shape) for each in model.get_weights()])
+    for norm in (each for each in model.layers if isinstance(each, layers.BatchNormalization)):
+        norm.moving_variance.assign(np.ones(norm.moving_variance.shape))
+    law(KerasEngine(model), (3, 18, 21), at_least=40)
+
+
+@pytest.mark.parametrize("name", ["depthwise_separable", "residual", "grouped_and_dilated", "one_dimension", "three_dimensions"])
+def test_in_onnx_the_graph_and_changed_pictures_say_the_same(name):
+    from zoo_onnx import NETWORKS
+
+    from convscope.engines.onnx import OnnxEngine
+
+    engine = OnnxEngine(NETWORKS[name]())
+    shape = tuple(engine.graph.layers[0].shape)
+    law(engine, shape, layers=[each.name for each in engine.graph if each.kind not in ("dense", "input")][:8], at_least=6)
+
+
+def test_the_built_in_network_by_hand():
+    """3 x 3 convolutions two by two, then three by three, with halving between: 5, 14, 40, 92, 196 pixels."""
+    net = convscope.open("demo")
+    sizes = [net.receptive_field(f"block{block}_conv{last}").size for block, last in ((1, 2), (2, 2), (3, 3), (4, 3), (5, 3))]
+    assert sizes == [(5, 5), (14, 14), (40, 40), (92, 92), (196, 196)]
+    field = net.receptive_field("block3_conv3", (0, 0))
+    assert (field.stride, field.offset) == ((4, 4), (1.5, 1.5))
+    assert (field.start, field.stop) == ((0, 0), (22, 22))  # 1.5 - 19.5 to 1.5 + 19.5, cut off at the edge
+    assert net.receptive_field("predictions").size is None
+
+
+def test_holes_of_a_dilated_kernel_at_the_edge_are_no_part_of_it():
+    """Kernel 2, dilation 3, padded by 2: place 0 sees pixel 1 only, since pixel -2 is padding."""
+    rows = (
+        Layer(0, "input", "input", "Input", (1, 6)),
+        Layer(1, "conv", "convolution", "Conv", (1, 7), inputs=("input",), window=Window((2,), (1,), (3,), ((2, 2),))),
+    )
+    found = receptive.derived(Graph(rows), "conv", (0,))
+    assert (found.start, found.stop, found.size) == ((1,), (2,), (4,))
+
+
+def test_what_the_graph_does_not_show_is_measured_and_said():
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+    net = convscope.open(torch.nn.Sequential(torch.nn.PixelUnshuffle(2), torch.nn.Conv2d(4, 2, 3)), picture_shape=(1, 8, 8))
+    found = net.receptive_field("1", (1, 0))
+    assert (found.start, found.stop) == ((2, 0), (8, 6))
+    assert "measured by gradients" in found.how
+    assert "PixelUnshuffle" in found.how
+
+
+def test_a_network_of_any_size_needs_to_know_the_picture():
+    from zoo_onnx import NETWORKS
+
+    from convscope.engines.onnx import OnnxEngine
+
+    engine = OnnxEngine(NETWORKS["any_size"]())
+    with pytest.raises(Unsupported, match="picture_shape"):
+        receptive.receptive_field(engine, "down")
+    found = receptive.receptive_field(engine, "down", (2, 3), (3, 12, 14))
+    assert (found.start, found.stop) == ((3, 5), (6, 8))
+
+
+def test_a_place_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="no place"):
+        convscope.open("demo").receptive_field("block5_conv3", (8, 0))
+
+
+def test_the_effective_field_lies_inside_and_is_strongest_in_the_middle():
+    engine = FakeEngine()
+    pictures = np.random.default_rng(0).uniform(1, 2, (8, *PICTURE)).astype(np.float32)
+    field = receptive.effective(engine, "conv2", (1, 1), pictures)
+    found = receptive.derived(engine.graph, "conv2", (1, 1))
+    inside = np.zeros(field.shape, bool)
+    inside[found.start[0] : found.stop[0], found.start[1] : found.stop[1]] = True
+    assert field[~inside].max() == 0
+    assert field.max() == field[2:4, 2:4].max()
+    assert 0 < receptive.effective_size(field) < 6
+
+
+def test_the_effective_field_needs_gradients():
+    net = convscope.open("demo")
+    with pytest.raises(Unsupported, match="gradients"):
+        net.effective_field("block1_conv1", np.zeros((1, 3, 128, 128), np.float32))
