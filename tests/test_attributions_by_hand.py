@@ -6,7 +6,7 @@ from by_hand import Power
 
 from convscope.engines.fake import FakeEngine
 from convscope.errors import EngineError, InputError, Unsupported, WrongOption
-from convscope.methods import cam, gradients, perturbation
+from convscope.methods import cam, extremal, gradients, perturbation
 from convscope.methods.resize import bilinear, bilinear_back
 from convscope.methods.targets import Unit, resolve
 
@@ -198,27 +198,51 @@ def test_rise_of_a_linear_network_finds_the_weights():
     found = perturbation.rise(engine, X, target, masks=2000, cells=4, kept=0.5)
     assert found.values.shape == (1, 4, 4)
     assert found.values[0].argmax() == 5
-    # where position 5 itself is open, the score is the mean of its mask there; far from it, half of the whole
-    assert found.values[0, 1, 1] > found.score[0] * 0.5
-    assert found.values[0, 3, 3] == pytest.approx(found.score[0] * 0.5, rel=0.1)
+    # The score is x times the mask at position 5, 0 or 1 half the time: x where that is open against x / 2 over all masks.
+    assert found.values[0, 1, 1] == pytest.approx(found.score[0] / 2, rel=0.1)
+    assert abs(found.values[0, 3, 3]) < 0.03
     assert found.delta[0] < 0.2
 
 
 def test_score_cam_by_hand():
+    engine, picture = FakeEngine(), PICTURES[:1]
+    found = perturbation.score_cam(engine, picture, resolve(engine, picture, 1), "relu2")
+    maps = engine.run(picture, ["relu2"])["relu2"]
+    raised = np.zeros(4)
+    for unit in range(4):
+        large = bilinear(maps[0, unit][None], (8, 8))  # made larger first, then brought to 0..1, as in the paper
+        mask = (large - large.min()) / (np.ptp(large) or 1)
+        raised[unit] = engine.run(picture * mask)["output"][0, 1] - engine.run(np.zeros_like(picture))["output"][0, 1]
+    np.testing.assert_allclose(found.units[0], raised, rtol=1e-4, atol=1e-5)
+    share = np.exp(raised) / np.exp(raised).sum()
+    np.testing.assert_allclose(found.values[0], np.maximum(np.tensordot(share, maps[0], 1), 0), rtol=1e-4, atol=1e-5)
+
+
+def test_ablation_cam_weighs_by_what_is_lost():
+    engine, picture = FakeEngine(), PICTURES[:1]
+    found = perturbation.ablation_cam(engine, picture, resolve(engine, picture, 2), "relu2")
+    maps = engine.run(picture, ["relu2"])["relu2"][0]
+    lost = engine.weights("classes")["kernel"][2] * maps.mean((1, 2))  # of a mean and a linear layer: the unit's own part
+    np.testing.assert_allclose(found.units[0], lost, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.values[0], np.maximum(np.tensordot(lost, maps, 1), 0), rtol=1e-4, atol=1e-5)
+
+
+def test_occlusion_by_hand():
+    """Of y = sum w x a window of one pixel filled with zeros loses w x there."""
+    engine = Power([W], power=1)
+    target = resolve(engine, X, Unit("y", 0))
+    found = perturbation.occlusion_map(engine, X, target, window=1, stride=1, fill=0.0)
+    np.testing.assert_allclose(found.values.ravel(), W * X.ravel(), rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match="larger than the picture"):
+        perturbation.occlusion_map(engine, X, target, window=5)
+
+
+def test_variants_of_several_pictures_are_refused():
     engine = FakeEngine()
-    target = resolve(engine, PICTURES, 1)
-    found = perturbation.score_cam(engine, PICTURES, target, "relu2")
-    maps = engine.run(PICTURES, ["relu2"])["relu2"]
-    nothing = engine.run(np.zeros_like(PICTURES))["output"][:, 1]
-    raised = np.zeros((2, 4))
-    for number in range(2):
-        for unit in range(4):
-            large = bilinear(maps[number, unit][None], (8, 8))  # made larger first, then brought to 0..1, as in the paper
-            mask = (large - large.min()) / (np.ptp(large) or 1)
-            raised[number, unit] = engine.run(PICTURES[number : number + 1] * mask)["output"][0, 1] - nothing[number]
-    np.testing.assert_allclose(found.units, raised, rtol=1e-4, atol=1e-5)
-    share = np.exp(raised) / np.exp(raised).sum(1, keepdims=True)
-    np.testing.assert_allclose(found.values, np.maximum(np.einsum("nc,nchw->nhw", share, maps), 0), rtol=1e-4, atol=1e-5)
+    target = resolve(engine, PICTURES)
+    for method in (perturbation.rise, perturbation.occlusion_map):
+        with pytest.raises(InputError, match="one picture at a time"):
+            method(engine, PICTURES, target)
 
 
 def test_extremal_perturbation_keeps_what_the_score_needs():
@@ -226,7 +250,7 @@ def test_extremal_perturbation_keeps_what_the_score_needs():
     weight[:2, :2] = 1
     engine = Power([weight], power=1)
     picture = np.ones_like(X)
-    found = perturbation.extremal_perturbation(engine, picture, resolve(engine, X, Unit("y", 0)), area=0.25, cells=4)
+    found = extremal.extremal_perturbation(engine, picture, resolve(engine, X, Unit("y", 0)), area=0.25, cells=4)
     inside = found.values[0][:2, :2].mean()
     assert inside > 0.9
     assert (found.values[0].sum() - 4 * inside) / 12 < 0.1

@@ -32,7 +32,8 @@ ALLOWED = {
     "network": {"core", "errors", "layers", "methods", "pictures", "preprocess", "results", "scan", "why"},
     "edited": {"core"},
     "intervening": {"core", "edited", "errors", "methods", "network", "pictures", "results"},
-    "why": {"explaining", "intervening", "methods", "network", "results"},
+    "ablating": {"core", "errors", "methods", "network", "pictures", "results"},
+    "why": {"ablating", "explaining", "intervening", "methods", "network", "results"},
     "explaining": {"core", "errors", "methods", "network", "pictures", "results"},
 }
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import explaining, intervening
+from . import ablating, explaining, intervening
 from .methods.interventions import Region, Units
 from .methods.maps import Progress
+from .methods.resume import MEMORY
 from .methods.select import At
 from .methods.targets import Scale
-from .results import Comparison, Contrast, Explanation
+from .results import Comparison, Contrast, Effect, Explanation
 
 if TYPE_CHECKING:
     from .network import Network
@@ -99,6 +100,32 @@ class Why:
         returns   `.before` and `.after`, the answers; printed, side by side; `.network`, with the change in it
         """
         return intervening.patched(self, source, into, at, units, region, top)
+
+    def ablate(
+        self: Any,
+        pictures: Any,
+        at: str | int | None = None,
+        *,
+        target: Any = None,
+        units: Sequence[int] | None = None,
+        fill: str = "zero",
+        over: Any = None,
+        truth: Any = None,
+        activated: bool = True,
+        memory: int = MEMORY,
+        progress: Progress | None = None,
+    ) -> Effect:
+        """Every unit of a layer switched off in turn: what the score of the target loses, and what is answered then.
+
+        at        the layer; None: the last one with maps
+        target    as in `explain`; None: each picture's top answer
+        units     only these
+        fill      "zero", or "mean": the unit's mean over the pictures `over`
+        truth     the classes of the pictures, one for all or one each: `.dropped`, how often it is right without each unit
+        memory    bytes that a batch may take
+        returns   `.table()`, `.sheet()`, `.breaking()`, `.drop` (n, units), `.by_class` (units, classes)
+        """
+        return ablating.effect(self, pictures, at, target, units, fill, over, truth, activated, memory, progress)
 
     def contrast(self: Any, other: Network, pictures: Any, *, top: int = 5) -> Contrast:
         """The answers of this network and of `other`, a changed one, to the same pictures, side by side."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core import Array, Differentiable, Engine
 from ..errors import InputError, WrongOption
-from . import backward_rules, cam, gradients, perturbation
+from . import backward_rules, cam, extremal, gradients, perturbation
 from .attribution import Attribution, differentiable
 from .maps import Progress
 from .targets import Target
@@ -94,8 +94,10 @@ METHODS: dict[str, Method] = {
     "score-cam": Method(at_each(perturbation.score_cam), "layer", "positive", "Wang et al. 2020", gradients=False),
     "deconvnet": Method(at_input(backward_rules.deconvnet), "input", "signed", "Zeiler and Fergus 2013"),
     "guided-backprop": Method(at_input(backward_rules.guided_backpropagation), "input", "signed", "Springenberg et al. 2014"),
-    "rise": Method(at_input(perturbation.rise), "picture", "positive", "Petsiuk et al. 2018", gradients=False),
-    "extremal": Method(at_input(perturbation.extremal_perturbation), "picture", "magnitude", "Fong et al. 2019"),
+    "ablation-cam": Method(at_each(perturbation.ablation_cam), "layer", "positive", "Desai and Ramaswamy 2020", gradients=False),
+    "occlusion": Method(at_input(perturbation.occlusion_map), "picture", "signed", "Zeiler and Fergus 2014", gradients=False),
+    "rise": Method(at_input(perturbation.rise), "picture", "signed", "Petsiuk et al. 2018", gradients=False),
+    "extremal": Method(at_input(extremal.extremal_perturbation), "picture", "magnitude", "Fong et al. 2019"),
 }
 
 

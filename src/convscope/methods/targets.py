@@ -19,15 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import Array, Engine
-from ..errors import ConvscopeWarning, InputError, Unsupported, WrongClass, WrongOption
-from .logits import SURE, agrees, are_probabilities, saturated, softmax
+from ..errors import ConvscopeWarning, InputError, Unsupported, WrongOption
+from .class_scores import Numbers, Score, class_number, logit_of, named, probability_of, verified_scores
+from .logits import SURE, are_probabilities, saturated, softmax
 from .scores import Scores
-from .scores import scores as class_scores
 
 Where = tuple[int, ...] | npt.NDArray[np.bool_] | None
 Scale = Literal["logit", "probability"]
-Numbers = npt.NDArray[np.intp]
-Score = Callable[[Array], tuple[Array, Array | None]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +126,8 @@ def resolve(
 
 
 def _class(engine: Engine, pictures: Array, pair: tuple[Any, Any], labels: Sequence[str] | None, scale: Scale) -> Target:
-    at = class_scores(engine)
-    run = engine.run(pictures, [at.layer, "output"])
-    output, flat = run["output"], run["output"].reshape(len(pictures), -1)
+    at, output = verified_scores(engine, pictures)
+    flat = output.reshape(len(output), -1)
     if output.ndim < 2 or flat.shape[1] != output.shape[1] or flat.shape[1] < 2:
         raise Unsupported(
             f"This network's output has shape {output.shape}, so that it has no score per class. Give a target that fits it: "
@@ -141,8 +138,6 @@ def _class(engine: Engine, pictures: Array, pair: tuple[Any, Any], labels: Seque
     against = None if pair[1] is None else class_number(pair[1], labels, count)
     classes = tuple(map(int, chosen))
     notes: tuple[str, ...] = ()
-    if at.layer != "output" and not fits(at, run[at.layer], flat):  # the graph says it is a softmax, the numbers do not
-        at = Scores("output", "the network's output")
     if scale == "probability":
         notes = _notes_on_saturation(flat if own else softmax(flat), classes, offer=True)
         at = Scores("output", "the network's own" if own else "softmax of the network's output")
@@ -151,70 +146,6 @@ def _class(engine: Engine, pictures: Array, pair: tuple[Any, Any], labels: Seque
     score = probability_of(chosen, against) if scale == "probability" and not own else logit_of(at, chosen, against)
     name = f"{scale} of {_class_name(chosen, against, labels, pair[0] is None)} ({at.said})"
     return Target(name, at.layer, score, classes if against is None else None, notes)
-
-
-def fits(at: Scores, read: Array, output: Array) -> bool:
-    """Whether the output (n, classes) is the softmax of the scores that were read at a layer."""
-    if at.kernel is not None and read[0].size != at.kernel.shape[1]:
-        return False
-    logits = at.of(read)
-    return logits.shape == output.shape and agrees(logits, output)
-
-
-def logit_of(at: Scores, classes: Numbers, against: int | None = None) -> Score:
-    """z_c, or z_c - z_d, of the scores of a layer, and its gradient there."""
-
-    def score(values: Array) -> tuple[Array, Array]:
-        rows, chosen = np.arange(len(values)), repeated(classes, len(values))
-        logits, seeds = at.of(values), at.seeds(values, chosen)
-        if against is None:
-            return logits[rows, chosen], seeds
-        return logits[rows, chosen] - logits[:, against], seeds - at.seeds(values, np.full(len(values), against))
-
-    return score
-
-
-def probability_of(classes: Numbers, against: int | None = None) -> Score:
-    """p_c of p = softmax(z), or p_c - p_d. Its gradient is p * (e - sum(p * e)), with e one at c and minus one at d."""
-
-    def score(values: Array) -> tuple[Array, Array]:
-        probability = softmax(values.reshape(len(values), -1))
-        one = np.zeros_like(probability)
-        one[np.arange(len(one)), repeated(classes, len(one))] = 1
-        if against is not None:
-            one[:, against] -= 1
-        share = (probability * one).sum(1)
-        return share, (probability * (one - share[:, None])).reshape(values.shape)
-
-    return score
-
-
-def repeated(per_picture: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
-    """One entry per row, where each picture stands so many times in a row."""
-    return np.repeat(per_picture, rows // len(per_picture))
-
-
-def class_number(asked: Any, labels: Sequence[str] | None, count: int) -> int:
-    """The number of a class, given that, or its label. Raises WrongClass, which offers near labels."""
-    if isinstance(asked, str) and labels is not None:
-        exact = [number for number, label in enumerate(labels) if label == asked]
-        # ImageNet's labels are lists: "tabby, tabby cat". Any of its names will do, in any case.
-        loose = [
-            number
-            for number, label in enumerate(labels)
-            if asked.lower() in (label.lower(), *(part.strip().lower() for part in label.split(",")))
-        ]
-        if found := exact or loose:
-            return found[0]
-    if isinstance(asked, str) and asked.lstrip("-").isdigit():  # the command line has only text
-        asked = int(asked)
-    if isinstance(asked, bool) or not isinstance(asked, int | np.integer) or not 0 <= asked < count:
-        raise WrongClass(asked, labels, count)
-    return int(asked)
-
-
-def named(number: int, labels: Sequence[str] | None) -> str:
-    return f"'{labels[number]}'" if labels else f"class {number}"
 
 
 def _class_name(chosen: Numbers, against: int | None, labels: Sequence[str] | None, top: bool) -> str:

@@ -2,6 +2,7 @@
 
 from .comparison import Comparison as Comparison
 from .contrast import Contrast as Contrast
+from .effect import Effect as Effect
 from .explanation import Explanation as Explanation
 from .filters import Filters as Filters
 from .maps import FeatureMaps as FeatureMaps

@@ -1,0 +1,159 @@
+"""What every unit of a layer is worth: what is lost without it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core import Array
+from ..errors import InputError
+from ..methods.ablation import Dropped
+from ..methods.effect import Worth
+from ..methods.maps import Reading
+from .provenance import NetworkInfo, Shown
+
+if TYPE_CHECKING:
+    from ..draw import Sheet
+
+
+@dataclass(frozen=True)
+class Row:
+    """One unit. `drop`: the score that is lost without it, positive for a unit that speaks for the target."""
+
+    unit: int
+    drop: float
+    score: float
+    answer: str | None
+    changes: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """What some pictures lose without each unit of a layer, one unit at a time.
+
+    reading   where the units were switched off
+    units     their numbers
+    targets   per picture what was looked at, in words
+    worths    per picture the numbers
+    fill      what stood in their place, in words
+    dropped   how often the network is right with and without each unit, where the classes of the pictures were given
+    """
+
+    reading: Reading
+    units: tuple[int, ...]
+    targets: tuple[str, ...]
+    worths: tuple[Worth, ...]
+    pictures: tuple[Shown, ...]
+    network: NetworkInfo
+    labels: tuple[str, ...] | None
+    fill: str = "zero"
+    dropped: Dropped | None = None
+
+    @property
+    def layer(self) -> str:
+        return self.reading.layer
+
+    @property
+    def drop(self) -> Array:
+        """(n, units) the score that each picture loses without each unit, in units of score; negative: it gains."""
+        return np.stack([each.score - each.without for each in self.worths])
+
+    @property
+    def by_class(self) -> Array | None:
+        """(units, classes) what the score of each class loses without each unit, mean over pictures; None for no classifier."""
+        parts = [each.classes - each.classes_without for each in self.worths if each.classes is not None]  # type: ignore[operator]
+        return np.mean(parts, axis=0) if parts else None
+
+    def table(self, picture: int = 0) -> list[Row]:
+        """One row per unit, the greatest loss first."""
+        worth = self.worths[self._checked(picture)]
+        lost = worth.score - worth.without
+        answers = worth.answers
+        return [
+            Row(
+                self.units[at],
+                float(lost[at]),
+                float(worth.without[at]),
+                None if answers is None else self._label(int(answers[at])),
+                answers is not None and int(answers[at]) != worth.answer,
+            )
+            for at in np.argsort(-lost, kind="stable")
+        ]
+
+    def breaking(self, picture: int = 0) -> tuple[Row, ...]:
+        """The units without which the answer is another one."""
+        return tuple(row for row in self.table(picture) if row.changes)
+
+    def sheet(self, *, picture: int = 0, first: int = 32, columns: int | None = None) -> Sheet:
+        """The maps of the units whose loss is greatest, each with it and with the answer that it changes to."""
+        from ..draw import Sheet, as_planes, nearly_square
+
+        rows = self.table(picture)
+        chosen = sorted(rows, key=lambda row: -abs(row.drop))[:first]
+        chosen.sort(key=lambda row: -row.drop)
+        tiles, note = as_planes(self.worths[picture].maps[[row.unit for row in chosen]])
+        return Sheet(
+            tiles=tiles,
+            labels=tuple(f"{row.unit}  {-row.drop:+.2g}" + (f" {row.answer}" if row.changes else "") for row in chosen),
+            title=f"{self.layer} without a unit · {self.pictures[picture].name}",
+            subtitle=f"{self.targets[picture]} is {self.worths[picture].score:.4g}; beside each unit, by how much it changes "
+            f"when that is {self.fill}, and the new answer if there is one; the {len(chosen)} of {len(rows)} units that change "
+            f"it most; {self.reading}{note}",
+            columns=columns or nearly_square(len(chosen)),
+            scale="map",
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the table of every picture as `.csv`: picture, unit, drop, score, answer, changes. Raises OutputError."""
+        from ..draw import write_whole
+
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(["picture", "layer", "unit", "drop", "score", "answer", "changes"])
+        for number, picture in enumerate(self.pictures):
+            for row in self.table(number):
+                writer.writerow([picture.name, self.layer, row.unit, row.drop, row.score, row.answer or "", row.changes])
+        return write_whole(Path(path), buffer.getvalue().encode())
+
+    def about(self, picture: int = 0, *, most: int = 10) -> dict[str, Any]:
+        """The first rows of one picture as plain data."""
+        rows = self.table(picture)
+        return {
+            "picture": self.pictures[picture].name,
+            "layer": self.layer,
+            "read_at": self.reading.read_at,
+            "target": self.targets[picture],
+            "score": self.worths[picture].score,
+            "most": [vars(row) for row in rows[:most]],
+            "least": [vars(row) for row in rows[::-1][:most]],
+            "breaking": [row.unit for row in self.breaking(picture)],
+        }
+
+    def __repr__(self) -> str:
+        return f"Effect({len(self.units)} units of '{self.layer}' on {len(self.pictures)} pictures)"
+
+    def _label(self, number: int) -> str:
+        return self.labels[number] if self.labels else f"class {number}"
+
+    def _checked(self, picture: int) -> int:
+        if not -len(self.worths) <= picture < len(self.worths):
+            raise InputError(f"There is no picture {picture}: {len(self.worths)} were looked at.", received=picture)
+        return picture
+
+
+def dropped_of(layer: str, units: Sequence[int], worths: Sequence[Worth], truth: Sequence[int], classes: int) -> Dropped:
+    """How often these pictures, of the classes `truth`, are answered right with and without each unit."""
+    shown, right = np.zeros(classes, np.int64), np.zeros(classes, np.int64)
+    without = np.zeros((len(units), classes), np.int64)
+    for worth, number in zip(worths, truth, strict=True):
+        assert worth.answers is not None
+        shown[number] += 1
+        right[number] += worth.answer == number
+        without[:, number] += worth.answers == number
+    return Dropped(layer, tuple(units), shown, right, without)
