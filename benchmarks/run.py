@@ -23,6 +23,8 @@ SCRIPTS: list[tuple[list[str], dict[str, str]]] = [
     (["capture.py", "keras"], {"KERAS_BACKEND": "jax"}),
     (["drawing.py"], {}),
     (["processes.py"], {}),
+    (["page.py", "onnx"], {}),
+    (["page.py", "torch"], {}),
 ]
 
 

@@ -19,8 +19,9 @@ from convscope.site.tiles import COLUMNS, NONFINITE, STEPS, embedded, payload, q
 def unpacked(packed: dict) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The long way back: columns by name, and levels (units, h, w)."""
     numbers = np.frombuffer(b64decode(packed["numbers"]), "<f4").reshape(len(packed["columns"]), packed["units"])
-    levels = np.frombuffer(zlib.decompress(b64decode(packed["levels"])), np.uint8)
-    return dict(zip(packed["columns"], numbers, strict=True)), levels.reshape(packed["units"], *packed["size"])
+    differences = np.frombuffer(zlib.decompress(b64decode(packed["levels"])), np.uint8)
+    levels = np.cumsum(differences.reshape(packed["units"], *packed["size"]), axis=2, dtype=np.uint64) % 256
+    return dict(zip(packed["columns"], numbers, strict=True)), levels
 
 
 def restored(columns, levels) -> np.ndarray:

@@ -11,7 +11,7 @@ from .errors import OutputError, WrongOption
 from .results import MapSet
 from .site.page import render
 from .site.tiles import data_uri, handed_over
-from .study import read, write
+from .study import fill, read
 
 ENDINGS = (".html", ".htm")
 
@@ -43,7 +43,8 @@ def write_file(maps: MapSet, path: Path, **options: Any) -> Path:
 def page_of(maps: MapSet, **options: Any) -> str:
     """The page of `maps` with everything in it."""
     with tempfile.TemporaryDirectory() as place:
-        return folded(write(maps, Path(place) / "study", **options))
+        fill(Path(place), maps, options, only_page=True)
+        return folded(Path(place))
 
 
 def folded(folder: Path) -> str:

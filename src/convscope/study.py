@@ -10,10 +10,11 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,25 +37,38 @@ def write(
     maps: MapSet, folder: Path, *, first: int | None = 64, order: str = "auto", scale: str = "map", colour: str = "auto"
 ) -> Path:
     """Write `maps` as a study to `folder` and return it. Raises OutputError; then whatever was there still is."""
+    with replacing(folder) as draft:
+        fill(draft, maps, {"first": first, "order": order, "scale": scale, "colour": colour})
+    return folder
+
+
+def fill(draft: Path, maps: MapSet, options: dict[str, Any], *, only_page: bool = False) -> None:
+    """Everything that a study of `maps` consists of, into an empty folder; with `only_page` only what its page shows."""
     from .draw import save_all
     from .site.page import render
 
-    with replacing(folder) as draft:
-        sheets: dict[Path, Sheet] = {}
-        record = _record(maps)
-        record["pictures"] = [_picture(maps, number, name, draft) for number, name in enumerate(_picture_files(maps))]
-        record["filters"] = [_filters(maps.filters, sheets, draft)] if maps.filters else []
-        record["maps"] = _maps(maps, sheets, draft, {"first": first, "order": order, "scale": scale, "colour": colour})
-        record["blocks"] = blocks(maps)
-        _add_sizes(record, save_all(sheets), draft)
-        _add_tiles(record, maps, draft)
-        np.savez(draft / "maps.npz", **{name: each.values for name, each in maps.items()})  # type: ignore[arg-type]
-        if maps.filters:
-            named = {f"{maps.filters.layer.name}/{name}": values for name, values in maps.filters.weights.items()}
-            np.savez(draft / "filters.npz", **named)  # type: ignore[arg-type]
-        (draft / "study.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        (draft / "index.html").write_text(render(record), encoding="utf-8")
-    return folder
+    sheets: dict[Path, Sheet] = {}
+    record = _record(maps)
+    record["pictures"] = [_picture(maps, number, name, draft) for number, name in enumerate(_picture_files(maps))]
+    record["maps"] = _maps(maps, sheets, draft, options)
+    if only_page:
+        sheets.clear()
+    record["filters"] = [_filters(maps.filters, sheets, draft)] if maps.filters else []
+    record["blocks"] = blocks(maps)
+    _add_sizes(record, save_all(sheets), draft)
+    jobs = [*_tiles(record, maps, draft), *([] if only_page else [lambda: _arrays(maps, draft)])]
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        for done in [threads.submit(job) for job in jobs]:
+            done.result()
+    (draft / "study.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (draft / "index.html").write_text(render(record), encoding="utf-8")
+
+
+def _arrays(maps: MapSet, draft: Path) -> None:
+    np.savez(draft / "maps.npz", **{name: each.values for name, each in maps.items()})  # type: ignore[arg-type]
+    if maps.filters:
+        named = {f"{maps.filters.layer.name}/{name}": values for name, values in maps.filters.weights.items()}
+        np.savez(draft / "filters.npz", **named)  # type: ignore[arg-type]
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -222,24 +236,23 @@ def _sheet(each: FeatureMaps, sheet: Sheet, number: int, file: str) -> dict[str,
 def _add_sizes(record: dict[str, Any], sizes: dict[Path, tuple[int, int]], draft: Path) -> None:
     """The page reserves room for a sheet by its size in pixels before the sheet is loaded."""
     for drawn in [*record["filters"], *(sheet for layer in record["maps"] for sheet in layer["sheets"])]:
-        drawn["pixels"] = sizes[draft / drawn["file"]]
+        if draft / drawn["file"] in sizes:
+            drawn["pixels"] = sizes[draft / drawn["file"]]
 
 
-def _add_tiles(record: dict[str, Any], maps: MapSet, draft: Path) -> None:
-    """The maps as the page draws them, a script for each layer and picture, which it loads when they are asked for."""
-    jobs = []
+def _tiles(record: dict[str, Any], maps: MapSet, draft: Path) -> list[Callable[[], object]]:
+    """Jobs that write the maps as the page draws them: a script for each layer and picture, loaded when it is asked for."""
+    jobs: list[Callable[[], object]] = []
     for name, layer in zip(maps, record["maps"], strict=True):
         files = [f"tiles/{Path(sheet['file']).relative_to('maps').with_suffix('.js').as_posix()}" for sheet in layer["sheets"]]
         layer["data"] = [{"key": file, "file": file} for file in files]
-        jobs += [(maps[name], number, file) for number, file in enumerate(files)]
+        jobs += [partial(_write_tiles, maps[name], number, file, draft) for number, file in enumerate(files)]
+    return jobs
 
-    def write_tiles(job: tuple[FeatureMaps, int, str]) -> None:
-        each, number, file = job
-        (draft / file).parent.mkdir(parents=True, exist_ok=True)
-        (draft / file).write_text(script(tiles(each, number, file)), encoding="ascii")
 
-    with ThreadPoolExecutor(max_workers=2) as threads:
-        list(threads.map(write_tiles, jobs))
+def _write_tiles(each: FeatureMaps, number: int, file: str, draft: Path) -> None:
+    (draft / file).parent.mkdir(parents=True, exist_ok=True)
+    (draft / file).write_text(script(tiles(each, number, file)), encoding="ascii")
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
@@ -39,8 +40,9 @@ def render(study: Mapping[str, Any], page: str = "index.html", *, maps: Mapping[
     )
 
 
+@cache
 def environment() -> Environment:
-    """Templates with the filters that all pages share."""
+    """Templates with the filters that all pages share; they are compiled once."""
     result = Environment(
         loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

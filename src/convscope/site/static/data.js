@@ -110,6 +110,8 @@ async function unpacked(entry, payload) {
   }
   const squeezed = new Blob([bytes(payload.levels)]).stream().pipeThrough(new DecompressionStream("deflate"));
   const levels = new Uint8Array(await new Response(squeezed).arrayBuffer());
+  const width = payload.size[1];
+  for (let at = 0; at < levels.length; at++) if (at % width) levels[at] += levels[at - 1]; // each is stored less the one to its left
   return new Layer(entry, payload, new Float32Array(bytes(payload.numbers).buffer), levels);
 }
 
