@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "convscope"
-FRAMEWORKS = {"torch", "keras", "tensorflow", "jax", "onnx", "onnxruntime", "torchvision", "timm", "safetensors", "tf_keras"}
+FRAMEWORKS = {
+    "torch",
+    "keras",
+    "tensorflow",
+    "jax",
+    "onnx",
+    "onnxruntime",
+    "torchvision",
+    "timm",
+    "safetensors",
+    "tf_keras",
+    "transformers",
+}
 # What the files of a part may import of the project besides their own part. Parts that are not here may import anything.
 ALLOWED = {
     "errors": set(),

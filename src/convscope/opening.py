@@ -17,7 +17,7 @@ from .core import Engine, Graph
 from .errors import InputError, MissingExtra, NotAModel, Shape, Unsupported, did_you_mean
 from .labels import Labels, check_labels, read_labels
 from .network import Network
-from .pictures import Preprocess, is_picture
+from .pictures import Preprocess, from_card, is_picture
 from .pictures.preprocess import PRESETS
 from .results import NetworkInfo
 
@@ -52,7 +52,8 @@ def open(  # noqa: A001 - `convscope.open` reads as what it does
     """Open a network where it lives.
 
     model           a live keras.Model, torch.nn.Module or onnx.ModelProto; a file (.onnx, .keras, .h5, .pt);
-                    "demo", the built-in network; or a name: "keras:VGG16", "torchvision:resnet18", "timm:resnet50"
+                    "demo", the built-in network; or a name: "keras:VGG16", "torchvision:resnet18", "timm:resnet50",
+                    "hf:microsoft/resnet-50", or a folder that transformers wrote, "hf:./folder", with its own weights
     weights         for a name: None for random ones, "imagenet", a tag that its library knows, or a file
     labels          names of the classes in the order of the outputs; a file with one per line; or the folder or .zip of
                     pictures that the network was trained on, with a folder per class
@@ -72,7 +73,7 @@ def open(  # noqa: A001 - `convscope.open` reads as what it does
     how = How(weights, architecture, picture_shape, partial, trust, progress)
     engine, facts, card = _engine(model, how)
     given = _as_preprocess(preprocess) if preprocess is not None else None
-    known = given or (Preprocess.from_dict(card["preprocess"]) if card.get("preprocess") else Preprocess(origin="assumed"))
+    known = given or from_card(card, input_shape(engine.graph))
     names = read_labels(labels) if labels is not None else card.get("labels")
     if names is not None:
         shape = engine.graph.layers[-1].shape
@@ -163,12 +164,12 @@ def _named(name: str, how: How) -> Opened:
     library = name.partition(":")[0]
     if library == "keras":
         return _keras_named(name, how)
-    if library in ("torchvision", "timm") or how.architecture is not None:
+    if library in ("torchvision", "timm", "hf") or how.architecture is not None:
         return _torch_named(name, how)
     raise NotAModel(
         name,
-        f"there is no such file, and '{library}:' is no known source. Known are 'keras:', 'torchvision:' and 'timm:', as in "
-        "'keras:VGG16'.",
+        f"there is no such file, and '{library}:' is no known source. Known are 'keras:', 'torchvision:', 'timm:' and 'hf:', "
+        "as in 'keras:VGG16'.",
     )
 
 
@@ -189,14 +190,16 @@ def _keras_named(name: str, how: How) -> Opened:
 def _torch_named(name: Any, how: How) -> Opened:
     _need("torch", "torch", f"'{name}'")
     from .engines.torch import TorchEngine
-    from .engines.torch_names import Filling, named
+    from .engines.torch_library import Filling
+    from .engines.torch_names import named
 
     weights = None if how.weights is None else str(how.weights)
     found = named(name, Filling(weights, how.partial, how.trust, how.progress))
     engine = TorchEngine(found.module, picture_shape=how.picture_shape or found.picture_shape)
-    source = found.source if weights else f"{found.source}, weights: random"
+    trained = weights or found.trained
+    source = found.source if trained else f"{found.source}, weights: random"
     facts = {"name": name if isinstance(name, str) else found.source, "source": source}
-    return engine, facts | {"notes": found.notes if weights else (RANDOM,)}, dict(found.card)
+    return engine, facts | {"notes": found.notes if trained else (RANDOM,)}, dict(found.card)
 
 
 def _live(model: Any, picture_shape: PictureShape | None) -> Opened:

@@ -9,58 +9,20 @@ import math
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..downloads import Progress, fetch
-from ..errors import MissingExtra, ModelError, UnknownName
+from ..downloads import fetch
+from ..errors import ModelError, UnknownName
+from .torch_hub import from_hub
+from .torch_library import Filling, Named, library
 from .torch_weights import fill
 
 RESAMPLE = {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}
-
-
-@dataclass(frozen=True)
-class Named:
-    """A network that has a name. `card`: what its library says of pictures and classes; `notes`: what was done to it."""
-
-    module: nn.Module
-    source: str
-    card: Mapping[str, Any] = field(default_factory=dict)
-    picture_shape: tuple[int, ...] | None = None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Filling:
-    """What goes into a network: nothing, what its library has ("imagenet" or a tag), or the weights in a file.
-
-    partial, trust   as in `torch_weights.fill`
-    progress         of a download
-    """
-
-    weights: str | None = None
-    partial: bool = False
-    trust: bool = False
-    progress: Progress | None = None
-
-    @property
-    def file(self) -> Path | None:
-        return Path(self.weights) if self.weights is not None and Path(self.weights).is_file() else None
-
-    @property
-    def tag(self) -> str | None:
-        return None if self.file else self.weights
-
-    def into(self, found: Named) -> Named:
-        """`found` with the weights in the file, if there is one. Raises what `fill` raises."""
-        if self.file is None:
-            return found
-        notes = fill(found.module, self.file, of=found.source, partial=self.partial, trust=self.trust)
-        return replace(found, source=f"{found.source}, weights: {self.file.name}", notes=notes)
 
 
 def named(name: str | nn.Module, filling: Filling) -> Named:
@@ -70,11 +32,10 @@ def named(name: str | nn.Module, filling: Filling) -> Named:
     """
     if isinstance(name, nn.Module):
         return filling.into(Named(name, type(name).__name__))
-    library, _, architecture = name.partition(":")
-    if library == "torchvision":
-        return _torchvision(architecture, filling)
-    if library == "timm":
-        return _timm(architecture, filling)
+    home, _, architecture = name.partition(":")
+    makers = {"torchvision": _torchvision, "timm": _timm, "hf": from_hub}
+    if home in makers:
+        return makers[home](architecture, filling)
     if filling.tag:
         raise ModelError(f"The weights of '{name}' can only be in a file, but there is no file '{filling.tag}'.")
     return filling.into(built(name))
@@ -104,7 +65,7 @@ def built(name: str) -> Named:
 
 
 def _torchvision(name: str, filling: Filling) -> Named:
-    models = _library("torchvision.models", f"'torchvision:{name}'")
+    models = library("torchvision.models", f"'torchvision:{name}'")
     if name not in models.list_models():
         raise UnknownName("torchvision", name, models.list_models())
     tags, source = models.get_model_weights(name), f"torchvision:{name}"
@@ -149,7 +110,7 @@ def _preprocess_of_torchvision(tag: Any) -> dict[str, Any]:
 
 
 def _timm(name: str, filling: Filling) -> Named:
-    timm = _library("timm", f"'timm:{name}'")
+    timm = library("timm", f"'timm:{name}'")
     if not timm.is_model(name):
         alike = timm.list_models(name[:4] + "*")
         raise UnknownName("timm", name, alike or timm.list_models())
@@ -192,14 +153,3 @@ def _labels_of_timm(timm: Any, module: nn.Module) -> list[str] | None:
         return None
     info = timm.data.ImageNetInfo(subset)
     return [info.index_to_description(index) for index in range(info.num_classes())]
-
-
-def _library(package: str, what: str) -> Any:
-    top = package.partition(".")[0]
-    if top not in sys.modules and importlib.util.find_spec(top) is None:
-        raise MissingExtra(top, "torch", what)
-    try:
-        return importlib.import_module(package)
-    except Exception as error:
-        first = str(error).partition("\n")[0]
-        raise ModelError(f"{top} cannot be imported: {first}. Is it built for torch {torch.__version__}?") from error

@@ -8,6 +8,7 @@ prepare_inputs(...)           -> Prepared    the same for a network with several
 
 from __future__ import annotations
 
+from .agree import from_card as from_card
 from .decode import Picture as Picture
 from .prepare import Prepared as Prepared
 from .prepare import prepare as prepare

@@ -10,9 +10,15 @@ from typing import Any, get_args
 import numpy as np
 
 from ..errors import InputError, WrongOption
-from .resize import Fit, Resample
+from .resize import Fit, Margin, Resample
 
-WORDS = {"fit": get_args(Fit), "resample": get_args(Resample), "order": ("rgb", "bgr"), "dtype": ("float32",)}
+WORDS = {
+    "fit": get_args(Fit),
+    "resample": get_args(Resample),
+    "margin": get_args(Margin),
+    "order": ("rgb", "bgr"),
+    "dtype": ("float32",),
+}
 
 
 def check(what: str, received: object, fine: bool, expected: str) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 from ..errors import InputError, Shape, WrongOption
 from .check import check, checked
 from .decode import Picture, Pixels
-from .resize import Fit, Resample, fit_into
+from .resize import Fit, Margin, Resample, fit_into
 
 Array = npt.NDArray[np.float32]
 Order = Literal["rgb", "bgr"]
@@ -39,6 +39,8 @@ class Preprocess:
     order           "rgb" or "bgr"
     channels        3 for colour, 1 for grey; any other number only for arrays
     crop_fraction   how much of the shorter side "crop" keeps: 224 / 256 resizes it to 256 and keeps 224
+    margin          of a crop that leaves an odd number of pixels over: "round" halves it to an even number, as torchvision and
+                    timm do, "floor" downwards, as transformers does
     fill            what "pad" puts around a picture, a grey level 0..255
     origin          where this is from: "given", "assumed", "keras.applications.vgg16", "the network's card"
     raises          WrongOption or InputError for a value that is not possible, or with which pixels could not be told apart
@@ -54,6 +56,7 @@ class Preprocess:
     order: Order = "rgb"
     channels: int = 3
     crop_fraction: float = 1.0
+    margin: Margin = "round"
     fill: int = 0
     dtype: Literal["float32"] = "float32"
     origin: str = "given"
@@ -90,7 +93,8 @@ class Preprocess:
         if self.channels == 1:
             image = image.convert("L")  # ITU-R 601: 0.299 R + 0.587 G + 0.114 B
         if self.size is not None:
-            image = fit_into(image, self.size, self.fit, self.resample, crop_fraction=self.crop_fraction, fill=self.fill)
+            fraction, fill, margin = self.crop_fraction, self.fill, self.margin
+            image = fit_into(image, self.size, self.fit, self.resample, crop_fraction=fraction, fill=fill, margin=margin)
         fitted = np.asarray(image)
         return fitted if fitted.ndim == 3 else np.repeat(fitted[..., None], self.channels, axis=2)
 

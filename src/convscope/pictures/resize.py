@@ -9,18 +9,21 @@ from PIL import Image
 from ..errors import InputError
 
 Fit = Literal["crop", "stretch", "pad"]
+Margin = Literal["round", "floor"]
 Resample = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 Size = tuple[int, int]
 
 
-def fit_into(image: Image.Image, size: Size, fit: Fit, resample: Resample, *, crop_fraction: float, fill: int) -> Image.Image:
+def fit_into(
+    image: Image.Image, size: Size, fit: Fit, resample: Resample, *, crop_fraction: float, fill: int, margin: Margin = "round"
+) -> Image.Image:
     """`image` at `size` = (height, width). Raises InputError if it would have to become enormous on the way."""
     _check_room(image, size)
     if fit == "stretch":
         return _resized(image, size, resample)
     if fit == "pad":
         return _padded(image, size, resample, fill)
-    return _cropped(_resized(image, covering(_size(image), size, crop_fraction), resample), size)
+    return _cropped(_resized(image, covering(_size(image), size, crop_fraction), resample), size, margin)
 
 
 def covering(picture: Size, size: Size, fraction: float) -> Size:
@@ -45,8 +48,9 @@ def _resized(image: Image.Image, size: Size, resample: Resample) -> Image.Image:
     return image if size == _size(image) else image.resize((size[1], size[0]), Image.Resampling[resample.upper()])
 
 
-def _cropped(image: Image.Image, size: Size) -> Image.Image:
-    top, left = (round((have - want) / 2) for have, want in zip(_size(image), size, strict=True))
+def _cropped(image: Image.Image, size: Size, margin: Margin) -> Image.Image:
+    spare = [have - want for have, want in zip(_size(image), size, strict=True)]
+    top, left = (round(each / 2) if margin == "round" else each // 2 for each in spare)
     return image.crop((left, top, left + size[1], top + size[0]))
 
 
