@@ -40,7 +40,7 @@ ALLOWED = {
     "study": {"errors", "paged", "results", "draw", "site"},
     "single": {"errors", "results", "site", "study"},
     "paged": {"core", "methods", "results", "site"},
-    "scan": {"core", "draw", "errors", "methods", "pictures", "preprocess", "results"},
+    "scan": {"core", "draw", "errors", "methods", "pictures", "preprocess", "results", "site"},
     "network": {"core", "errors", "layers", "methods", "pictures", "preprocess", "results", "scan", "why"},
     "edited": {"core"},
     "intervening": {"core", "edited", "errors", "methods", "network", "pictures", "results"},

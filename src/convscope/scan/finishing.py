@@ -17,6 +17,7 @@ from ..errors import ConvscopeError, InputError
 from ..pictures import Preprocess
 from ..pictures.prepare import received
 from .entries import Listing
+from .kernels import strongest
 from .packing import pack
 from .plan import Plan
 from .runner import Job
@@ -44,6 +45,8 @@ def finish(job: Job, progress: Progress | None = None) -> None:
     write_tables(store, plan, statistics, pictures, record)
     store.write("skipped.csv", lambda file: file.write(skipped_csv(skipped)))
     store.write("state.npz", lambda file: np.savez(file, **pack(statistics)))
+    kernels = strongest(job.engine, plan)
+    store.write("kernels.npz", lambda file: np.savez(file, **kernels))
     for number in range(len(plan.features)):
         values = np.concatenate([part[f"features/{number}"] for part in store.rows(done)])
         store.write(f"features/{number}.npy", partial(save, values))

@@ -149,7 +149,8 @@ class Scan:
     def neighbours(self, layer: str, unit: int, k: int = 5) -> list[tuple[int, float]]:
         """The units of the layer that rise and fall most with this one, and their correlations."""
         together = self.correlation(layer)
-        row = np.where(np.diag(together) > 0, together[unit], -np.inf)  # one that never varies goes with none
+        varies = np.diag(together) > 0
+        row = np.where(varies & varies[unit], together[unit], -np.inf)  # one that never varies goes with none
         row[unit] = -np.inf
         return [(int(other), float(row[other])) for other in np.argsort(-row, kind="stable")[:k] if np.isfinite(row[other])]
 
@@ -219,6 +220,17 @@ class Scan:
         if self.pictures["name"].tolist() != other.pictures["name"].tolist():
             raise InputError("Two scans are compared on the same pictures, but these are of different ones.")
         return np.array([[cka(self.features(a), other.features(b)) for b in other.plan.features] for a in self.plan.features])
+
+    def page(self, *, embedding: str = "pca") -> Path:
+        """Write the page of the scan, index.html, and return its path.
+
+        embedding    how the pictures are laid out: "pca", "tsne", "umap"
+        raises       WrongOption, MissingExtra, OutputError
+        """
+        from .pages import write_page
+
+        write_page(self, embedding)
+        return self.folder / "index.html"
 
     @property
     def labels(self) -> Sequence[str]:

@@ -33,4 +33,7 @@ def scan(
     job = Job(network.engine, network.info, network.preprocess, network.labels, listing(pictures), wishes, Path(folder))
     run(job, progress)
     finish(job)
-    return Scan(folder)
+    found = Scan(folder)
+    if not (found.folder / "index.html").exists():
+        found.page()
+    return found
