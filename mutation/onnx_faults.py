@@ -64,14 +64,14 @@ def mirrored(self, pictures):
 RECEIVED = OnnxEngine._as_received
 BUFFERS: dict[object, object] = {}
 RUN, GET = onnx_sessions.Session.run, onnx_sessions.Sessions.get
-ON_TENSOR, OF_BATCH, READ = OnnxEngine._on_tensor, OnnxEngine._of_batch, OnnxEngine._read
+ON_TENSOR, OF_BATCH, READ = OnnxEngine.on_tensor, OnnxEngine.of_batch, OnnxEngine._read
 FAULTS = {
     "outputs in another order": lambda: patch.object(onnx_sessions.Session, "run", other_outputs),
     "arrays that another run writes into": lambda: patch.object(onnx_sessions.Session, "run", same_buffer),
     "an edit that is left out": lambda: patch.object(onnx_sessions.Sessions, "get", without_edits),
     "of several edits the last one only": lambda: patch.object(engines, "merged", edit_once),
-    "an edit without its shift": lambda: patch.object(OnnxEngine, "_on_tensor", scale_only),
-    "an edit without its sign": lambda: patch.object(OnnxEngine, "_of_batch", unlike_the_batch),
+    "an edit without its shift": lambda: patch.object(OnnxEngine, "on_tensor", scale_only),
+    "an edit without its sign": lambda: patch.object(OnnxEngine, "of_batch", unlike_the_batch),
     "reduced over one axis of two": lambda: patch.object(OnnxEngine, "_read", wrong_reduction),
     "pictures are mirrored": lambda: patch.object(OnnxEngine, "_as_received", mirrored),
 }

@@ -14,7 +14,7 @@ from typing import Any
 
 from . import demo
 from .core import Engine, Graph
-from .errors import InputError, MissingExtra, NotAModel, Shape, Unsupported, did_you_mean
+from .errors import InputError, MissingExtra, NotAModel, Shape, Unsupported, WrongOption, did_you_mean
 from .labels import Labels, check_labels, read_labels
 from .network import Network
 from .pictures import Preprocess, from_card, is_picture
@@ -47,6 +47,7 @@ def open(  # noqa: A001 - `convscope.open` reads as what it does
     architecture: Any = None,
     partial: bool = False,
     trust: bool = False,
+    via: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Network:
     """Open a network where it lives.
@@ -65,12 +66,14 @@ def open(  # noqa: A001 - `convscope.open` reads as what it does
                     are of, as above; "my.module:build", a function or class of yours; or a torch module
     partial         let weights be missing or left over; the provenance says which
     trust           open files that run code of their author: pickled modules, Lambda layers
+    via             "torch" converts an ONNX network, for gradients; every value is checked against ONNX Runtime's before use
     progress        called with (bytes done, bytes in all) while weights are downloaded
     raises          ModelError and its kinds: NotAModel, Untrusted, Unsupported, MissingExtra; InputError
     """
     if isinstance(model, Network):
         return model
-    how = How(weights, architecture, picture_shape, partial, trust, progress)
+    how = How(weights, architecture, picture_shape, partial, trust, progress, via)
+    check_via(model, via)
     engine, facts, card = _engine(model, how)
     given = _as_preprocess(preprocess) if preprocess is not None else None
     known = given or from_card(card, input_shape(engine.graph))
@@ -94,6 +97,7 @@ class How:
     partial: bool = False
     trust: bool = False
     progress: Callable[[int, int], None] | None = None
+    via: str | None = None
 
 
 # An engine; the network's name, source, sha256 and notes; and what is known of it: its preprocess and labels.
@@ -110,11 +114,11 @@ def _engine(model: Any, how: How) -> Opened:
             received=how.weights,
         )
     if isinstance(model, str) and model == "demo":
-        return _file(demo.MODEL, How(), name="demo", source="built in")
+        return _file(demo.MODEL, How(via=how.via), name="demo", source="built in")
     if isinstance(model, str | os.PathLike):
         path = Path(model)
         return _file(path, how, name=path.stem, source=path.name)
-    return _live(model, how.picture_shape)
+    return _live(model, how)
 
 
 def _file(path: Path, how: How, *, name: str, source: str) -> Opened:
@@ -132,7 +136,8 @@ def _file(path: Path, how: How, *, name: str, source: str) -> Opened:
     if kind == "onnx":
         from .engines import onnx_files
 
-        onnx_engine = onnx_files.load(path)
+        onnx_engine = onnx_files.opened(path, via=how.via)
+        facts["source"] += ", converted from ONNX" if how.via else ""
         return onnx_engine, facts | {"notes": onnx_engine.notes}, _card(onnx_engine.metadata)
     if kind == "keras":
         _need_keras(f"'{path.name}'")
@@ -202,7 +207,7 @@ def _torch_named(name: Any, how: How) -> Opened:
     return engine, facts | {"notes": found.notes if trained else (RANDOM,)}, dict(found.card)
 
 
-def _live(model: Any, picture_shape: PictureShape | None) -> Opened:
+def _live(model: Any, how: How) -> Opened:
     homes = {base.__module__.split(".")[0] for base in type(model).__mro__}
     facts = {"name": getattr(model, "name", None) or type(model).__name__, "source": f"a live {type(model).__name__}"}
     if "keras" in homes:
@@ -214,11 +219,12 @@ def _live(model: Any, picture_shape: PictureShape | None) -> Opened:
     if "torch" in homes:
         from .engines.torch import TorchEngine
 
-        return TorchEngine(model, picture_shape=picture_shape), facts, {}
+        return TorchEngine(model, picture_shape=how.picture_shape), facts, {}
     if "onnx" in homes or type(model).__name__ == "ModelProto":
         from .engines.onnx import OnnxEngine
+        from .engines.onnx_files import through
 
-        onnx_engine = OnnxEngine(model)
+        onnx_engine = through(OnnxEngine(model), how.via)
         facts["name"] = model.graph.name or "ModelProto"
         return onnx_engine, facts | {"notes": onnx_engine.notes}, _card(onnx_engine.metadata)
     if "tf_keras" in homes:
@@ -227,6 +233,18 @@ def _live(model: Any, picture_shape: PictureShape | None) -> Opened:
         f"Cannot open a {type(model).__module__}.{type(model).__qualname__} as a network. "
         "Give a keras.Model, a torch.nn.Module, an onnx.ModelProto, a file, 'demo', or a name such as 'keras:VGG16'."
     )
+
+
+def check_via(model: Any, via: str | None) -> None:
+    if via is None:
+        return
+    if via != "torch":
+        raise WrongOption("via", via, ["torch"])
+    is_path = isinstance(model, str | os.PathLike)
+    if type(model).__name__ != "ModelProto" and not (is_path and (model == "demo" or Path(model).suffix.lower() == ".onnx")):
+        raise InputError(
+            "via='torch' converts ONNX networks, and this is none. Open it without: its own framework has gradients."
+        )
 
 
 def _card(metadata: Mapping[str, str]) -> dict[str, Any]:

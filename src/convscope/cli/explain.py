@@ -12,7 +12,7 @@ from ..progress import Steps
 from ..results import Explanation
 from .app import app
 from .opened import Given, open_network, pictures_or_own
-from .options import Architecture, Json, Labels, Model, Partial, Pictures, Preprocessing, Shape, Trust, Weights
+from .options import Architecture, Json, Labels, Model, Partial, Pictures, Preprocessing, Shape, Trust, Via, Weights
 from .printing import print_json, print_notes
 
 Target = Annotated[str | None, typer.Option(help="A class, by label or number. Without it, the top answer.")]
@@ -43,11 +43,12 @@ def explain(
     preprocess: Preprocessing = None,
     shape: Shape = None,
     trust: Trust = False,
+    via: Via = None,
     as_json: Json = False,
 ) -> None:
     """Draw what in PICTURES speaks for an answer: the picture, the map alone, and over the picture."""
     with Steps() as steps:
-        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
+        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess)
         steps.begin(f"Explaining by {method}")
         layers = None if at is None else at.split(",")
         asked = against_of(target, against)
@@ -82,10 +83,11 @@ def compare(
     preprocess: Preprocessing = None,
     shape: Shape = None,
     trust: Trust = False,
+    via: Via = None,
 ) -> None:
     """Draw one picture explained by several methods, for the same target, on one sheet."""
     with Steps() as steps:
-        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
+        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess)
         steps.begin("Explaining")
         names = None if methods is None else methods.split(",")
         found = network.compare(pictures_or_own(pictures), names, target=against_of(target, against), scale=scale, progress=steps)  # type: ignore[arg-type]

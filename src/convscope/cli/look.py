@@ -26,6 +26,7 @@ from .options import (
     Shape,
     SingleFile,
     Trust,
+    Via,
     Weights,
 )  # fmt: skip
 from .printing import answers_of, print_json, print_look, print_maps, row_of
@@ -50,11 +51,12 @@ def look(
     preprocess: Preprocessing = None,
     shape: Shape = None,
     trust: Trust = False,
+    via: Via = None,
     as_json: Json = False,
 ) -> None:
     """Write a page that shows what the network sees in PICTURES: answers, layers, filters, and the maps of every block."""
     with Steps() as steps:
-        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
+        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess)
         maps = run(steps, network.look, pictures, at, activated=not raw, ranked=order in ("auto", "answer"))
         steps.begin("Drawing the sheets")
         out = out.with_suffix(".html") if single_file and not out.suffix else out
@@ -85,11 +87,12 @@ def maps(
     preprocess: Preprocessing = None,
     shape: Shape = None,
     trust: Trust = False,
+    via: Via = None,
     as_json: Json = False,
 ) -> None:
     """Write the feature maps that PICTURES leave, as arrays and sheets. The network runs only as far as it has to."""
     with Steps() as steps:
-        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
+        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess)
         result = run(steps, network.maps, pictures, at, activated=activated, ranked=order == "answer")
         steps.begin("Drawing the sheets")
         folder = result.save(out, first=first or None, order=order, scale=scale, colour=colour)

@@ -10,7 +10,7 @@ import typer
 from ..progress import Steps
 from .app import app
 from .opened import Given, open_network, pictures_or_own
-from .options import Architecture, First, Json, Labels, Model, Partial, Pictures, Preprocessing, Shape, Trust, Weights
+from .options import Architecture, First, Json, Labels, Model, Partial, Pictures, Preprocessing, Shape, Trust, Via, Weights
 from .printing import plain, print_answers, print_json, print_notes
 
 
@@ -22,12 +22,13 @@ def layers(
     partial: Partial = False,
     shape: Shape = None,
     trust: Trust = False,
+    via: Via = None,
     convolutions: Annotated[bool, typer.Option("--convolutions", help="Only the convolutions.")] = False,
     as_json: Json = False,
 ) -> None:
     """Print the layer table: index, name, kind, output shape, kernel, parameters; totals below."""
     with Steps() as steps:
-        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust))
+        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust, via))
     table = network.layers.convolutions if convolutions else network.layers
     if as_json:
         print_json({"layers": table.as_dicts(), "parameters": table.parameters})
@@ -48,11 +49,12 @@ def filters(
     partial: Partial = False,
     shape: Shape = None,
     trust: Trust = False,
+    via: Via = None,
     as_json: Json = False,
 ) -> None:
     """Draw the learned kernels of LAYER: a row per filter, a column per input channel."""
     with Steps() as steps:
-        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust))
+        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust, via))
         found = network.filters(int(layer) if layer.isdigit() and layer not in network.graph.names else layer)
         if as_json:
             biases = None if found.biases is None else found.biases.tolist()
@@ -77,11 +79,12 @@ def predict(
     preprocess: Preprocessing = None,
     shape: Shape = None,
     trust: Trust = False,
+    via: Via = None,
     as_json: Json = False,
 ) -> None:
     """Print what the network takes PICTURES for."""
     with Steps() as steps:
-        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
+        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess)
         steps.begin(f"Running {network.info.name}")
         answers = network.answers(pictures_or_own(pictures), top=top, progress=steps)
     if as_json:

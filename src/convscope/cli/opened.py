@@ -21,6 +21,7 @@ class Given:
     partial: bool
     shape: str | None
     trust: bool
+    via: str | None = None
 
 
 def open_network(steps: Steps, model: str, given: Given, labels: Path | None = None, preprocess: str | None = None) -> Network:
@@ -34,6 +35,7 @@ def open_network(steps: Steps, model: str, given: Given, labels: Path | None = N
         partial=given.partial,
         picture_shape=_shape(given.shape),
         trust=given.trust,
+        via=given.via,
         labels=labels,
         preprocess=preprocess,
         progress=steps,

@@ -63,8 +63,8 @@ class OnnxEngine:
             self._tabulate()
 
     def _tabulate(self) -> None:
-        self._layouts = Layouts(self._model.graph.node, self._wiring)
-        self._table = table(self._model, self._wiring, self._layouts)
+        self.layouts = Layouts(self._model.graph.node, self._wiring)
+        self._table = table(self._model, self._wiring, self.layouts)
 
     @property
     def graph(self) -> Graph:
@@ -89,32 +89,41 @@ class OnnxEngine:
         raises   also InputError for an edit that does not fit its layer, Unsupported for one of a layer of whole numbers
         """
         pictures = np.asarray(by_input(pictures, self.graph)["input"], np.float32)
-        size = self._batch_size(pictures)
+        size = self.batch_size(pictures)
         wanted = tuple(dict.fromkeys(map(as_tap, taps))) or (Tap("output"),)
         reads = {tap: self._read(tap) for tap in wanted}
-        changes = merged(self._on_tensor(edit, len(pictures)) for edit in edits)
+        changes = merged(self.on_tensor(edit, len(pictures)) for edit in edits)
         computed = sorted({read for read in reads.values() if read.tensor != self._picture})
         session = self._sessions.get(tuple(computed), changes) if computed else None
         parts = [
-            self._pass(session, pictures[start : start + size], [self._of_batch(each, start, size) for each in changes.values()])
+            self._pass(session, pictures[start : start + size], [self.of_batch(each, start, size) for each in changes.values()])
             for start in range(0, max(len(pictures), 1), size)
         ]
         whole = parts[0] if len(parts) == 1 else {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         return Run({tap: whole[read] if read.axes else reduced(whole[read], tap.reduce) for tap, read in reads.items()})
 
-    def _tensor(self, name: str) -> str:
+    @property
+    def takes_whole_numbers(self) -> bool:
+        return self._types[self._picture].element not in FLOATS
+
+    def standalone(self) -> onnx.ModelProto:
+        """The network with its constants in it, each computed: for another program. Its nodes have the tensors' names as here."""
+        return onnx_graph.standalone(self._model, self._wiring, self._value)
+
+    def tensor(self, name: str) -> str:
+        """What the file calls the tensor that a row, or "input" or "output", stands for. Raises UnknownLayer."""
         return self._table.tensors[name] if name in self._table.tensors else self._table.tensors[self.graph[name].name]
 
     def _read(self, tap: Tap) -> Read:
-        tensor = self._tensor(tap.layer)
-        rank, turn = self._wiring.rank(tensor), self._layouts.turn(tensor)
+        tensor = self.tensor(tap.layer)
+        rank, turn = self._wiring.rank(tensor), self.layouts.turn(tensor)
         if tap.reduce == "none" or rank is None or rank < 3 or tensor == self._picture or too_old(tap, self._model):
             return Read(tensor, turn=turn)
         return Read(tensor, tap.reduce, tuple(range(2, rank)), turn)
 
-    def _batch_size(self, pictures: Array) -> int:
+    def batch_size(self, pictures: Array) -> int:
         """How many pictures pass at once. Raises WrongPictureShape."""
-        shape = self._layouts.shape(self._picture)
+        shape = self.layouts.shape(self._picture)
         if shape is None:
             return max(len(pictures), 1)
         batch = shape[0] if shape else None
@@ -126,14 +135,14 @@ class OnnxEngine:
             raise WrongPictureShape(pictures.shape, expected)
         return batch or max(len(pictures), 1)
 
-    def _on_tensor(self, edit: Edit, pictures: int) -> Edit:
+    def on_tensor(self, edit: Edit, pictures: int) -> Edit:
         """The edit, with the tensor that its layer stands for. Raises UnknownLayer, InputError, Unsupported."""
-        tensor = self._tensor(edit.layer)
+        tensor = self.tensor(edit.layer)
         element = self._wiring.element(tensor)
         whole = element not in FLOATS | {None} or quantised(tensor, self._wiring) is not None
         if whole and tensor != self._picture:
             raise Unsupported(f"'{edit.layer}' holds whole numbers, and only floats can be edited. Edit a layer before it.")
-        shape = self._layouts.shape(tensor)
+        shape = self.layouts.shape(tensor)
         for values in map(np.shape, (edit.scale, edit.shift)):
             if shape is not None and not broadcasts(values, (pictures, *shape[1:])):
                 raise InputError(
@@ -143,10 +152,10 @@ class OnnxEngine:
                 )
         if tensor == self._picture:  # edited before it is turned
             return replace(edit, layer=tensor)
-        scale, shift = (self._layouts.native(np.asarray(values, np.float32), tensor) for values in (edit.scale, edit.shift))
+        scale, shift = (self.layouts.native(np.asarray(values, np.float32), tensor) for values in (edit.scale, edit.shift))
         return Edit(tensor, scale, shift)
 
-    def _of_batch(self, edit: Edit, start: int, size: int) -> Edit:
+    def of_batch(self, edit: Edit, start: int, size: int) -> Edit:
         """What of an edit concerns the pictures from `start` on, where it says something else for each picture."""
         rank = self._wiring.rank(edit.layer)
         scale, shift = (
@@ -167,14 +176,14 @@ class OnnxEngine:
             values = session.run(feed) if session else {}
         except Exception as error:  # ONNX Runtime's errors have no common base of their own
             raise failed(error, pictures.shape, self.graph.names) from error
-        return values | {self._read(Tap("input")): self._layouts.first(received.astype(np.float32), self._picture)}
+        return values | {self._read(Tap("input")): self.layouts.first(received.astype(np.float32), self._picture)}
 
     def _as_received(self, pictures: Array) -> np.ndarray:
         """In the layout and type that the file asks for. Raises InputError if it wants whole numbers and they are none."""
-        element, pictures = self._types[self._picture].element, self._layouts.native(pictures, self._picture)
+        element, pictures = self._types[self._picture].element, self.layouts.native(pictures, self._picture)
         with np.errstate(all="ignore"):  # too large for float16 is infinite, and shown as such
             received = pictures.astype(helper.tensor_dtype_to_np_dtype(element), copy=False)
-        if element not in FLOATS and not np.array_equal(received, pictures):
+        if self.takes_whole_numbers and not np.array_equal(received, pictures):
             raise InputError(
                 f"This network takes whole numbers ({received.dtype}), but received others. Give it pixels that are not scaled.",
                 expected=str(received.dtype),
@@ -195,7 +204,7 @@ class OnnxEngine:
 
     def _learn_shapes(self) -> None:
         """From runs on small pictures. Where the network takes any size, a size that two runs agree on is a fixed one."""
-        batch, *rest = self._layouts.shape(self._picture) or ()
+        batch, *rest = self.layouts.shape(self._picture) or ()
         session = self._sessions.build(tuple(Read(self._table.tensors[name]) for name in self.graph.names[1:]))
         runs: list[dict[Read, Array]] = []
         for side in SIDES if None in rest else SIDES[:1]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto
 
-from ..errors import EngineError, NotAModel, Unsupported
+from ..errors import EngineError, MissingExtra, NotAModel, Unsupported
 from .onnx import OnnxEngine
 from .onnx_constants import constant_of, constants_of
 from .onnx_external import place, tensors_of
 from .onnx_sessions import brief, cannot_run
+
+if TYPE_CHECKING:
+    from .onnx_via_torch import ConvertedEngine
 
 # How other kinds of files begin.
 BEGINNINGS = {
@@ -28,6 +32,21 @@ BEGINNINGS = {
     b"\x1f\x8b": "it is compressed with gzip. Unpack it first.",
     b"version https://git-lfs": "it is a pointer to a file that git-lfs has not fetched. Run: git lfs pull",
 }
+
+
+def opened(path: Path, *, via: str | None = None) -> OnnxEngine | ConvertedEngine:
+    """As `load`; with via="torch", converted for gradients. Raises also what ConvertedEngine does."""
+    return through(load(path), via)
+
+
+def through(engine: OnnxEngine, via: str | None) -> OnnxEngine | ConvertedEngine:
+    if via is None:
+        return engine
+    try:
+        from .onnx_via_torch import ConvertedEngine
+    except ImportError as error:
+        raise MissingExtra(error.name or "torch", "onnx-torch", f"via='{via}'") from error
+    return ConvertedEngine(engine)
 
 
 def load(path: Path) -> OnnxEngine:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from ..core import Reduce
 from .onnx_constants import Constants, constant_of
@@ -63,6 +63,18 @@ def complete(model: ModelProto, constants: Constants) -> ModelProto:
     result.CopyFrom(model)
     constants.put_into(result.graph, constants, as_inputs=True)
     return result
+
+
+def standalone(model: ModelProto, wiring: Wiring, value: Callable[[str], np.ndarray]) -> ModelProto:
+    """The nodes that depend on the picture, and what they need of the constants, computed by `value`."""
+    graph = GraphProto(name=model.graph.name)
+    graph.input.extend(model.graph.input)
+    graph.output.extend(model.graph.output)
+    _, nodes = needed(model.graph.node, (each.name for each in model.graph.output))
+    graph.node.extend(node for node in nodes if not wiring.constant.issuperset(node.output))
+    used = dict.fromkeys(name for node in graph.node for name in read_by(node) if name in wiring.constant)
+    graph.initializer.extend(numpy_helper.from_array(value(name), name) for name in used)
+    return like(model, graph)
 
 
 def part(model: ModelProto, wiring: Wiring, reads: Sequence[Read], edited: Collection[str]) -> Part:

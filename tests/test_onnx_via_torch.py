@@ -1,0 +1,170 @@
+"""ONNX networks converted to torch for their gradients: the laws, torch's own gradients, and what is refused."""
+
+import sys
+import warnings
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from torchvision_ops import torchvision
+from zoo_onnx import NETWORKS, chain, pictures
+
+import convscope
+from convscope.conformance import check_engine, laws
+from convscope.core import Edit, Tap
+from convscope.engines.onnx import OnnxEngine
+from convscope.errors import InputError, MissingExtra, Unsupported, WrongOption, WrongPictureShape
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def onnx2torch():
+    torchvision()  # which onnx2torch imports
+    return pytest.importorskip("onnx2torch", reason="onnx2torch is not installed: pip install 'convscope[onnx-torch]'")
+
+
+@pytest.mark.parametrize("name", ["residual", "channels_last", "split"])
+def test_the_laws_hold(name):
+    model = NETWORKS[name]()
+    engine = convscope.open(model, via="torch").engine
+    assert set(check_engine(engine, pictures(model))) >= {law for law in laws() if "pullback" in law}
+
+
+@pytest.mark.parametrize(
+    "name", ["residual", "channels_last", "names_used_twice", "names_of_paddle", "constants_as_nodes", "transposed"]
+)
+def test_rows_weights_and_values_are_those_of_the_file(name):
+    model = NETWORKS[name]()
+    exact, via = OnnxEngine(model), convscope.open(model, via="torch").engine
+    assert via.graph == exact.graph
+    taps = [*exact.graph.names, *(Tap(row, how) for row in exact.graph.names for how in ("mean", "max", "argmax")), "output"]
+    edits = [Edit(exact.graph.names[1], 0.5, 0.25), Edit("input", -1.0)]
+    found, expected = via.run(pictures(model), taps, edits), exact.run(pictures(model), taps, edits)
+    for tap in taps:
+        np.testing.assert_allclose(found[tap], expected[tap], rtol=0, atol=1e-5 * np.abs(expected[tap]).max(), err_msg=str(tap))
+    for row in exact.graph.names:
+        for key, value in exact.weights(row).items():
+            np.testing.assert_array_equal(via.weights(row)[key], value)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A torch module and the file that torch makes of it."""
+    from torch import nn
+
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 8, 3), nn.SiLU(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(8, 4),
+    ).eval()  # fmt: skip
+    path = tmp_path_factory.mktemp("exported") / "net.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module, (torch.zeros(1, 3, 12, 12),), path, dynamo=False, dynamic_axes={"x": {0: "n"}}, input_names=["x"]
+        )
+    return module, path
+
+
+def test_gradients_are_those_of_the_module_that_was_exported(exported):
+    module, path = exported
+    net, live = convscope.open(path, via="torch"), convscope.open(module, picture_shape=(3, 12, 12))
+    batch, seed = np.random.default_rng(0).normal(size=(3, 3, 12, 12)).astype(np.float32), np.eye(4, dtype=np.float32)[:3]
+    first, last = (net.layers.convolutions[index].name for index in (0, 1))
+    found = net.engine.trace(batch, [first, last]).pullback(
+        {"output": seed, last: np.ones((3, 8, 4, 4), np.float32)}, ["input", first, last]
+    )
+    wanted = live.engine.trace(batch, ["0", "3"]).pullback(
+        {"output": seed, "3": np.ones((3, 8, 4, 4), np.float32)}, ["input", "0", "3"]
+    )
+    for name, expected in zip((first, last, "input"), (wanted["0"], wanted["3"], wanted["input"]), strict=True):
+        np.testing.assert_allclose(found[name], expected, rtol=0, atol=1e-5 * np.abs(expected).max(), err_msg=name)
+
+
+def test_a_fixed_batch_is_kept_also_for_gradients():
+    model = chain()
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    fixed, free = (convscope.open(each, via="torch").engine for each in (model, chain()))
+    batch, seed = pictures(chain(), n=3), np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    shift = np.random.default_rng(1).normal(size=(3, 8, 12, 12)).astype(np.float32)
+    found, expected = (
+        each.trace(batch, ["conv1"], [Edit("relu1", 1.0, shift)]).pullback({"output": seed}, ["conv1", "input"])
+        for each in (fixed, free)
+    )
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-6)
+    with pytest.raises(InputError, match="seed"):
+        fixed.trace(batch).pullback({"output": seed[:2]}, ["input"])
+    with pytest.raises(WrongPictureShape):
+        fixed.run(batch[:, :2])
+
+
+def test_it_is_said_that_it_was_converted(exported, tmp_path):
+    net = convscope.open(exported[1], via="torch")
+    assert net.info.source == "net.onnx, converted from ONNX"
+    assert "converted from ONNX by onnx2torch" in net.info.framework
+    assert any("agrees with ONNX Runtime" in note for note in net.info.notes)
+    study = net.maps(np.zeros((1, 3, 12, 12), np.float32)).save(tmp_path / "study")
+    assert "converted from ONNX" in (study / "study.json").read_text(encoding="utf-8")
+
+
+def test_another_network_than_the_files_is_refused_with_the_difference(onnx2torch, monkeypatch):
+    convert = onnx2torch.convert
+
+    def wrong(model):
+        module = convert(model)
+        with torch.no_grad():
+            next(module.parameters()).mul_(1.01)
+        return module
+
+    monkeypatch.setattr(onnx2torch, "convert", wrong)
+    with pytest.raises(
+        Unsupported, match=r"'conv1' gives differs by 0\.0\d+ from ONNX Runtime's values.*Open the file without via"
+    ):
+        convscope.open(chain(), via="torch")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("a_branch", "'If'"), ("without_biases_on_grey", "'GlobalMaxPool'"), ("a_function", "'Twice'")]
+)
+def test_an_operator_that_cannot_be_converted_is_named(name, says):
+    with pytest.raises(Unsupported, match=f"cannot convert version .* of the operator {says}.*without via='torch'"):
+        convscope.open(NETWORKS[name](), via="torch")
+
+
+def test_what_is_missing_or_meant_otherwise_is_said(monkeypatch, tmp_path):
+    onnx.save(chain(), tmp_path / "net.onnx")
+    with pytest.raises(WrongOption, match="'torch'"):
+        convscope.open(tmp_path / "net.onnx", via="keras")
+    for other in (torch.nn.Conv2d(3, 4, 3), "torchvision:resnet18", "net.keras"):
+        with pytest.raises(InputError, match="converts ONNX networks"):
+            convscope.open(other, via="torch")
+    monkeypatch.setitem(sys.modules, "onnx2torch", None)
+    with pytest.raises(MissingExtra, match=r"via='torch' needs onnx2torch.*pip install 'convscope\[onnx-torch\]'"):
+        convscope.open(tmp_path / "net.onnx", via="torch")
+
+
+def test_external_weights_and_old_files_are_converted_too(tmp_path):
+    model = NETWORKS["initialisers_among_the_inputs"]()
+    onnx.save(chain(), tmp_path / "net.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    for source in (model, tmp_path / "net.onnx"):
+        net = convscope.open(source, via="torch")
+        np.testing.assert_array_equal(net.filters("conv1").values, numpy_helper.to_array(chain().graph.initializer[0]))
+        assert net.engine.trace(pictures(chain())).pullback({"output": np.ones((2, 5), np.float32)}, ["input"])[
+            "input"
+        ].shape == (2, 3, 12, 12)
+
+
+def test_on_the_command_line(exported, capsys, monkeypatch):
+    from convscope.cli import main
+
+    monkeypatch.setattr(sys, "argv", ["convscope", "layers", "-m", str(exported[1]), "--via", "torch"])
+    with pytest.raises(SystemExit) as done:
+        main()
+    out = capsys.readouterr()
+    assert done.value.code == 0
+    assert "Conv" in out.out
+    assert "Converted from ONNX" in out.err
