@@ -12,6 +12,7 @@ from convscope.core import Edit
 from convscope.engines import onnx as engines
 from convscope.engines import onnx_sessions
 from convscope.engines.onnx import OnnxEngine
+from convscope.engines.onnx_inputs import Inputs
 
 NETWORKS = ("residual", "concatenation", "depthwise_separable", "two_outputs")
 
@@ -57,11 +58,11 @@ def wrong_reduction(self, tap):
     return replace(read, axes=read.axes[:1]) if read.axes else read
 
 
-def mirrored(self, pictures):
-    return np.ascontiguousarray(RECEIVED(self, pictures)[..., ::-1])
+def mirrored(self, name, array):
+    return np.ascontiguousarray(RECEIVED(self, name, array)[..., ::-1])
 
 
-RECEIVED = OnnxEngine._as_received
+RECEIVED = Inputs._received
 BUFFERS: dict[object, object] = {}
 RUN, GET = onnx_sessions.Session.run, onnx_sessions.Sessions.get
 ON_TENSOR, OF_BATCH, READ = OnnxEngine.on_tensor, OnnxEngine.of_batch, OnnxEngine._read
@@ -73,5 +74,5 @@ FAULTS = {
     "an edit without its shift": lambda: patch.object(OnnxEngine, "on_tensor", scale_only),
     "an edit without its sign": lambda: patch.object(OnnxEngine, "of_batch", unlike_the_batch),
     "reduced over one axis of two": lambda: patch.object(OnnxEngine, "_read", wrong_reduction),
-    "pictures are mirrored": lambda: patch.object(OnnxEngine, "_as_received", mirrored),
+    "pictures are mirrored": lambda: patch.object(Inputs, "_received", mirrored),
 }

@@ -16,7 +16,7 @@ from convscope.conformance import check_engine, laws
 from convscope.core import CONVOLUTIONS, Edit, Tap
 from convscope.engines.onnx import OnnxEngine
 from convscope.engines.onnx_files import load
-from convscope.errors import EngineError, InputError, NotAModel, Unsupported
+from convscope.errors import EngineError, InputError, NotAModel, Unsupported, WrongPictureShape
 
 WITHOUT_GRADIENTS = [name for name, law in laws().items() if law.__annotations__["engine"] == "Engine"]
 # What ONNX's evaluator does not have: old operators, transposed convolutions in groups, BatchNorm before opset 14.
@@ -49,13 +49,16 @@ def recorded(model, batch):
     whole = onnx.ModelProto()
     whole.CopyFrom(model)
     del whole.graph.output[:]
-    kind = helper.tensor_dtype_to_np_dtype(model.graph.input[0].type.tensor_type.elem_type)
     names = [name for node in model.graph.node for name in node.output if name]
     whole.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
+    names_of = [each.name for each in model.graph.input]
+    given = dict(zip(names_of, batch.values() if isinstance(batch, dict) else [batch], strict=False))
+    kinds = {each.name: helper.tensor_dtype_to_np_dtype(each.type.tensor_type.elem_type) for each in model.graph.input}
+    typed = {name: values.astype(kinds[name]) for name, values in given.items()}
     size = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value
-    parts = [batch[at : at + 1] for at in range(len(batch))] if size == 1 else [batch]
+    parts = [{name: values[at : at + 1] for name, values in typed.items()} for at in range(len(batch))] if size == 1 else [typed]
     evaluator = ReferenceEvaluator(whole)
-    found = [evaluator.run(None, {model.graph.input[0].name: part.astype(kind)}) for part in parts]
+    found = [evaluator.run(None, part) for part in parts]
     return [np.concatenate(each).astype(np.float32) for each in zip(*found, strict=True) if np.ndim(each[0]) > 0]
 
 
@@ -249,3 +252,28 @@ def doubles():
 def test_what_the_runtime_cannot_compute_is_said(build):
     with pytest.raises(Unsupported, match="ONNX Runtime"):
         OnnxEngine(build())
+
+
+def test_several_inputs():
+    engine, by_number = OnnxEngine(NETWORKS["three_inputs"]()), pictures(NETWORKS["three_inputs"]())
+    batch = dict(zip(("picture", "gain", "kind"), by_number.values(), strict=True))
+    assert engine.graph.names[:3] == tuple(batch)
+    assert [row.kind for row in engine.graph.inputs] == ["input"] * 3
+    run = engine.run(by_number, ["gain", "input:2", "amplified", "output"])
+    np.testing.assert_array_equal(run["gain"], batch["gain"])
+    np.testing.assert_array_equal(run["input:2"], batch["kind"])
+    doubled = engine.run(by_number, ["amplified"], [Edit("input:1", 2.0)])
+    np.testing.assert_allclose(doubled["amplified"], 2 * run["amplified"], rtol=1e-6)
+    with pytest.raises(InputError, match="'input', 'input:1', 'input:2'"):
+        engine.run(batch["picture"])
+    with pytest.raises(InputError, match="'input:2' of this network takes whole numbers"):
+        engine.run(batch | {"kind": batch["kind"] + 0.5})
+    with pytest.raises(WrongPictureShape, match="'input:1' of this network takes arrays of shape .any, 6."):
+        engine.run(batch | {"gain": batch["gain"][:, :4]})
+
+
+def test_an_input_that_is_one_number_for_all_pictures_is_refused():
+    model = NETWORKS["three_inputs"]()
+    model.graph.input[1].CopyFrom(helper.make_tensor_value_info("gain", TensorProto.FLOAT, []))
+    with pytest.raises(Unsupported, match="'gain' of this network is one number"):
+        OnnxEngine(model)

@@ -71,15 +71,22 @@ class Writer:
         return helper.make_model(graph, opset_imports=opsets, ir_version=ir)
 
 
-def pictures(model: onnx.ModelProto, *, n: int = 2, side: int = 12) -> np.ndarray:
-    """(n, c, *spatial) float32, each picture another; whole numbers 0..255 for a network of whole numbers."""
-    picture = model.graph.input[0].type.tensor_type
-    shape = [size.dim_value or side for size in picture.shape.dim[1:]]
+def pictures(model: onnx.ModelProto, *, n: int = 2, side: int = 12):
+    """(n, c, *spatial) float32, each picture another; whole numbers where the network takes such; of several inputs, a dict."""
+    weights, random = {each.name for each in model.graph.initializer}, np.random.default_rng(1)
+    found = {each.name: array(each, n, side, random) for each in model.graph.input if each.name not in weights}
     if model.graph.name == "channels last":
-        shape = [shape[-1], *shape[:-1]]
-    random = np.random.default_rng(1)
-    if picture.elem_type == TensorProto.UINT8:
-        return random.integers(0, 256, (n, *shape)).astype(np.float32)
+        found = {name: np.ascontiguousarray(np.moveaxis(values, -1, 1)) for name, values in found.items()}
+    return (
+        dict(zip(("input", "input:1", "input:2"), found.values(), strict=False)) if len(found) > 1 else next(iter(found.values()))
+    )
+
+
+def array(given: onnx.ValueInfoProto, n: int, side: int, random: np.random.Generator) -> np.ndarray:
+    shape = [size.dim_value or side for size in given.type.tensor_type.shape.dim[1:]]
+    most = {TensorProto.UINT8: 256, TensorProto.INT64: 4}.get(given.type.tensor_type.elem_type)
+    if most:
+        return random.integers(0, most, (n, *shape)).astype(np.float32)
     return random.normal(size=(n, *shape)).astype(np.float32)
 
 
@@ -464,3 +471,18 @@ def a_loop():
     times, go = w.constant("times", np.int64(3)), w.constant("always", np.bool_(True))
     x = w.node("Loop", [times, go, x], "loop", body=body)
     return w.model(["n", 3, 12, 12], w.head(w.conv(x, "conv2", 4, 6, 3, 3), 4))
+
+
+@network
+def three_inputs():
+    """A picture, a number per channel, and a whole number that chooses among rows of a table."""
+    w = Writer(seed=24)
+    x = w.node("Relu", [w.conv("picture", "conv1", 6, 3, 3, 3)], "relu1")
+    gain = w.node("Unsqueeze", ["gain", w.constant("axes", np.array([2, 3]))], "gains")
+    x = w.node("Mul", [x, gain], "amplified")
+    x = w.head(w.node("Relu", [w.conv(x, "conv2", 8, 6, 3, 3)], "relu2"), 8)
+    x = w.node("Add", [x, w.node("Gather", [w.weight("table", 4, 5), "kind"], "chosen")], "shifted")
+    model = w.model(["n", 3, 12, 12], x)
+    model.graph.input.append(helper.make_tensor_value_info("gain", TensorProto.FLOAT, ["n", 6]))
+    model.graph.input.append(helper.make_tensor_value_info("kind", TensorProto.INT64, ["n"]))
+    return model

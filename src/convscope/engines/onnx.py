@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, by_input, merged, reduced
-from ..errors import EngineError, InputError, Shape, Unsupported, WrongPictureShape
+from ..errors import EngineError, InputError, Shape, Unsupported
 from . import onnx_graph
 from .onnx_constants import FLOATS, Constants
 from .onnx_graph import Read
+from .onnx_inputs import Inputs, inputs_of
 from .onnx_layout import Layouts
 from .onnx_quantised import quantised, real_weights
 from .onnx_rows import inner_convolutions, table
@@ -35,7 +36,7 @@ class OnnxEngine:
     folder     where the weights are that the model keeps in other files
     metadata   what the file says of itself: {key: text}
     notes      what of the network the layer table does not show, a sentence each
-    raises     Unsupported for several inputs and for operators that ONNX Runtime lacks; NotAModel for missing weights
+    raises     Unsupported for operators that ONNX Runtime lacks; NotAModel for missing weights
 
     Each set of taps has a session of its own, which ends at the last of them. A convolution that ONNX Runtime would merge with
     what follows is kept apart where it is read, so that a tapped value is what the next layer received. Tensors of other
@@ -50,20 +51,21 @@ class OnnxEngine:
         refuse_rearranged(model)
         self.notes = inner_convolutions(model)
         self._constants = Constants(model.graph, folder)
-        self._picture = only_input(model, self._constants)
-        self._model = onnx_graph.without_constants(model, self._picture)
+        names = inputs_of(model, self._constants)
+        self._model = onnx_graph.without_constants(model, names)
         self.metadata = {each.key: each.value for each in model.metadata_props}
         self._types = infer(onnx_graph.complete(self._model, self._constants))
-        self._wiring = Wiring(self._model.graph, self._picture, self._constants, self._types)
+        self._wiring = Wiring(self._model.graph, names, self._constants, self._types)
         self._sessions = Sessions(self._model, self._wiring)
         self._sessions.check()
-        self._tabulate()
+        self._tabulate(names)
         if self._lacks_shapes():
             self._learn_shapes()
-            self._tabulate()
+            self._tabulate(names)
 
-    def _tabulate(self) -> None:
+    def _tabulate(self, names: Sequence[str]) -> None:
         self.layouts = Layouts(self._model.graph.node, self._wiring)
+        self.inputs = Inputs(names, self._types, self.layouts)
         self._table = table(self._model, self._wiring, self.layouts)
 
     @property
@@ -88,23 +90,23 @@ class OnnxEngine:
 
         raises   also InputError for an edit that does not fit its layer, Unsupported for one of a layer of whole numbers
         """
-        pictures = np.asarray(by_input(pictures, self.graph)["input"], np.float32)
-        size = self.batch_size(pictures)
+        given = self.given(pictures)
+        size, count = self.inputs.batch_size(given), len(next(iter(given.values())))
         wanted = tuple(dict.fromkeys(map(as_tap, taps))) or (Tap("output"),)
         reads = {tap: self._read(tap) for tap in wanted}
-        changes = merged(self.on_tensor(edit, len(pictures)) for edit in edits)
-        computed = sorted({read for read in reads.values() if read.tensor != self._picture})
+        changes = merged(self.on_tensor(edit, count) for edit in edits)
+        computed = sorted({read for read in reads.values() if read.tensor not in given})
         session = self._sessions.get(tuple(computed), changes) if computed else None
-        parts = [
-            self._pass(session, pictures[start : start + size], [self.of_batch(each, start, size) for each in changes.values()])
-            for start in range(0, max(len(pictures), 1), size)
-        ]
+        parts = []
+        for at in range(0, max(count, 1), size):
+            these = {name: array[at : at + size] for name, array in given.items()}
+            parts.append(self._pass(session, these, [self.of_batch(each, at, size) for each in changes.values()]))
         whole = parts[0] if len(parts) == 1 else {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         return Run({tap: whole[read] if read.axes else reduced(whole[read], tap.reduce) for tap, read in reads.items()})
 
-    @property
-    def takes_whole_numbers(self) -> bool:
-        return self._types[self._picture].element not in FLOATS
+    def given(self, pictures: Pictures) -> dict[str, Array]:
+        """The arrays by the tensors that they go into. Raises InputError, WrongPictureShape."""
+        return {self.tensor(name): np.asarray(array, np.float32) for name, array in by_input(pictures, self.graph).items()}
 
     def standalone(self) -> onnx.ModelProto:
         """The network with its constants in it, each computed: for another program. Its nodes have the tensors' names as here."""
@@ -117,30 +119,16 @@ class OnnxEngine:
     def _read(self, tap: Tap) -> Read:
         tensor = self.tensor(tap.layer)
         rank, turn = self._wiring.rank(tensor), self.layouts.turn(tensor)
-        if tap.reduce == "none" or rank is None or rank < 3 or tensor == self._picture or too_old(tap, self._model):
+        if tap.reduce == "none" or rank is None or rank < 3 or tensor in self.inputs.names or too_old(tap, self._model):
             return Read(tensor, turn=turn)
         return Read(tensor, tap.reduce, tuple(range(2, rank)), turn)
-
-    def batch_size(self, pictures: Array) -> int:
-        """How many pictures pass at once. Raises WrongPictureShape."""
-        shape = self.layouts.shape(self._picture)
-        if shape is None:
-            return max(len(pictures), 1)
-        batch = shape[0] if shape else None
-        expected = (None if batch == 1 else batch, *shape[1:])
-        fits = pictures.ndim == len(shape) and all(
-            want in (None, got) for want, got in zip(shape[1:], pictures.shape[1:], strict=True)
-        )
-        if not fits or (batch and len(pictures) % batch):
-            raise WrongPictureShape(pictures.shape, expected)
-        return batch or max(len(pictures), 1)
 
     def on_tensor(self, edit: Edit, pictures: int) -> Edit:
         """The edit, with the tensor that its layer stands for. Raises UnknownLayer, InputError, Unsupported."""
         tensor = self.tensor(edit.layer)
         element = self._wiring.element(tensor)
         whole = element not in FLOATS | {None} or quantised(tensor, self._wiring) is not None
-        if whole and tensor != self._picture:
+        if whole and tensor != self.inputs.names[0]:  # pixels may be edited to other whole numbers
             raise Unsupported(f"'{edit.layer}' holds whole numbers, and only floats can be edited. Edit a layer before it.")
         shape = self.layouts.shape(tensor)
         for values in map(np.shape, (edit.scale, edit.shift)):
@@ -150,7 +138,7 @@ class OnnxEngine:
                     received=values,
                     expected=shape,
                 )
-        if tensor == self._picture:  # edited before it is turned
+        if tensor in self.inputs.names:  # edited before it is turned
             return replace(edit, layer=tensor)
         scale, shift = (self.layouts.native(np.asarray(values, np.float32), tensor) for values in (edit.scale, edit.shift))
         return Edit(tensor, scale, shift)
@@ -164,31 +152,18 @@ class OnnxEngine:
         )
         return Edit(edit.layer, scale, shift)
 
-    def _pass(self, session: Session | None, pictures: Array, edits: Sequence[Edit]) -> dict[Read, Array]:
-        for edit in edits:
-            if edit.layer == self._picture:
-                pictures = pictures * edit.scale + edit.shift
-        received = self._as_received(pictures)
-        feed: dict[str, object] = {self._picture: received}
+    def _pass(self, session: Session | None, given: Mapping[str, Array], edits: Sequence[Edit]) -> dict[Read, Array]:
+        received = self.inputs.received(given, edits)
+        feed: dict[str, object] = dict(received)
         feed |= {onnx_graph.scale_of(edit.layer): edit.scale for edit in edits}
         feed |= {onnx_graph.shift_of(edit.layer): edit.shift for edit in edits}
         try:
             values = session.run(feed) if session else {}
         except Exception as error:  # ONNX Runtime's errors have no common base of their own
-            raise failed(error, pictures.shape, self.graph.names) from error
-        return values | {self._read(Tap("input")): self.layouts.first(received.astype(np.float32), self._picture)}
-
-    def _as_received(self, pictures: Array) -> np.ndarray:
-        """In the layout and type that the file asks for. Raises InputError if it wants whole numbers and they are none."""
-        element, pictures = self._types[self._picture].element, self.layouts.native(pictures, self._picture)
-        with np.errstate(all="ignore"):  # too large for float16 is infinite, and shown as such
-            received = pictures.astype(helper.tensor_dtype_to_np_dtype(element), copy=False)
-        if self.takes_whole_numbers and not np.array_equal(received, pictures):
-            raise InputError(
-                f"This network takes whole numbers ({received.dtype}), but received others. Give it pixels that are not scaled.",
-                expected=str(received.dtype),
-            )
-        return received
+            raise failed(error, [array.shape for array in given.values()], self.graph.names) from error
+        return values | {
+            Read(name, turn=self.layouts.turn(name)): self.inputs.seen(name, each) for name, each in received.items()
+        }
 
     def _value(self, name: str) -> np.ndarray:
         """A constant, computed where the file computes it from others."""
@@ -198,24 +173,32 @@ class OnnxEngine:
 
     def _lacks_shapes(self) -> bool:
         """Whether inference left out more than the sizes that depend on the picture's."""
+        known = self.inputs.shapes.values()
+        fixed = all(shape is not None and None not in shape[1:] for shape in known)
         shapes = [layer.shape for layer in self.graph]
-        fixed = shapes[0] is not None and None not in shapes[0]
-        return shapes[0] is not None and any(shape is None or (fixed and None in shape) for shape in shapes)
+        return None not in known and any(shape is None or (fixed and None in shape) for shape in shapes)
 
     def _learn_shapes(self) -> None:
         """From runs on small pictures. Where the network takes any size, a size that two runs agree on is a fixed one."""
-        batch, *rest = self.layouts.shape(self._picture) or ()
-        session = self._sessions.build(tuple(Read(self._table.tensors[name]) for name in self.graph.names[1:]))
+        wanted = {name: shape or () for name, shape in self.inputs.shapes.items()}
+        free = any(None in shape[1:] for shape in wanted.values())
+        rows = [layer.name for layer in self.graph if layer.kind != "input"]
+        session = self._sessions.build(tuple(Read(self._table.tensors[name]) for name in rows))
         runs: list[dict[Read, Array]] = []
-        for side in SIDES if None in rest else SIDES[:1]:
-            shape = (batch or 1, *(size or (side if axis else 3) for axis, size in enumerate(rest)))
+        for side in SIDES if free else SIDES[:1]:
+            zeros = {name: np.zeros(trial(shape, self.inputs.batch or 1, side), np.float32) for name, shape in wanted.items()}
             with contextlib.suppress(EngineError):  # too small for this network
-                runs.append(self._pass(session, np.zeros(shape, np.float32), []))
+                runs.append(self._pass(session, zeros, []))
             if len(runs) == 2:
                 break
-        for read in session.reads if runs and (len(runs) == 2 or None not in rest) else ():
+        for read in session.reads if runs and (len(runs) == 2 or not free) else ():
             shapes = [run[read].shape for run in runs]
-            self._types[read.tensor] = learnt(self._types.get(read.tensor), shapes, free_batch=batch is None)
+            self._types[read.tensor] = learnt(self._types.get(read.tensor), shapes, free_batch=self.inputs.batch is None)
+
+
+def trial(shape: Shape, batch: int, side: int) -> tuple[int, ...]:
+    """A shape to try with: three channels, and `side` for each size that is not said."""
+    return batch, *(size or (side if axis else 3) for axis, size in enumerate(shape[1:]))
 
 
 def too_old(tap: Tap, model: onnx.ModelProto) -> bool:
@@ -230,17 +213,6 @@ def refuse_rearranged(model: onnx.ModelProto) -> None:
             "ONNX Runtime optimised this file for one kind of processor, and the values in it are rearranged, so that no map can "
             "be read. Open the file that it was made from, or save it with ORT_ENABLE_EXTENDED instead of ORT_ENABLE_ALL."
         )
-
-
-def only_input(model: onnx.ModelProto, constants: Constants) -> str:
-    """The name of the one input that is no initialiser. Raises Unsupported if there is not one, or if it is no tensor."""
-    inputs = [each for each in model.graph.input if each.name not in constants]
-    if len(inputs) != 1:
-        names = ", ".join(f"'{each.name}'" for each in inputs) or "none"
-        raise Unsupported(f"Only networks with one input can be opened, but this one has {len(inputs)}: {names}.")
-    if not model.graph.output or not all(each.type.HasField("tensor_type") for each in inputs):
-        raise Unsupported("Only networks that take and give tensors can be opened, and this one does not.")
-    return str(inputs[0].name)
 
 
 def broadcasts(shape: Sequence[int], to: Shape) -> bool:

@@ -34,7 +34,7 @@ class Part:
     handed: dict[str, np.ndarray]
 
 
-def without_constants(model: ModelProto, picture: str) -> ModelProto:
+def without_constants(model: ModelProto, inputs: Sequence[str]) -> ModelProto:
     """The nodes and signature of a model. Its weights are left to `Constants`, so that nothing large is ever copied."""
     graph, named = GraphProto(name=model.graph.name), Counter[str]()
     graph.node.extend(node for node in model.graph.node if constant_of(node) is None)
@@ -42,7 +42,7 @@ def without_constants(model: ModelProto, picture: str) -> ModelProto:
         named[node.name] += 1
         if node.name and named[node.name] > 1:  # which ONNX Runtime refuses
             node.name = f"{node.name}#{named[node.name]}"
-    graph.input.extend(each for each in model.graph.input if each.name == picture)
+    graph.input.extend(each for each in model.graph.input if each.name in inputs)
     graph.output.extend(model.graph.output)
     graph.value_info.extend(model.graph.value_info)
     graph.sparse_initializer.extend(model.graph.sparse_initializer)

@@ -10,7 +10,7 @@ from onnx import ModelProto, NodeProto
 
 from ..core import CONVOLUTIONS, Graph, Kind, Layer
 from ..errors import Shape
-from .names import RESERVED
+from .names import RESERVED, end_names, output_names
 from .onnx_layout import Layouts
 from .onnx_windows import window_of
 from .onnx_wiring import Wiring, attribute, operator, read_by
@@ -44,17 +44,20 @@ class Table:
 
 
 def table(model: ModelProto, wiring: Wiring, layouts: Layouts) -> Table:
-    """One row for the input and one for each activation.
+    """One row for each input and one for each activation.
 
     A row has its node's name, made unique as `name#2`; of several outputs that are used, `name:0` and `name:1`. A node without a
     name has that of its tensor, as viewers show it, or, where that is only a number, a name such as `Conv_0`.
     """
-    picture = model.graph.input[0].name
-    tensors = {"input": picture, "output": model.graph.output[0].name}
-    tensors |= {f"output:{index}": output.name for index, output in enumerate(model.graph.output) if index}
-    row_of = {picture: picture if picture == "input" else unique(picture, tensors)}
-    tensors[row_of[picture]] = picture
-    layers, nodes = [input_row(row_of[picture], picture, layouts)], dict[str, NodeProto]()
+    given = [each.name for each in model.graph.input]
+    aliases = end_names("input", len(given))
+    tensors = dict(zip(aliases, given, strict=True))
+    tensors |= dict(zip(output_names(len(model.graph.output)), (each.name for each in model.graph.output), strict=True))
+    row_of, layers, nodes = dict[str, str](), list[Layer](), dict[str, NodeProto]()
+    for tensor, alias in zip(given, aliases, strict=True):
+        row_of[tensor] = tensor if tensor == alias else unique(tensor, tensors)
+        tensors[row_of[tensor]] = tensor
+        layers.append(input_row(len(layers), row_of[tensor], tensor, layouts))
     numbers, weights = Counter[str](), set[str]()
     for node in model.graph.node:
         carried = wiring.carried(node)
@@ -87,8 +90,8 @@ def unique(name: str, taken: Container[str]) -> str:
     return candidate
 
 
-def input_row(name: str, tensor: str, layouts: Layouts) -> Layer:
-    return Layer(0, name, "input", "Input", without_batch(layouts.shape(tensor)), layouts.wiring.shape(tensor))
+def input_row(index: int, name: str, tensor: str, layouts: Layouts) -> Layer:
+    return Layer(index, name, "input", "Input", without_batch(layouts.shape(tensor)), layouts.wiring.shape(tensor))
 
 
 def row(index: int, name: str, node: NodeProto, tensor: str, layouts: Layouts, inputs: tuple[str, ...]) -> Layer:

@@ -117,15 +117,16 @@ def cannot_run(error: Exception, *, opset: int = OLDEST) -> ModelError:
     return EngineError(f"ONNX Runtime {onnxruntime.__version__} cannot read this network: {brief(error)} Is the file sound?")
 
 
-def failed(error: Exception, received: Sequence[int], names: Sequence[str]) -> EngineError:
+def failed(error: Exception, received: Sequence[Sequence[int]], names: Sequence[str]) -> EngineError:
     """For a run that fails. The node is named as far as ONNX Runtime says which it was."""
+    shape = " and ".join(map(str, map(tuple, received)))
     node = re.search(r"running (?P<operator>\w+) node\. Name:'(?P<name>[^']*)'", str(error))
     if node is None:
-        return EngineError(f"ONNX Runtime failed on pictures of shape {tuple(received)}: {brief(error)}")
+        return EngineError(f"ONNX Runtime failed on pictures of shape {shape}: {brief(error)}")
     # A node that ONNX Runtime made of several is called after one of them.
     layer = max((name for name in names if name in node["name"]), key=len, default=None)
     place = f"in node '{node['name']}' ({node['operator']})"
-    return EngineError(f"ONNX Runtime failed {place} on pictures of shape {tuple(received)}: {brief(error)}", layer)
+    return EngineError(f"ONNX Runtime failed {place} on pictures of shape {shape}: {brief(error)}", layer)
 
 
 def brief(error: Exception) -> str:

@@ -12,7 +12,7 @@ import torch
 from onnx import ModelProto, version_converter
 from torch import nn
 
-from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, by_input, merged, reduced
+from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, merged, reduced
 from ..errors import EngineError, InputError, MissingExtra, Unsupported
 from .onnx import SIDES, OnnxEngine
 from .torch import TorchEngine, TorchTrace
@@ -33,6 +33,10 @@ class ConvertedEngine:
 
     def __init__(self, exact: OnnxEngine):
         self._exact = exact
+        if len(exact.inputs.names) > 1:
+            raise Unsupported(
+                f"Only networks with one input are converted, and this one has {len(exact.inputs.names)}. {WITHOUT}"
+            )
         convert, version = converter()
         model = numbered(of_known_opset(exact.standalone()))
         module = converted(convert, model, f"onnx2torch {version}")
@@ -76,8 +80,8 @@ class ConvertedEngine:
 
     def _batches(self, pictures: Pictures, edits: Iterable[Edit]) -> list[tuple[Array, list[Edit]]]:
         """As OnnxEngine does it: a file with a fixed batch size gets its pictures in batches of that size."""
-        array = np.asarray(by_input(pictures, self._exact.graph)["input"], np.float32)
-        size = self._exact.batch_size(array)
+        given = self._exact.given(pictures)
+        size, (array,) = self._exact.inputs.batch_size(given), given.values()
         changes = list(merged(self._exact.on_tensor(edit, len(array)) for edit in edits).values())
         starts = range(0, max(len(array), 1), size)
         return [(array[at : at + size], [self._edit(self._exact.of_batch(each, at, size)) for each in changes]) for at in starts]
@@ -121,8 +125,8 @@ class ConvertedEngine:
         """How far the values are from ONNX Runtime's, in words. Raises Unsupported."""
         shape = tuple(size or 1 for size in self._torch.graph.layers[0].shape or ())
         random = np.random.default_rng(0)
-        pictures = random.normal(size=(self._exact.batch_size(np.zeros((0, *shape), np.float32)) * 2, *shape)).astype(np.float32)
-        if self._exact.takes_whole_numbers:
+        pictures = random.normal(size=((self._exact.inputs.batch or 1) * 2, *shape)).astype(np.float32)
+        if self._exact.inputs.whole(self._exact.tensor("input")):
             pictures = random.integers(0, 256, pictures.shape).astype(np.float32)
         names = [*self.graph.names, "output"]
         expected, received, worst = self._exact.run(pictures, names), self.run(pictures, names), 0.0

@@ -40,10 +40,10 @@ class Wiring:
     What depends on the picture's size alone (`Shape` and the arithmetic after it) does neither.
     """
 
-    def __init__(self, graph: GraphProto, picture: str, constants: Constants, types: Mapping[str, Type]):
+    def __init__(self, graph: GraphProto, inputs: Iterable[str], constants: Constants, types: Mapping[str, Type]):
         self.constants, self.types = constants, types
         self.maker = {output: node for node in graph.node for output in node.output if output}
-        self.flowing, self.constant = {picture}, set(constants)
+        self.flowing, self.constant = set(inputs), set(constants)
         self.used = {output.name for output in graph.output}
         for node in graph.node:
             inputs = list(read_by(node))
