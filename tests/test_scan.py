@@ -154,10 +154,47 @@ def test_crops_are_cut_where_the_maximum_is(scan):
     assert sheet.image().width >= 360
     assert "conv1 · unit 0" in sheet.caption
     assert top.field.words in sheet.caption
-    for box, y, x in zip(top.boxes((8, 8)), top.rows["y"], top.rows["x"], strict=True):
+    for box, y, x in zip(top.boxes(), top.rows["y"], top.rows["x"], strict=True):
         assert box[0] <= y < box[2]
         assert box[1] <= x < box[3]
     assert "fires in none" in scan.top("conv1", 3).sheet().caption
+
+
+def test_a_crop_is_the_receptive_field_where_that_is_small(scan):
+    assert scan.top("conv1", 0).field.words == "what it sees, its receptive field of 3 x 3 pixels"
+    assert scan.top("conv1", 0).field.box(4, 0) == (3, 0, 6, 2)
+    assert "the middle of what it sees" in scan.top("relu2", 0).field.words
+
+
+def test_what_a_unit_is_worth_is_what_full_runs_say_and_goes_on_after_a_stop(pictures, tmp_path, monkeypatch):
+    folder, entries = pictures
+    found = network().scan(folder, LAYERS, out=tmp_path / "s")
+    labels = [CLASSES.index(label) for _, label in entries]
+    paths = [folder / name for name, _ in entries]
+    monkeypatch.setattr("convscope.scan.worth.EVERY", 8)
+
+    def stops(done, _total):
+        if done > 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        found.accuracy_without("conv1", progress=stops)
+    steps = []
+    worth = found.accuracy_without("conv1", progress=lambda done, _: steps.append(done))
+    assert steps == [20]
+    assert worth.accuracy == pytest.approx(found.accuracy)
+    for unit in range(4):
+        answers = network().without({"conv1": [unit]}).predict(paths, top=1)
+        right = np.mean([CLASSES.index(row[0][0]) == label for row, label in zip(answers, labels, strict=True)])
+        row = worth.table.where(worth.table["unit"] == unit).row(0)
+        assert row["drop"] == pytest.approx(worth.accuracy - right)
+    assert worth.table["drop"].tolist() == sorted(worth.table["drop"].tolist(), reverse=True)
+    with pytest.raises(InputError, match="runs the network again"):
+        Scan(tmp_path / "s").accuracy_without("conv1")
+    with pytest.raises(InputError, match="another network"):
+        Scan(tmp_path / "s", network=network().without({"conv1": [0]}), pictures=folder).accuracy_without("conv1")
+    with pytest.raises(InputError, match="other pictures"):
+        Scan(tmp_path / "s", network=network(), pictures=folder / "ant").accuracy_without("conv1")
 
 
 def test_a_scan_is_opened_without_its_network(scan):

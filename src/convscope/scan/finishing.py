@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import IO, Any
@@ -16,6 +16,7 @@ from PIL import Image
 from ..errors import ConvscopeError, InputError
 from ..pictures import Preprocess
 from ..pictures.prepare import received
+from .crops import fields
 from .entries import Listing
 from .kernels import strongest
 from .packing import pack
@@ -45,8 +46,9 @@ def finish(job: Job, progress: Progress | None = None) -> None:
     write_tables(store, plan, statistics, pictures, record)
     store.write("skipped.csv", lambda file: file.write(skipped_csv(skipped)))
     store.write("state.npz", lambda file: np.savez(file, **pack(statistics)))
-    kernels = strongest(job.engine, plan)
-    store.write("kernels.npz", lambda file: np.savez(file, **kernels))
+    store.write("kernels.npz", partial(put_npz, strongest(job.engine, plan)))
+    shown = {layer: field.to_dict() for layer, field in fields(job.engine, plan).items()}
+    store.write("fields.json", partial(put, json.dumps(shown).encode()))
     for number in range(len(plan.features)):
         values = np.concatenate([part[f"features/{number}"] for part in store.rows(done)])
         store.write(f"features/{number}.npy", partial(save, values))
@@ -74,6 +76,10 @@ def write_tables(store: Store, plan: Plan, statistics: Statistics, pictures: Col
 
 def save(values: Any, file: IO[bytes]) -> None:
     np.save(file, values)
+
+
+def put_npz(arrays: Mapping[str, Any], file: IO[bytes]) -> None:
+    np.savez(file, **arrays)
 
 
 def put(content: bytes, file: IO[bytes]) -> None:

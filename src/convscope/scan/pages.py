@@ -100,9 +100,7 @@ def layer(scan: Scan, part: Part) -> dict[str, Any]:
             "values": [[rounded(each) for each in row] for row in top.values[:, part.place].T],
             "positions": top.positions[:, part.place].T.tolist(),
         },
-        "field": None
-        if field is None
-        else {"first": field.first, "step": field.step, "extent": field.extent, "words": field.words},
+        "field": None if field is None else field.to_dict(),
         "histogram": histograms(scan, part),
         "classes": [[rounded(each) for each in row] for row in scan.class_means(part.layer).T] if labelled(scan) else None,
         "neighbours": neighbours(scan, part),

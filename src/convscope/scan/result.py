@@ -8,22 +8,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..core import Array
 from ..errors import InputError, StudyError, UnknownLayer
-from .crops import Field, field_of
+from .crops import Field
 from .embeddings import Embedding, cka, curve
 from .packing import load
-from .plan import Part, Plan
+from .plan import Part, Plan, fingerprint
 from .selectivity import class_means
 from .shards import Statistics
+from .sources import listing
 from .table import Table
 from .tables import read_parquet
 from .top import TopPictures
+
+if TYPE_CHECKING:
+    from .worth import Progress, Worth
 
 FORMAT = 1
 
@@ -43,11 +47,12 @@ class Scan:
 
     folder      where it lies
     record      scan.json: the network, the preprocessing, the pictures
+    network     the network, for what has to be run again; pictures, what was scanned. `net.scan` gives both
     raises      StudyError for a folder without a finished scan
     """
 
-    def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, *, network: Any = None, pictures: Any = None):
+        self.folder, self.network, self.source = Path(folder), network, pictures
         self.record = read_record(self.folder)
         self.plan = Plan.from_dict(self.record["plan"])
 
@@ -111,8 +116,14 @@ class Scan:
         return TopPictures(self.folder, layer, unit, rows, self.field(layer), str(self.record["preprocess_text"]))
 
     def field(self, layer: str) -> Field | None:
-        """How positions of this layer lie in the picture; None where its maps are no pictures."""
-        return field_of(self.part(layer), self.plan.size)
+        """Which part of a picture is shown for a position of this layer; None where its maps have no rows and columns."""
+        found = self._fields.get(self.part(layer).layer)
+        return None if found is None else Field.from_dict(found)
+
+    @cached_property
+    def _fields(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "fields.json").read_text(encoding="utf-8"))
+        return found
 
     def dead(self) -> dict[str, list[int]]:
         """The units that fired in no picture, by layer; of layers that were read after an activation."""
@@ -220,6 +231,29 @@ class Scan:
         if self.pictures["name"].tolist() != other.pictures["name"].tolist():
             raise InputError("Two scans are compared on the same pictures, but these are of different ones.")
         return np.array([[cka(self.features(a), other.features(b)) for b in other.plan.features] for a in self.plan.features])
+
+    def accuracy_without(self, layer: str, *, first: int | None = None, progress: Progress | None = None) -> Worth:
+        """How often the network is right without each unit of a layer, over the pictures of the scan; all else is held.
+
+        It runs the network, so it needs what `net.scan` returned, or Scan(folder, network=net, pictures=...). Goes on after a stop.
+
+        first     so many pictures, evenly spread; None for all
+        raises    InputError without the network and its pictures, or where it knows none of their classes
+        """
+        from .worth import worth
+
+        part, net = self.part(layer), self.network
+        if net is None or self.source is None:
+            raise InputError("This runs the network again: Scan(folder, network=net, pictures=...), or what net.scan returned.")
+        pictures = listing(self.source)
+        if fingerprint(net.engine) != self.record["identity"]["network"]:
+            raise InputError("This is another network than that of the scan.")
+        if pictures.digest != self.record["identity"]["pictures"]["digest"]:
+            raise InputError("These are other pictures than those of the scan.")
+        return worth(
+            net.engine, pictures, net.preprocess, self.plan, part, self.folder,
+            classes=tuple(self.labels), first=first, progress=progress,
+        )  # fmt: skip
 
     def page(self, *, embedding: str = "pca") -> Path:
         """Write the page of the scan, index.html, and return its path.

@@ -33,7 +33,7 @@ def scan(
     job = Job(network.engine, network.info, network.preprocess, network.labels, listing(pictures), wishes, Path(folder))
     run(job, progress)
     finish(job)
-    found = Scan(folder)
+    found = Scan(folder, network=network, pictures=pictures)
     if not (found.folder / "index.html").exists():
         found.page()
     return found

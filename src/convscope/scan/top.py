@@ -32,11 +32,11 @@ class TopPictures:
     field: Field | None
     preprocess: str
 
-    def boxes(self, size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
-        """top, left, bottom, right of what the unit saw in each, in a picture of `size`. Raises InputError."""
+    def boxes(self) -> list[tuple[int, int, int, int]]:
+        """top, left, bottom, right of what is shown of each, in pixels of what the network received. Raises InputError."""
         if self.field is None:
             raise InputError(f"'{self.layer}' has no maps with rows and columns, so that its units see the picture as a whole.")
-        return [self.field.box(int(y), int(x), size) for y, x in zip(self.rows["y"], self.rows["x"], strict=True)]
+        return [self.field.box(int(y), int(x)) for y, x in zip(self.rows["y"], self.rows["x"], strict=True)]
 
     def crops(self) -> list[Pixels | None]:
         """What the unit saw in each picture, uint8 (h, w, 3), from the thumbnails; None where there is none."""
@@ -53,7 +53,7 @@ class TopPictures:
     def _crop(self, pixels: Pixels, y: int, x: int) -> Pixels:
         assert self.field is not None
         scale = pixels.shape[0] / self.field.size[0], pixels.shape[1] / self.field.size[1]
-        top, left, bottom, right = self.field.box(y, x, self.field.size)
+        top, left, bottom, right = self.field.box(y, x)
         rows = slice(int(top * scale[0]), max(int(np.ceil(bottom * scale[0])), int(top * scale[0]) + 1))
         columns = slice(int(left * scale[1]), max(int(np.ceil(right * scale[1])), int(left * scale[1]) + 1))
         return pixels[rows, columns]

@@ -38,17 +38,13 @@ export class Beside {
   }
 }
 
-// top, left, height, width of what position `place` of a map has seen, as shares of the picture. size: (height, width) of that.
+// top, left, height, width of what is shown for position `place` of a map, as shares of the picture. size: (height, width) of that.
 export function boxOf(field, spatial, place, size) {
   if (!field) return [0, 0, 1, 1];
   const at = [Math.floor(place / spatial[1]), place % spatial[1]];
-  const ends = [0, 1].map((axis) => {
-    const centre = field.first[axis] + field.step[axis] * at[axis];
-    const start = Math.min(Math.max(Math.floor(centre - field.extent[axis] / 2), 0), size[axis] - 1);
-    const end = Math.max(start + 1, Math.min(Math.ceil(centre + field.extent[axis] / 2), size[axis]));
-    return [start / size[axis], (end - start) / size[axis]];
-  });
-  return [ends[0][0], ends[1][0], ends[0][1], ends[1][1]];
+  const [top, left] = [0, 1].map((axis) => field.starts[axis][at[axis]] / size[axis]);
+  const [bottom, right] = [0, 1].map((axis) => field.stops[axis][at[axis]] / size[axis]);
+  return [top, left, bottom - top, right - left];
 }
 
 // Draw a part of an image into a square of a canvas, as large as fits, in the middle.
