@@ -85,6 +85,16 @@ def test_a_study_holds_what_it_says(saved, net, cat):
     np.testing.assert_array_equal(np.load(saved / "filters.npz")["block1_conv1/kernel"], net.filters("block1_conv1").values)
 
 
+def test_the_page_knows_what_every_place_sees(saved, net):
+    for entry in study.read(saved)["maps"]:
+        known = entry["receptive"]
+        h, w = entry["shape"][1:]
+        for y, x in ((0, 0), (h // 2, w // 3), (h - 1, w - 1)):
+            field = net.receptive_field(entry["layer"], (y, x))
+            assert (known["starts"][0][y], known["starts"][1][x]) == field.start
+            assert (known["stops"][0][y], known["stops"][1][x]) == field.stop
+
+
 def test_every_file_that_the_page_names_is_there(saved):
     page = (saved / "index.html").read_text(encoding="utf-8")
     named = {link for link in re.findall(r'(?:src|href)="([^"#]+)"', page) if not link.startswith("data:")}

@@ -39,7 +39,7 @@ ALLOWED = {
     "results": {"core", "errors", "methods", "pictures", "preprocess", "draw", "study", "single"},
     "study": {"errors", "paged", "results", "draw", "site"},
     "single": {"errors", "results", "site", "study"},
-    "paged": {"core", "methods", "results", "site"},
+    "paged": {"core", "errors", "methods", "results", "site"},
     "scan": {"core", "draw", "errors", "methods", "pictures", "preprocess", "results", "site"},
     "network": {"core", "errors", "layers", "methods", "pictures", "preprocess", "results", "scan", "why"},
     "edited": {"core"},

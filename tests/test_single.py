@@ -28,7 +28,7 @@ def test_its_maps_are_those_of_the_folder(maps, tmp_path):
     page = maps.save(tmp_path / "cat.html", single_file=True).read_text(encoding="utf-8")
     folder = maps.save(tmp_path / "study")
     found = re.findall(r'<script type="application/json" class="maps" data-key="([^"]+)">(.*?)</script>', page)
-    assert len(found) == 2
+    assert len(found) == 4  # the maps and the kernels of two layers
     for key, payload in found:
         beside = (folder / key).read_text(encoding="ascii")
         assert beside == f"convscope.receive({payload});\n"

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from base64 import b64decode
+from base64 import b64decode, b64encode
 
 import numpy as np
 import pytest
@@ -13,14 +13,16 @@ from hypothesis.extra.numpy import arrays
 from convscope.core import Layer
 from convscope.methods.maps import Reading
 from convscope.results import FeatureMaps
-from convscope.site.tiles import COLUMNS, NONFINITE, STEPS, embedded, payload, quantised
+from convscope.site.tiles import COLUMNS, NONFINITE, STEPS, embedded, kernels, payload, quantised, squeezed
 
 
 def unpacked(packed: dict) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The long way back: columns by name, and levels (units, h, w)."""
     numbers = np.frombuffer(b64decode(packed["numbers"]), "<f4").reshape(len(packed["columns"]), packed["units"])
     differences = np.frombuffer(zlib.decompress(b64decode(packed["levels"])), np.uint8)
-    levels = np.cumsum(differences.reshape(packed["units"], *packed["size"]), axis=2, dtype=np.uint64) % 256
+    levels = differences.reshape(packed["units"], *packed["size"]).astype(np.uint64)
+    levels = np.cumsum(levels, axis=1) if packed["way"] == "gradient" else levels
+    levels = np.cumsum(levels, axis=2) % 256 if packed["way"] != "plain" else levels
     return dict(zip(packed["columns"], numbers, strict=True)), levels
 
 
@@ -96,3 +98,27 @@ def test_what_has_another_form_than_a_picture_is_drawn_as_one(shape, size):
     assert packed["size"] == size
     np.testing.assert_array_equal(columns["answer"], np.arange(5))
     np.testing.assert_allclose(restored(columns, levels).max((1, 2)), maps.reshape(5, -1).max(1))
+
+
+@pytest.mark.parametrize("way", ["plain", "left", "gradient"])
+def test_levels_are_stored_the_way_that_suits_them_and_come_back(way):
+    random = np.random.default_rng(0)
+    levels = {
+        "plain": np.where(random.random((9, 12, 15)) < 0.9, 0, random.integers(0, 256, (9, 12, 15))),
+        "left": random.integers(0, 256, (9, 12, 1)) + np.arange(15),
+        "gradient": random.integers(0, 256, (9, 1, 1)) + 3 * np.arange(12)[:, None] * np.arange(15),
+    }[way].astype(np.uint8)
+    how, squeezed_levels = squeezed(levels)
+    assert how == way
+    packed = {"units": 9, "size": [12, 15], "way": how, "columns": [], "numbers": "", "levels": b64encode(squeezed_levels)}
+    np.testing.assert_array_equal(unpacked(packed)[1], levels)
+
+
+def test_kernels_are_a_byte_a_weight():
+    values = np.random.default_rng(0).normal(size=(5, 3, 2, 4)).astype(np.float32)
+    packed = json.loads(kernels("k", np.arange(15).reshape(5, 3), values, 70000))
+    peaks = np.frombuffer(b64decode(packed["peaks"]), "<f4")
+    back = np.frombuffer(b64decode(packed["values"]), np.int8).reshape(values.shape) / 127 * peaks[:, None, None, None]
+    assert np.abs(back - values).max() <= peaks.max() / 254 * 1.001
+    np.testing.assert_array_equal(peaks, np.abs(values).max((1, 2, 3)))
+    np.testing.assert_array_equal(np.frombuffer(b64decode(packed["inputs"]), "<u4"), np.arange(15))

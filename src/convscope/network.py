@@ -16,6 +16,7 @@ from .methods import filters as kernels
 from .methods import maps as reading
 from .methods import ranking, receptive
 from .methods.answers import Answer
+from .methods.heaviest import slices
 from .methods.receptive import ReceptiveField
 from .methods.select import At, by_index, select
 from .pictures import Prepared, Preprocess, prepare_inputs
@@ -170,6 +171,7 @@ class Network(Why, Scanning):
             answers=answers,
             answers_from=answers_from,
             filters=self._first_filters() if top else None,
+            kernels=slices(self.engine, list(maps)) if top else {},
         )
 
     def _evidence(

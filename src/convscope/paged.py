@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from .core import Graph, Layer
+from .errors import Unsupported
 from .methods.blocks import Block, stages
 from .methods.costs import multiply_adds
+from .methods.receptive import edges
 from .results import FeatureMaps, MapSet
+from .site.tiles import kernels as packed_kernels
 from .site.tiles import payload
 
 
@@ -75,6 +78,25 @@ def entry(each: FeatureMaps) -> dict[str, Any]:
         "note": notes.get(each.values.ndim, ""),
         "answer": None if evidence is None else {"labels": evidence.labels, "how": evidence.how},
     }
+
+
+def kernels(maps: MapSet, layer: str, key: str) -> str:
+    """What weighs most in the kernels of a layer, packed."""
+    slices = maps.kernels[layer]
+    return packed_kernels(key, slices.inputs, slices.values, slices.of)
+
+
+def receptive(maps: MapSet, layer: str) -> dict[str, Any]:
+    """What every place of a layer's map sees of the picture: its first and one past its last pixel, by rows and columns."""
+    graph = maps.network.graph
+    try:
+        if len(graph.inputs) != 1:
+            raise Unsupported("The network has several inputs.")
+        found = edges(graph, maps[layer].reading.read_at)
+    except Unsupported as why:
+        return {"receptive": None, "receptive_note": str(why).split(". ")[0].rstrip(".")}
+    sides = {"starts": found.starts, "stops": found.stops}
+    return {"receptive": {side: [axis.tolist() for axis in axes] for side, axes in sides.items()}, "receptive_note": None}
 
 
 def tiles(each: FeatureMaps, picture: int, key: str) -> str:

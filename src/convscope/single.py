@@ -61,6 +61,6 @@ def folded(folder: Path) -> str:
     for layer in record["maps"]:
         for sheet in layer["sheets"]:
             sheet["file"] = None
-        for each in layer["data"]:
+        for each in [*layer["data"], *([layer["kernels"]] if layer.get("kernels") else [])]:
             tiles[each["key"]] = handed_over((folder / each["file"]).read_text(encoding="ascii"))
     return render(record, maps=tiles)

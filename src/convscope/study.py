@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from .errors import OutputError, StudyError
-from .paged import blocks, entry, tiles
+from .paged import blocks, entry, kernels, receptive, tiles
 from .results import FeatureMaps, Filters, MapSet
 from .site.tiles import script
 
@@ -241,18 +241,23 @@ def _add_sizes(record: dict[str, Any], sizes: dict[Path, tuple[int, int]], draft
 
 
 def _tiles(record: dict[str, Any], maps: MapSet, draft: Path) -> list[Callable[[], object]]:
-    """Jobs that write the maps as the page draws them: a script for each layer and picture, loaded when it is asked for."""
+    """Jobs that write the maps as the page draws them, and kernels: a script for each, loaded when it is asked for."""
     jobs: list[Callable[[], object]] = []
     for name, layer in zip(maps, record["maps"], strict=True):
         files = [f"tiles/{Path(sheet['file']).relative_to('maps').with_suffix('.js').as_posix()}" for sheet in layer["sheets"]]
         layer["data"] = [{"key": file, "file": file} for file in files]
-        jobs += [partial(_write_tiles, maps[name], number, file, draft) for number, file in enumerate(files)]
+        jobs += [partial(_write, draft / file, tiles, maps[name], number, file) for number, file in enumerate(files)]
+        if name in maps.kernels:
+            file = f"kernels/{Path(files[0]).name}"
+            layer["kernels"] = {"key": file, "file": file}
+            jobs.append(partial(_write, draft / file, kernels, maps, name, file))
+        jobs.append(partial(lambda layer, name: layer.update(receptive(maps, name)), layer, name))
     return jobs
 
 
-def _write_tiles(each: FeatureMaps, number: int, file: str, draft: Path) -> None:
-    (draft / file).parent.mkdir(parents=True, exist_ok=True)
-    (draft / file).write_text(script(tiles(each, number, file)), encoding="ascii")
+def _write(path: Path, payload: Callable[..., str], *arguments: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(script(payload(*arguments)), encoding="ascii")
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:

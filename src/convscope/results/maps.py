@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ..core import Array, Layer
 from ..errors import InputError, UnknownLayer, WrongOption
 from ..methods.answers import Answer
+from ..methods.heaviest import Slices
 from ..methods.maps import Reading
 from ..methods.ranking import MEASURES, ORDERS, Evidence, ranked, statistics
 from ..methods.select import by_index
@@ -171,6 +172,7 @@ class MapSet(Mapping[str, FeatureMaps]):
     answers: tuple[tuple[Answer, ...], ...] | None = None
     answers_from: str | None = None  # how the probabilities were found
     filters: Filters | None = None  # of the first convolution
+    kernels: Mapping[str, Slices] = field(default_factory=dict)  # by layer, what of its kernels weighs most
 
     def __getitem__(self, layer: str | int) -> FeatureMaps:
         if isinstance(layer, int):

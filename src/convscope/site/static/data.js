@@ -91,6 +91,15 @@ export class Data {
     return this.layers.get(key);
   }
 
+  // The slices of a layer's kernels, {size, most, of, inputs, peaks, values}; null where it has none.
+  async kernels(entry) {
+    if (!entry.kernels) return null;
+    const { key, file } = entry.kernels;
+    const packed = await this.payload(key, file);
+    const [inputs, peaks, values] = ["inputs", "peaks", "values"].map((name) => bytes(packed[name]).buffer);
+    return { ...packed, inputs: new Uint32Array(inputs), peaks: new Float32Array(peaks), values: new Int8Array(values) };
+  }
+
   async payload(key, file) {
     const known = this.arrived.get(key);
     if (known) return known instanceof Element ? JSON.parse(known.textContent) : known;
@@ -110,9 +119,15 @@ async function unpacked(entry, payload) {
   }
   const squeezed = new Blob([bytes(payload.levels)]).stream().pipeThrough(new DecompressionStream("deflate"));
   const levels = new Uint8Array(await new Response(squeezed).arrayBuffer());
-  const width = payload.size[1];
-  for (let at = 0; at < levels.length; at++) if (at % width) levels[at] += levels[at - 1]; // each is stored less the one to its left
+  restore(levels, payload.size, payload.way);
   return new Layer(entry, payload, new Float32Array(bytes(payload.numbers).buffer), levels);
+}
+
+// Undo the differences that levels are stored as, modulo 256: from above, then from the left.
+function restore(levels, [height, width], way) {
+  const area = height * width;
+  if (way === "gradient") for (let at = 0; at < levels.length; at++) if (at % area >= width) levels[at] += levels[at - width];
+  if (way !== "plain") for (let at = 0; at < levels.length; at++) if (at % width) levels[at] += levels[at - 1];
 }
 
 function least(values) {

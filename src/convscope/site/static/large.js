@@ -1,10 +1,9 @@
 // One unit, large: its map with a colour bar, the picture, its kernel, and the units that look like it.
 
 import { alike } from "./alike.js";
-import { bytes } from "./colour.js";
 import { drawBar, drawMap, factsOf, fieldWords, fill } from "./panel.js";
 import { Picture } from "./picture.js";
-import { short } from "./numbers.js";
+import { counted, short } from "./numbers.js";
 
 export class Large {
   // on: {step(by), go(unit)}
@@ -61,24 +60,22 @@ export class Large {
     return [at(event.clientY - box.top, box.height, h), at(event.clientX - box.left, box.width, w)];
   }
 
-  kernel() {
-    const { kernels } = this.view.layer.entry;
+  async kernel() {
+    const { view, unit } = this;
+    const kernels = await view.kernels(); // the arrows may have gone on meanwhile
+    if (view !== this.view || unit !== this.unit) return;
     this.find("[data-kernel]").hidden = !kernels;
     if (!kernels) return;
-    const [h, w] = kernels.size;
-    const most = kernels.inputs[0].length;
-    this.values ??= new Map();
-    if (!this.values.has(kernels)) this.values.set(kernels, new Int8Array(bytes(kernels.values).buffer));
-    const values = this.values.get(kernels);
-    const peak = kernels.peaks[this.unit];
-    this.find("[data-kernels]").replaceChildren(
-      ...kernels.inputs[this.unit].map((input, at) => {
-        const start = (this.unit * most + at) * h * w;
-        return this.slice(values.subarray(start, start + h * w), [h, w], input, peak);
-      }),
-    );
-    const every = kernels.of === most ? `all ${most} input channels` : `the ${most} of ${kernels.of} input channels that weigh most, by norm`;
-    this.find("[data-kernel-says]").textContent = `${h} × ${w}, ${every}; blue is negative, white zero, red positive, ±${short(peak)} at the ends.`;
+    const { size, most, of } = kernels;
+    const area = size[0] * size[1];
+    const peak = kernels.peaks[unit];
+    const figures = Array.from({ length: most }, (_, at) => {
+      const start = (unit * most + at) * area;
+      return this.slice(kernels.values.subarray(start, start + area), size, kernels.inputs[unit * most + at], peak);
+    });
+    this.find("[data-kernels]").replaceChildren(...figures);
+    const which = of === most ? `all ${counted(of, "input channel")}` : `the ${most} of ${of} input channels that weigh most, by norm`;
+    this.find("[data-kernel-says]").textContent = `${size[0]} × ${size[1]}, ${which}; blue is negative, white zero, red positive, ±${short(peak)} at the ends.`;
   }
 
   slice(values, [h, w], input, peak) {
@@ -95,7 +92,8 @@ export class Large {
       context.fillRect((at % w) * factor, Math.floor(at / w) * factor, factor, factor);
     });
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `Weights of input channel ${input}, up to ${short(peak)}`);
+    const greatest = values.reduce((found, each) => (Math.abs(each) > Math.abs(found) ? each : found), 0);
+    canvas.setAttribute("aria-label", `Weights of input channel ${input}, the greatest about ${short((greatest / 127) * peak)}`);
     figure.appendChild(document.createElement("figcaption")).textContent = input;
     return figure;
   }

@@ -228,6 +228,7 @@ class Viewer {
       layer: this.layer, image: this.image, atlas: this.atlas, colours: this.colours, marks: this.colours.marks,
       scale: this.scale.value, colour: this.colourName, titles: this.titles(),
       describe: (unit) => this.describe(unit), says: (unit) => this.says(unit),
+      kernels: () => this.data.kernels(this.layer.entry),
     };
   }
 
