@@ -238,3 +238,27 @@ def test_what_is_wrong_on_the_command_line_is_one_sentence(command, picture_file
     assert status == 2
     assert words in error
     assert "Traceback" not in error
+
+
+def test_the_page_of_a_study_says_why(net, picture, tmp_path):
+    maps = net.look([picture, picture[::-1].copy()])
+    assert maps.why.name == "grad-cam"
+    folder = maps.save(tmp_path / "study")
+    record = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "Why this answer" in page
+    for number, reason in enumerate(record["why"]):
+        assert reason["target"] == maps.why.targets[number]
+        assert reason["layer"] == "relu2"
+        assert [unit for unit, _ in reason["for"]] == [unit for unit, _ in maps.why.best(number, most=8)[0]]
+        with Image.open(folder / reason["file"]) as drawn:
+            assert drawn.size == tuple(reason["pixels"])
+
+
+def test_a_page_without_a_reason_has_no_such_part(net, picture, tmp_path):
+    maps = net.look(picture, why="none")
+    assert maps.why is None
+    assert "Why this answer" not in (maps.save(tmp_path / "study") / "index.html").read_text(encoding="utf-8")
+    assert net.look(picture, why="saliency").why.name == "saliency"
+    with pytest.raises(WrongOption):
+        net.look(picture, why="magic")

@@ -41,7 +41,7 @@ ALLOWED = {
     "single": {"errors", "results", "site", "study"},
     "paged": {"core", "errors", "methods", "results", "site"},
     "scan": {"core", "draw", "errors", "methods", "pictures", "preprocess", "results", "site"},
-    "network": {"core", "errors", "layers", "methods", "pictures", "preprocess", "results", "scan", "why"},
+    "network": {"core", "errors", "explaining", "layers", "methods", "pictures", "preprocess", "results", "scan", "why"},
     "edited": {"core"},
     "intervening": {"core", "edited", "errors", "methods", "network", "pictures", "results"},
     "ablating": {"core", "errors", "methods", "network", "pictures", "results"},

@@ -36,6 +36,7 @@ STUDY = {
          "parameters": 448, "kernel": [16, 3, 3, 3], "activation": "relu", "inputs": ["input"]},
     ],
     "filters": [{"layer": "conv", "shape": [16, 3, 3, 3], "file": "filters/conv.png", "caption": "all of it", "pixels": [10, 20]}],
+    "why": [],
     "blocks": [
         {"name": "Block 1", "says": ["128 × 128", "1 convolution", "16 channels"], "parameters": 448, "multiply_adds": 7077888,
          "layers": [{"name": "conv", "kind": "convolution", "shape": [16, 128, 128], "parameters": 448, "multiply_adds": 7077888, "shows": 0}]},

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .core import Array
-from .errors import InputError, Unsupported, WrongOption
-from .methods.explain import METHODS, check_options, explain, joined, method_of, usual
+from .errors import ConvscopeError, InputError, Unsupported, WrongOption
+from .methods.explain import METHODS, Method, check_options, explain, joined, method_of, usual
 from .methods.maps import Progress
 from .methods.resize import bilinear
 from .methods.select import At, select
@@ -31,31 +32,63 @@ def explanation(
     progress: Progress | None,
 ) -> Explanation:  # fmt: skip
     """See Network.explain."""
-    method = usual(network.engine) if method == "auto" else method
-    how = method_of(method)
-    check_options(method, options, _own_options(method))
     if len(network.graph.inputs) > 1:
         raise Unsupported("This network takes several inputs, and explanations are of networks with one. Its layers can be read.")
-    prepared = prepare(pictures, network.preprocess)
-    layers = () if at is None else select(network.graph, at)
-    names, notes, parts = [], [*options_in_words(how.options, options)], []
+    asked = Asked(usual(network.engine) if method == "auto" else method, target, at, scale, options, progress)
+    check_options(asked.method, options, _own_options(method_of(asked.method)))
+    return explained(network, prepare(pictures, network.preprocess), asked)
+
+
+def at_a_look(network: Network, prepared: Prepared, method: str) -> Explanation | None:
+    """What the page of a study says of why: by `method`; with "auto" by what costs about a run, or nothing.
+
+    That is Grad-CAM, or without gradients CAM where the network ends in a mean and a linear layer.
+    """
+    if method != "auto":
+        return explained(network, prepared, Asked(method, None, None, "logit", {}, None))
+    if prepared.values.ndim != 4 or len(network.graph.inputs) > 1:
+        return None
+    try:
+        usual_one = usual(network.engine)
+        return None if usual_one == "score-cam" else explained(network, prepared, Asked(usual_one, None, None, "logit", {}, None))
+    except ConvscopeError:
+        return None  # no classifier, no layer with maps, no gradient there: the page is a page without it
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of a network besides the pictures."""
+
+    method: str
+    target: Any
+    at: At | None
+    scale: Scale
+    options: Mapping[str, Any]
+    progress: Progress | None
+
+
+def explained(network: Network, prepared: Prepared, asked: Asked) -> Explanation:
+    """One picture after the other: each has its own target, and the variants of one pass together."""
+    how = method_of(asked.method)
+    layers = () if asked.at is None else select(network.graph, asked.at)
+    names, notes, parts = [], [*options_in_words(how.options, asked.options)], []
     for number in range(len(prepared.values)):
         picture = prepared.values[number : number + 1]
-        goal = resolve(network.engine, picture, target, labels=network.labels, scale=scale)
-        given = resolved_options(method, options, picture, prepared, network.preprocess)
-        parts.append(explain(network.engine, picture, goal, method, layers=layers, options=given, progress=progress))
+        goal = resolve(network.engine, picture, asked.target, labels=network.labels, scale=asked.scale)
+        given = resolved_options(asked.method, asked.options, picture, prepared, network.preprocess)
+        parts.append(explain(network.engine, picture, goal, asked.method, layers=layers, options=given, progress=asked.progress))
         names.append(goal.name)
         notes += goal.notes
     found = {place: joined([part[place] for part in parts]) for place in parts[0]}
     return Explanation(
-        name=method,
+        name=asked.method,
         method=how,
         targets=tuple(names),
         attributions=found,
         pictures=tuple(map(Shown, prepared.names, prepared.shown, prepared.notes)),
         network=network.info,
         preprocess=prepared.preprocess,
-        asked={"target": target, "at": at, "scale": scale, **options},
+        asked={"target": asked.target, "at": asked.at, "scale": asked.scale, **asked.options},
         notes=tuple(dict.fromkeys((*notes, *(note for each in found.values() for note in each.notes)))),
     )
 
@@ -77,9 +110,9 @@ def comparison(
     return Comparison(tuple(network.explain(pictures, name, target=target, scale=scale, progress=progress) for name in names))
 
 
-def _own_options(method: str) -> tuple[str, ...]:
+def _own_options(method: Method) -> tuple[str, ...]:
     """Options under a user's name for them: `baseline` stands for one or more `baselines`."""
-    return ("baseline",) if "baselines" in METHODS[method].options else ()
+    return ("baseline",) if "baselines" in method.options else ()
 
 
 def resolved_options(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from . import explaining
 from .core import Array, Engine, Graph, Pictures, input_names
 from .errors import ModelError, UnknownLayer
 from .layers import Layers
@@ -99,15 +100,21 @@ class Network(Why, Scanning):
         activated: bool = True,
         top: int = 5,
         ranked: bool = True,
+        why: str = "auto",
         progress: reading.Progress | None = None,
     ) -> MapSet:
         """As `maps`, run to the end, with the `top` answers and the filters of the first convolution: all that a page shows.
 
         ranked   measure how much units speak for the answer: all of them where there are gradients, else the strongest, if that
                  takes seconds and not minutes
+        why      the method that explains the first answer, as for `explain`; "auto": Grad-CAM, or CAM, where that costs about a
+                 run and the network is a classifier; "none"
         """
-        how = How(at, activated, top, "some" if ranked and top else "none", progress)
-        return self._look(self._prepared(pictures), how)
+        prepared = self._prepared(pictures)
+        found = self._look(prepared, How(at, activated, top, "some" if ranked and top else "none", progress))
+        if why == "none" or not top or (why == "auto" and found.answers is None):
+            return found
+        return replace(found, why=explaining.at_a_look(self, prepared, why))
 
     def receptive_field(
         self, layer: str | int, position: tuple[int, ...] | None = None, *, picture_shape: tuple[int, ...] | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from .core import Graph, Layer
 from .errors import Unsupported
 from .methods.blocks import Block, stages
 from .methods.costs import multiply_adds
+from .methods.explain import SAYS
 from .methods.receptive import edges
-from .results import FeatureMaps, MapSet
+from .results import Explanation, FeatureMaps, MapSet
 from .site.tiles import kernels as packed_kernels
 from .site.tiles import payload
 
@@ -66,6 +68,36 @@ def _row(layer: Layer, graph: Graph, shows: Mapping[str, int]) -> dict[str, Any]
         "parameters": layer.parameters,
         "multiply_adds": multiply_adds(graph, layer.name),
         "shows": shows.get(layer.name),
+    }
+
+
+def why(explanation: Explanation | None, draft: Path, files: Sequence[str]) -> list[dict[str, Any]]:
+    """Per picture what speaks for its first answer, with a sheet in `draft`; nothing where that was not asked."""
+    if explanation is None or explanation.heat().ndim != 2:
+        return []
+    (draft / "why").mkdir(exist_ok=True)
+    return [_reason(explanation, number, draft, f"why/{file}.png") for number, file in enumerate(files)]
+
+
+def _reason(explanation: Explanation, number: int, draft: Path, file: str) -> dict[str, Any]:
+    sheet = explanation.sheet(picture=number)
+    up, down = explanation.best(number, most=8) if explanation.units is not None else ([], [])
+    return {
+        "picture": explanation.pictures[number].name,
+        "file": file,
+        "pixels": sheet.write(draft / file),
+        "caption": f"{sheet.subtitle} {sheet.caption}",
+        "method": explanation.name,
+        "paper": explanation.method.paper,
+        "says": SAYS[explanation.method.sign],
+        "layer": explanation.layer,
+        "target": explanation.targets[number],
+        "score": float(explanation.score[number]),
+        "delta": None if explanation.delta is None else float(explanation.delta[number]),
+        "check": explanation.check,
+        "for": up,
+        "against": down,
+        "notes": explanation.notes,
     }
 
 

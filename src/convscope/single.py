@@ -57,6 +57,8 @@ def folded(folder: Path) -> str:
         picture["received"] = data_uri((folder / picture["received"]).read_bytes())
     for filters in record["filters"]:
         filters["file"] = data_uri((folder / filters["file"]).read_bytes())
+    for reason in record.get("why", []):
+        reason["file"] = data_uri((folder / reason["file"]).read_bytes())
     tiles = {}
     for layer in record["maps"]:
         for sheet in layer["sheets"]:

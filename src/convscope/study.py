@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from .errors import OutputError, StudyError
-from .paged import blocks, entry, kernels, receptive, tiles
+from .paged import blocks, entry, kernels, receptive, tiles, why
 from .results import FeatureMaps, Filters, MapSet
 from .site.tiles import script
 
@@ -54,6 +54,7 @@ def fill(draft: Path, maps: MapSet, options: dict[str, Any], *, only_page: bool 
     if only_page:
         sheets.clear()
     record["filters"] = [_filters(maps.filters, sheets, draft)] if maps.filters else []
+    record["why"] = why(maps.why, draft, _picture_files(maps))
     record["blocks"] = blocks(maps)
     _add_sizes(record, save_all(sheets), draft)
     jobs = [*_tiles(record, maps, draft), *([] if only_page else [lambda: _arrays(maps, draft)])]

@@ -28,6 +28,7 @@ from .options import (
     Trust,
     Via,
     Weights,
+    Why,
 )  # fmt: skip
 from .printing import answers_of, print_json, print_look, print_maps, row_of
 
@@ -44,6 +45,7 @@ def look(
     scale: Scale = "map",
     colour: Colour = "auto",
     raw: Raw = False,
+    why: Why = "auto",
     weights: Weights = None,
     architecture: Architecture = None,
     partial: Partial = False,
@@ -57,7 +59,7 @@ def look(
     """Write a page that shows what the network sees in PICTURES: answers, layers, filters, and the maps of every block."""
     with Steps() as steps:
         network = open_network(steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess)
-        maps = run(steps, network.look, pictures, at, activated=not raw, ranked=order in ("auto", "answer"))
+        maps = run(steps, network.look, pictures, at, activated=not raw, ranked=order in ("auto", "answer"), why=why)
         steps.begin("Drawing the sheets")
         out = out.with_suffix(".html") if single_file and not out.suffix else out
         saved = maps.save(out, first=first or None, order=order, scale=scale, colour=colour, single_file=single_file)

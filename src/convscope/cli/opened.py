@@ -57,7 +57,7 @@ def pictures_or_own(given: list[Path] | None) -> list[Path]:
     return given or [demo.picture()]
 
 
-def run(steps: Steps, verb: Any, pictures: list[Path] | None, at: list[str] | None, **options: bool) -> MapSet:
+def run(steps: Steps, verb: Any, pictures: list[Path] | None, at: list[str] | None, **options: bool | str) -> MapSet:
     steps.begin("Running the network")
     names = [name for each in at or ["blocks"] for name in each.split(",")]
     result: MapSet = verb(pictures_or_own(pictures), at=names, progress=steps, **options)

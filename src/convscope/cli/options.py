@@ -45,6 +45,7 @@ Order = Annotated[
 Scale = Annotated[str, typer.Option(help="map: each map by its own range. shared: one range for all maps of a sheet.")]
 Colour = Annotated[str, typer.Option(help="auto, gray, viridis, magma, diverging.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, for a program to read.")]
+Why = Annotated[str, typer.Option(help="The method that explains the answer on the page, or none. auto: grad-cam or cam.")]
 Raw = Annotated[bool, typer.Option("--raw", help="Show a convolution's own output, before the activation that follows it.")]
 Activated = Annotated[bool, typer.Option("--activated", help="Read a convolution after the activation that follows it.")]
 Via = Annotated[str | None, typer.Option("--via", help="'torch' converts an ONNX network, for gradients.")]

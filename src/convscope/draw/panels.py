@@ -75,6 +75,12 @@ class Panels:
         Image.fromarray(self._colours(page)).save(buffer, "WEBP" if ending == ".webp" else "JPEG", quality=95)
         return write_whole(path, buffer.getvalue())
 
+    def write(self, path: Path) -> tuple[int, int]:
+        """Write it as PNG; its width and height in pixels. Raises OutputError."""
+        page = self._page(None)
+        write_whole(path, self._png(page))
+        return page.canvas.shape[1], page.canvas.shape[0]
+
     def render(self, *, magnify: int | None = None) -> Bytes:
         """All of it as (h, w, 3) uint8 colours."""
         return self._colours(self._page(magnify))

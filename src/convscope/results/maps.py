@@ -17,6 +17,7 @@ from ..methods.heaviest import Slices
 from ..methods.maps import Reading
 from ..methods.ranking import MEASURES, ORDERS, Evidence, ranked, statistics
 from ..methods.select import by_index
+from .explanation import Explanation
 from .filters import Filters
 from .provenance import NetworkInfo, Shown
 
@@ -173,6 +174,7 @@ class MapSet(Mapping[str, FeatureMaps]):
     answers_from: str | None = None  # how the probabilities were found
     filters: Filters | None = None  # of the first convolution
     kernels: Mapping[str, Slices] = field(default_factory=dict)  # by layer, what of its kernels weighs most
+    why: Explanation | None = None  # of the first answer
 
     def __getitem__(self, layer: str | int) -> FeatureMaps:
         if isinstance(layer, int):

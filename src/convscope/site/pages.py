@@ -37,6 +37,7 @@ PAGES: dict[str, Page] = {
         script="study.js",
         sections=(
             Section("pictures", "Picture"),
+            Section("why", "Why", lambda study: bool(study.get("why"))),
             Section("network", "Network", lambda study: bool(study["blocks"])),
             Section("maps", "Feature maps"),
             Section("filters", "Filters", lambda study: bool(study["filters"])),
