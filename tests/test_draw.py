@@ -85,7 +85,7 @@ def test_a_dead_map_is_hatched_and_called_dead():
     assert all((pixel == marks).all(1).any() for pixel in dead.reshape(-1, 3))
     assert len(np.unique(dead.reshape(-1, 3), axis=0)) >= 2
     assert "1 dead" in of.caption
-    assert of._labels() == ("0 dead", "1")
+    assert of.marked_labels == ("0 dead", "1")
     assert not (alive == marks[0]).all(-1).any()
 
 
@@ -100,7 +100,7 @@ def test_before_an_activation_a_map_of_zeros_is_not_called_dead():
 def test_a_constant_map_is_flat_and_says_its_value(value):
     of = sheet([np.full((20, 20), value), RANDOM.uniform(0, 1, (20, 20))])
     assert len(np.unique(drawn(of)[0].reshape(-1, 3), axis=0)) == 1
-    assert of._labels()[0] == f"0 constant {value:.3g}"
+    assert of.marked_labels[0] == f"0 constant {value:.3g}"
     assert "1 constant" in of.caption
 
 

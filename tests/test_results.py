@@ -101,8 +101,34 @@ def test_eighteen_panels_of_six_filters_by_three_channels():
             np.testing.assert_array_equal(sheet.tiles[filter_number * 3 + channel], found.values[filter_number, channel])
 
 
-def test_channels_that_are_left_out_are_said():
-    assert "input channels 0 to 15 of 64" in filters(8, 64, 3, 3).sheet().caption
+def test_of_many_channels_those_that_weigh_most_are_shown_and_said():
+    found = filters(8, 64, 3, 3)
+    sheet = found.sheet(channels=4)
+    assert "of 64 input channels the 4 that weigh most in each filter" in sheet.caption
+    for number in range(8):
+        norms = np.linalg.norm(found.values[number].reshape(64, 9), axis=1)
+        strongest = sorted(range(64), key=lambda channel, norms=norms: -norms[channel])[:4]
+        assert sheet.labels[number * 4 : number * 4 + 4] == tuple(map(str, strongest))
+        np.testing.assert_array_equal(sheet.tiles[number * 4 : number * 4 + 4], found.values[number, strongest])
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "tiles", "form"),
+    [
+        ((8, 16, 1, 1), "convolution", (1, 8, 16), "map"),
+        ((8, 1, 3, 3), "depthwise", (8, 3, 3), "map"),
+        ((4, 2, 7), "convolution", (8, 1, 7), "curve"),
+        ((4, 2, 3, 5, 5), "convolution", (8, 5, 15), "map"),
+        ((6, 1, 9), "depthwise", (6, 1, 9), "curve"),
+    ],
+)
+def test_kernels_are_drawn_by_what_they_are(shape, kind, tiles, form):
+    found = filters(*shape)
+    sheet = Filters(Layer(1, "conv1", kind, "Conv"), found.weights).sheet()
+    assert (sheet.tiles.shape, sheet.form) == (tiles, form)
+    np.testing.assert_array_equal(np.sort(sheet.tiles.ravel()), np.sort(found.values.ravel()))
+    assert "all by one range" in sheet.caption
+    sheet.render()
 
 
 def test_a_colour_tile_has_the_channels_as_red_green_and_blue():

@@ -14,8 +14,8 @@ from .errors import ModelError, UnknownLayer
 from .layers import Layers
 from .methods import answers as answering
 from .methods import filters as kernels
+from .methods import folding, ranking, receptive, silent
 from .methods import maps as reading
-from .methods import ranking, receptive
 from .methods.answers import Answer
 from .methods.heaviest import slices
 from .methods.receptive import ReceptiveField
@@ -60,15 +60,18 @@ class Network(Why, Scanning):
         """The layer table; print it, or take rows by index or name; `.convolutions` has only those."""
         return Layers(self.graph)
 
-    def filters(self, layer: str | int) -> Filters:
-        """The learned kernels of one layer: `.values` (out, in / groups, *kernel), `.biases`, `.sheet()`.
+    def filters(self, layer: str | int, *, folded: bool = False) -> Filters:
+        """The learned kernels of one layer: `.values` (out, in / groups, *kernel), `.biases`, `.sheet()`, `.table()`.
 
-        raises   UnknownLayer; InputError for a layer without a kernel
+        folded    with the BatchNorm that follows in them, where one alone does: conv and norm together compute just this
+        raises    UnknownLayer; InputError for a layer without a kernel
         """
         name = by_index(self.graph, layer) if isinstance(layer, int) else layer
         if name not in self.graph.names:
             raise UnknownLayer(name, [row.name for row in self.graph if row.kernel is not None])
-        return Filters(self.graph[name], kernels.kernels(self.engine, name), self.preprocess.order)
+        norm = folding.batch_norm_after(self.graph, name) if folded else None
+        weights = folding.folded(self.engine, name, norm) if norm else kernels.kernels(self.engine, name)
+        return Filters(self.graph[name], weights, self.preprocess.order, silent.silent(self.engine, name), norm)
 
     def maps(
         self,
@@ -206,7 +209,10 @@ class Network(Why, Scanning):
 
     def _first_filters(self) -> Filters | None:
         convolutions = self.layers.convolutions
-        return self.filters(convolutions[0].name) if convolutions else None
+        if not convolutions:
+            return None
+        first = convolutions[0]
+        return Filters(first, kernels.kernels(self.engine, first.name), self.preprocess.order)
 
     def _read(self, pictures: Pictures, names: Sequence[str], progress: reading.Progress | None) -> dict[str, Array]:
         values = reading.read(self.engine, pictures, names, progress)

@@ -11,7 +11,9 @@ from ..progress import Steps
 from .app import app
 from .opened import Given, open_network, pictures_or_own
 from .options import Architecture, First, Json, Labels, Model, Partial, Pictures, Preprocessing, Shape, Trust, Via, Weights
-from .printing import plain, print_answers, print_json, print_notes
+from .printing import filters_as_data, plain, print_answers, print_json, print_notes
+
+NUMBERS = (".csv", ".parquet", ".npy", ".npz")
 
 
 @app.command()
@@ -41,8 +43,15 @@ def layers(
 def filters(
     layer: Annotated[str, typer.Argument(help="A layer's name or index.")],
     model: Model = "demo",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The picture to write: .png, .pdf or .svg.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="A picture: .png, .pdf, .svg. Or numbers: .csv, .parquet (a row per filter), .npy, .npz."
+        ),
+    ] = None,
     first: First = 64,
+    channels: Annotated[int, typer.Option(min=0, help="How many input channels per filter at most, the strongest; 0: all.")] = 16,
+    folded: Annotated[bool, typer.Option("--folded", help="With the BatchNorm that follows folded in.")] = False,
     rgb: Annotated[bool, typer.Option("--rgb", help="One colour tile per filter, for three input channels.")] = False,
     weights: Weights = None,
     architecture: Architecture = None,
@@ -55,15 +64,17 @@ def filters(
     """Draw the learned kernels of LAYER: a row per filter, a column per input channel."""
     with Steps() as steps:
         network = open_network(steps, model, Given(weights, architecture, partial, shape, trust, via))
-        found = network.filters(int(layer) if layer.isdigit() and layer not in network.graph.names else layer)
+        at = int(layer) if layer.isdigit() and layer not in network.graph.names else layer
+        found = network.filters(at, folded=folded)
         if as_json:
-            biases = None if found.biases is None else found.biases.tolist()
-            print_json(
-                {"layer": found.layer.name, "shape": found.values.shape, "kernel": found.values.tolist(), "biases": biases}
-            )
+            print_json(filters_as_data(found))
             return
-        sheet = found.rgb_sheet(first=first or None) if rgb else found.sheet(first=first or None)
-        path = sheet.save(out or Path(f"{found.layer.name.replace('/', '_')}.png"))
+        path = out or Path(f"{found.layer.name.replace('/', '_')}.png")
+        if path.suffix.lower() in NUMBERS:
+            found.save(path)
+        else:
+            sheet = found.rgb_sheet(first=first or None) if rgb else found.sheet(first=first or None, channels=channels or None)
+            sheet.save(path)
     print(f"{found}\n{path}")
 
 

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from ..network import Network
-from ..results import MapSet
+from ..results import Filters, MapSet
 
 
 def print_look(network: Network, maps: MapSet) -> None:
@@ -63,6 +63,20 @@ def row_of(maps: MapSet, name: str) -> dict[str, Any]:
         "order": {picture: each.ranked(picture=number) for number, picture in enumerate(each.pictures)},
         "order_by": each.ranking(),
         "dead": {picture: each.dead(number) for number, picture in enumerate(each.pictures)},
+    }
+
+
+def filters_as_data(found: Filters) -> dict[str, Any]:
+    """Kernels, biases and the table of their numbers; None for what is not a number, which JSON does not have."""
+    columns = {name: [None if each != each else each for each in column.tolist()] for name, column in found.table().items()}
+    return {
+        "layer": found.layer.name,
+        "shape": found.values.shape,
+        "kernel": found.values.tolist(),
+        "biases": None if found.biases is None else found.biases.tolist(),
+        "folded": found.folded,
+        "silent": found.silent,
+        "table": columns,
     }
 
 

@@ -38,6 +38,7 @@ class Words:
     row_labels: Sequence[str] | None = None
     column_labels: Sequence[str] | None = None
     bar: tuple[str, str, str] | None = None  # at the left end, in the middle and at the right end of the colour bar
+    values: Sequence[str] = ()  # at the right of each label, where there is room for both
 
 
 @dataclass(frozen=True)
@@ -49,19 +50,31 @@ class Grid:
     strip: int  # height of the label strip; 0 where rows and columns are labelled instead
     left: int  # room for the labels of rows
     top: int  # and of columns
+    least: int = 0  # how wide a column is at least, so that a unit's number can be read over the smallest map
+
+    def across(self, tile: tuple[int, int]) -> int:
+        """How wide a column is."""
+        return max(tile[1], self.least)
 
     def extent(self, tile: tuple[int, int]) -> tuple[int, int]:
         """(height, width) with tiles of that size."""
         height = self.top + self.rows * (tile[0] + self.strip) + (self.rows - 1) * GAP
-        return height, self.left + self.columns * tile[1] + (self.columns - 1) * GAP
+        return height, self.left + self.columns * self.across(tile) + (self.columns - 1) * GAP
 
 
-def grid_of(count: int, columns: int, words: Words) -> Grid:
-    strip = line_height(LABEL) if any(words.labels) and not words.row_labels else 0
+def grid_of(count: int, columns: int, words: Words, *, roomy: bool) -> Grid:
+    """`roomy`: the sheet may become as wide as its labels need."""
+    strip = line_height(LABEL) if any(words.labels) and not (words.row_labels and words.column_labels) else 0
     left = max((width(label, LABEL) for label in words.row_labels), default=0) + GAP if words.row_labels else 0
     top = line_height(LABEL) if words.column_labels else 0
     columns = min(columns, count)
-    return Grid(-(-count // columns), columns, strip, left, top)
+    numbers = max((width(number_in(label), LABEL) for label in words.labels), default=0) if strip and roomy else 0
+    return Grid(-(-count // columns), columns, strip, left, top, numbers)
+
+
+def number_in(label: str) -> str:
+    """A label without what is said beside the unit's number."""
+    return label.partition(" ")[0]
 
 
 def drawn_size(
@@ -81,8 +94,8 @@ def drawn_size(
 
 
 def wanted_factor(shape: tuple[int, int], grid: Grid, count: int) -> int:
-    """Small maps are magnified until they can be seen, and until three digits fit above them."""
-    target = 48 if grid.left else 96 if count <= 64 else 64 if count <= 256 else 36
+    """Small maps are magnified until they can be seen, one alone until it is large."""
+    target = 480 if count == 1 else 48 if grid.left else 96 if count <= 64 else 64 if count <= 256 else 36
     return max(1, round(target / max(shape)), -(-24 // shape[1]) if grid.strip else 1)
 
 
@@ -90,7 +103,7 @@ def arrange(
     indices: Bytes, words: Words, *, columns: int, magnify: int | None, size: tuple[int, int] | None, dead: npt.NDArray[np.bool_]
 ) -> Page:
     """Lay out (t, h, w) palette indices. `size`: (width, height) of the whole sheet; None: as large as it needs to be."""
-    grid = grid_of(len(indices), columns, words)
+    grid = grid_of(len(indices), columns, words, roomy=size is None)
     margin = MARGIN if size is None else MARGIN // 2
     if size is None:
         tile = drawn_size(indices.shape[1:], grid, len(indices), magnify, None)
@@ -127,7 +140,7 @@ def resized(tiles: npt.NDArray[np.generic], size: tuple[int, int]) -> npt.NDArra
 def _place(number: int, grid: Grid, tile: tuple[int, int], top: int, margin: int) -> tuple[int, int]:
     row, column = divmod(number, grid.columns)
     y = top + grid.top + row * (tile[0] + grid.strip + GAP) + grid.strip
-    return y, margin + grid.left + column * (tile[1] + GAP)
+    return y, margin + grid.left + column * (grid.across(tile) + GAP)
 
 
 def _paste(canvas: Bytes, tiles: npt.NDArray[np.generic], places: list[tuple[int, int]], dead: npt.NDArray[np.bool_]) -> None:
@@ -160,17 +173,25 @@ def _header(words: Words, across: int, margin: int) -> tuple[list[Text], int]:
 
 
 def _labels(words: Words, grid: Grid, tile: tuple[int, int], places: list[tuple[int, int]], top: int, margin: int) -> list[Text]:
-    if grid.strip:
-        room = tile[1] + GAP - 2
-        lines = zip(words.labels, places, strict=True)
-        return [Text(shortened(label, LABEL, room), x, y - grid.strip, LABEL) for label, (y, x) in lines if label]
-    texts = []
+    texts = _over_tiles(words, grid, tile, places) if grid.strip else []
     for row, label in enumerate(words.row_labels or ()):
         y = places[row * grid.columns][0] + (tile[0] - line_height(LABEL)) / 2
         texts.append(Text(label, margin + grid.left - GAP, y, LABEL, "grey", "end"))
     for column, label in enumerate(words.column_labels or ()):
         x = places[column][1] + tile[1] / 2
         texts.append(Text(shortened(label, LABEL, tile[1] + GAP - 2), x, top, LABEL, "grey", "middle"))
+    return texts
+
+
+def _over_tiles(words: Words, grid: Grid, tile: tuple[int, int], places: list[tuple[int, int]]) -> list[Text]:
+    texts, room = [], grid.across(tile) + GAP - 2
+    for number, (label, (y, x)) in enumerate(zip(words.labels, places, strict=True)):
+        whole = label if width(label, LABEL) <= room else number_in(label)
+        if label:
+            texts.append(Text(shortened(whole, LABEL, room), x, y - grid.strip, LABEL))
+        value = words.values[number] if words.values and whole == number_in(label) else ""
+        if value and width(f"{whole}  {value}", LABEL) <= tile[1]:
+            texts.append(Text(value, x + tile[1], y - grid.strip, LABEL, "grey", "end"))
     return texts
 
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from .colour import DEAD, LEVELS, MIDDLE, NONFINITE
 
 Array = npt.NDArray[np.float32]
-SCALES = ("map", "shared")
+SCALES = ("map", "shared", "percentile")
+PERCENTILES = (1.0, 99.0)
 # A map whose range is under this share of its magnitude is constant: what differs is rounding, and stretched it would be noise.
 NOISE = 1e-6
 
@@ -52,9 +53,20 @@ def ranges(tiles: Array) -> Ranges:
     return Ranges(low, high, dead, constant, nonfinite)
 
 
-def limits(known: Ranges, scale: str, *, signed: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """(t,) the values that get the first and the last colour. Of signed maps they lie around zero, so that zero is the middle."""
+def limits(
+    known: Ranges, scale: str, *, signed: bool, tiles: Array | None = None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(t,) the values that get the first and the last colour. Of signed maps they lie around zero, so that zero is the middle.
+
+    tiles   the maps themselves, for their percentiles; a map whose percentiles are equal keeps its whole range
+    """
     low, high = known.low, known.high
+    if scale == "percentile" and tiles is not None:
+        finite = np.where(np.isfinite(tiles), tiles, np.nan).reshape(len(tiles), -1).astype(np.float64)
+        finite[known.nonfinite == finite.shape[1]] = 0
+        inner = np.nanpercentile(finite, PERCENTILES, axis=1)
+        apart = inner[1] > inner[0]
+        low, high = np.where(apart, inner[0], low), np.where(apart, inner[1], high)
     if scale == "shared":
         low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
     if signed:

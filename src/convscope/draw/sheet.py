@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from ..errors import InputError, OutputError, WrongOption
 from . import colour as colours
-from . import png, vector
+from . import png, vector, words
 from .colour import LEVELS, MIDDLE
+from .curves import curves
 from .layout import Page, Words, arrange, resized
 from .scale import SCALES, Array, Ranges, levels, limits, ranges
 from .text import stamp
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Bytes = npt.NDArray[np.uint8]
+FORMS = ("map", "curve")
 ENDINGS = (".png", ".pdf", ".svg", ".jpg", ".webp")
 
 
@@ -35,7 +37,9 @@ class Sheet:
     """Maps in a grid, each with its label; drawing it is left until it is saved or shown.
 
     tiles     (t, h, w) float32; or (t, h, w, 3) signed kernels over red, green and blue, with colour="rgb"
-    scale     "map": each map by its own range; "shared": one range for all. It is written on the sheet
+    form      "map", or "curve" for signals (t, 1, n): a line through their samples
+    scale     "map": each map by its own range; "shared": one range for all; "percentile": each by its 1st to 99th percentile.
+              It is written on the sheet
     colour    "auto" (diverging around zero if any value is negative, else viridis), "gray", "viridis", "magma", "diverging"
     dead_is_meaningful   whether a map of zeros is a dead one; before an activation it is only a constant
     raises    InputError for no tiles or labels that do not fit; WrongOption
@@ -46,6 +50,7 @@ class Sheet:
     title: str
     subtitle: str = ""
     columns: int = 8
+    form: str = "map"
     scale: str = "map"
     colour: str = "auto"
     row_labels: Sequence[str] | None = None
@@ -59,6 +64,8 @@ class Sheet:
             raise InputError(f"{len(self.tiles)} maps need as many labels, but received {len(self.labels)}.")
         if self.columns < 1:
             raise InputError(f"A sheet needs at least one column, but received columns={self.columns}.", received=self.columns)
+        if self.form not in FORMS or (self.form == "curve" and self.tiles.shape[1:-1] != (1,)):
+            raise WrongOption("The form of a sheet of maps", self.form, FORMS if self.tiles.shape[1] == 1 else ("map",))
         if self.scale not in SCALES:
             raise WrongOption("The scale", self.scale, SCALES)
         if self.colour not in (*colours.NAMES, "rgb"):
@@ -79,6 +86,11 @@ class Sheet:
         if self.colour in ("auto", "rgb"):
             return "diverging" if self.signed and self.colour == "auto" else "gray" if self.colour == "rgb" else "viridis"
         return self.colour
+
+    @property
+    def marked_labels(self) -> tuple[str, ...]:
+        """The labels with what is odd about their maps: "17 dead"."""
+        return words.labels(self.labels, self.ranges, dead_is_meaningful=self.dead_is_meaningful)
 
     @property
     def caption(self) -> str:
@@ -132,14 +144,27 @@ class Sheet:
         if magnify is not None and magnify < 1:
             raise InputError(f"A map can be magnified by a whole number from 1 up, but received {magnify}.", received=magnify)
         known, marked = self.ranges, self.ranges.dead & self.dead_is_meaningful
-        low, high = limits(known, self.scale, signed=self.colour_map == "diverging" or self.colour == "rgb")
-        shared = self.scale == "shared"
+        signed = self.form == "map" and (self.colour_map == "diverging" or self.colour == "rgb")
+        low, high = limits(known, self.scale, signed=signed, tiles=self.tiles)
         # Of RGB tiles only the place is laid out here; their colours are put in it afterwards.
-        flat = np.zeros(self.tiles.shape[:3], np.uint8) if self.colour == "rgb" else self._levels(low, high, shared, size)
-        words = Words(
-            self.title, self.subtitle, self._how(), self._labels(), self.row_labels, self.column_labels, self._bar(low, high)
+        if self.form == "curve":
+            flat, magnify = curves(self.tiles[:, 0], low, high), 1
+        elif self.colour == "rgb":
+            flat = np.zeros(self.tiles.shape[:3], np.uint8)
+        else:
+            flat = self._levels(low, high, self.scale == "shared", size)
+        coloured = "" if self.colour == "rgb" or self.form == "curve" else self.colour_map
+        said = Words(
+            self.title,
+            self.subtitle,
+            self._how(),
+            self.marked_labels,
+            self.row_labels,
+            self.column_labels,
+            words.bar(coloured, low, high, self.scale),
+            words.values(known, low, high, self.scale) if self.form == "map" and self.colour != "rgb" else (),
         )
-        return arrange(flat, words, columns=self.columns, magnify=magnify, size=size, dead=marked)
+        return arrange(flat, said, columns=self.columns, magnify=magnify, size=size, dead=marked)
 
     def _levels(self, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], shared: bool, size: object) -> Bytes:
         tiles, known = self.tiles, self.ranges
@@ -157,39 +182,14 @@ class Sheet:
             indices[known.dead] = np.array(at_zero, np.uint8)[known.dead][:, None, None]
         return indices
 
-    def _labels(self) -> tuple[str, ...]:
-        known = self.ranges
-        notes = {int(number): " dead" for number in np.flatnonzero(known.dead & self.dead_is_meaningful)}
-        notes |= {int(number): f" constant {known.low[number]:.3g}" for number in np.flatnonzero(known.constant)}
-        return tuple(label + notes.get(number, "") for number, label in enumerate(self.labels))
-
-    def _bar(self, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> tuple[str, str, str] | None:
-        if self.colour == "rgb":
-            return None
-        around_zero = self.colour_map == "diverging"
-        if self.scale == "shared":
-            return f"{low[0]:.4g}", "0" if around_zero else f"{(low[0] + high[0]) / 2:.4g}", f"{high[0]:.4g}"
-        return ("-max |map|", "0", "max |map|") if around_zero else ("each map's least", "", "its greatest")
-
     def _how(self) -> str:
-        """Size, colours, range and scale; dead, constant and non-finite maps."""
-        known, (h, w) = self.ranges, self.tiles.shape[1:3]
-        low, high = known.whole
-        scaled = {"map": "each by its own range", "shared": "all by one range"}[self.scale]
-        name = "weights as red, green and blue around mid-grey" if self.colour == "rgb" else self.colour_map
         centred = ", centred at zero" if self.colour_map == "diverging" else ""
-        parts = [
-            f"{counted(len(self.tiles), 'tile')} of {h} x {w}",
-            f"{name}{centred}",
-            f"{scaled}; over all {low:.4g} to {high:.4g}",
-        ]
-        if count := int((known.dead & self.dead_is_meaningful).sum()):
-            parts.append(f"{count} dead (zero everywhere): hatched")
-        if count := int(known.constant.sum()):
-            parts.append(f"{count} constant")
-        if count := int(known.nonfinite.sum()):
-            parts.append(f"{counted(count, 'value')} not finite: magenta")
-        return "; ".join(parts) + "."
+        rgb = "weights as red, green and blue around mid-grey"
+        drawn = (
+            "curves, each sample a point" if self.form == "curve" else rgb if self.colour == "rgb" else self.colour_map + centred
+        )
+        size, count = self.tiles.shape[1:3], len(self.tiles)
+        return words.how(drawn, size, count, self.ranges, self.scale, dead_is_meaningful=self.dead_is_meaningful)
 
     def _caption(self, page: Page) -> str:
         if self.tiles.shape[1] <= page.tile[0]:
@@ -203,7 +203,7 @@ class Sheet:
         if self.colour != "rgb":
             return canvas, palette
         pixels = palette[canvas]
-        low, high = limits(self.ranges, self.scale, signed=True)
+        low, high = limits(self.ranges, self.scale, signed=True, tiles=self.tiles)
         for tile, peak, (y, x) in zip(self.tiles, high, page.places, strict=True):
             bright = np.nan_to_num(tile / (2 * peak or 1) + 0.5, nan=0.5) * 255
             mixed = resized(np.clip(bright + 0.5, 0, 255).astype(np.uint8)[None], page.tile)[0]
@@ -232,10 +232,6 @@ def save_all(
         folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(max_workers=2) as threads:
         return dict(threads.map(save, sheets.items()))
-
-
-def counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def write_whole(path: Path, content: bytes) -> Path:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..core import Array, Layer
 from ..errors import InputError
+from ..methods import kernel_numbers
+from . import filter_sheets
+from .tables import save_table
 
 if TYPE_CHECKING:
     from ..draw import Sheet
@@ -21,11 +26,15 @@ class Filters:
 
     weights   all of them by name, for layers with two (separable ones)
     order     in which the network receives the colours of a picture: "rgb", or "bgr" with blue as input channel 0
+    silent    the filters that cannot fire, whatever the picture: their ReLU is proven to give zero; None where no ReLU follows
+    folded    the BatchNorm whose scale and shift are in the weights
     """
 
     layer: Layer
     weights: Mapping[str, Array]
     order: str = "rgb"
+    silent: tuple[int, ...] | None = None
+    folded: str | None = None
 
     @property
     def values(self) -> Array:
@@ -37,6 +46,37 @@ class Filters:
         """(out,) float32, or None where the layer has none."""
         return self.weights.get("bias")
 
+    @property
+    def note(self) -> str:
+        """What a sheet has to say besides: the BatchNorm in the weights, the filters that cannot fire."""
+        parts = [f"with '{self.folded}' folded in"] if self.folded else []
+        if self.silent:
+            first = ", ".join(map(str, self.silent[:12])) + (" and more" if len(self.silent) > 12 else "")
+            parts.append(f"{len(self.silent)} cannot fire for any picture ({first})")
+        return "".join(f"; {part}" for part in parts)
+
+    def table(self) -> dict[str, npt.NDArray[Any]]:
+        """A column per fact, with a row per filter: filter, norm, mean, sparsity, symmetry, bias, silent; of 2-D kernels of 5 x 5
+        and more also the orientation, the frequency and the share `gabor` of the Gabor function that fits best.
+
+        See convscope.methods.kernel_numbers.numbers for what each is.
+        """
+        columns: dict[str, npt.NDArray[Any]] = dict(kernel_numbers.numbers(self.values, self.biases))
+        if self.silent is not None:
+            columns["silent"] = np.isin(columns["filter"], self.silent)
+        return columns
+
+    def duplicates(self, threshold: float = 0.95) -> tuple[tuple[int, ...], ...]:
+        """Groups of filters that are nearly the same but for their size, linked by a cosine of at least `threshold`."""
+        return kernel_numbers.duplicates(self.values, threshold)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the numbers, as the ending says: .csv or .parquet, the table; .npy, `values`; .npz, all weights by name.
+
+        raises   WrongOption for another ending; OutputError; then nothing is half-written
+        """
+        return save_table(Path(path), self.table(), values=self.values, arrays=self.weights)
+
     def sheet(
         self,
         *,
@@ -45,45 +85,14 @@ class Filters:
         scale: str = "shared",
         colour: str = "auto",
     ) -> Sheet:
-        """A row per filter and a column per input channel; dense weights as one matrix.
+        """The kernels by what they are: a row per filter and a column per input channel; where there are more than `channels`,
+        those that weigh most in each filter, by norm; depthwise ones a tile each; signals as curves, volumes as rows of slices;
+        dense weights and 1 x 1 kernels as one matrix.
 
         first, channels   how many filters and input channels at most, said on the sheet; None for all
-        scale             "shared" over all panels, or "map", each by its own range
+        scale             "shared" over all panels, "map", each by its own range, or "percentile"
         """
-        from ..draw import Sheet, as_planes
-
-        if self.values.ndim == 2:
-            return self._matrix_sheet(scale, colour)
-        kernels = self.values[: _some(first), : _some(channels)]
-        rows, columns = kernels.shape[:2]
-        tiles, note = as_planes(kernels.reshape(rows * columns, *kernels.shape[2:]))
-        of_filters, of_channels = self.values.shape[:2]
-        return Sheet(
-            tiles=tiles,
-            labels=tuple(f"{row}·{column}" for row in range(rows) for column in range(columns)),
-            title=f"{self.layer.name} · filters",
-            subtitle=f"filters {_of(rows, of_filters)}, input channels {_of(columns, of_channels)}; "
-            f"kernel {_by(self.values)}{note}",
-            columns=columns,
-            scale=scale,
-            colour=colour,
-            row_labels=tuple(f"filter {row}" for row in range(rows)),
-            column_labels=tuple(f"input {column}" for column in range(columns)),
-        )
-
-    def _matrix_sheet(self, scale: str, colour: str) -> Sheet:
-        from ..draw import Sheet
-
-        units, inputs = self.values.shape
-        return Sheet(
-            tiles=self.values[None],
-            labels=("",),
-            title=f"{self.layer.name} · weights",
-            subtitle=f"{units} units (down) by {inputs} inputs (across)",
-            columns=1,
-            scale=scale,
-            colour=colour,
-        )
+        return filter_sheets.sheet(self, first, channels, scale, colour)
 
     def rgb_sheet(self, *, first: int | None = 64, columns: int | None = None, scale: str = "shared") -> Sheet:
         """One colour tile per filter, for kernels over the three colours of a picture, in the order that `order` says.
@@ -99,15 +108,15 @@ class Filters:
                 f"{self.values.shape}. Use sheet() instead.",
                 received=self.values.shape,
             )
-        kernels = self.values[: _some(first)]
+        kernels = self.values[: filter_sheets.some(first)]
         channels = (0, 1, 2) if self.order == "rgb" else (2, 1, 0)
         return Sheet(
             tiles=np.ascontiguousarray(kernels[:, channels].transpose(0, 2, 3, 1)),
             labels=tuple(str(number) for number in range(len(kernels))),
             title=f"{self.layer.name} · filters in colour",
-            subtitle=f"filters {_of(len(kernels), len(self.values))}; red, green and blue are input channels "
+            subtitle=f"filters {filter_sheets.of(len(kernels), len(self.values))}; red, green and blue are input channels "
             f"{channels[0]}, 1 and {channels[2]}; "
-            f"mid-grey is zero; kernel {_by(self.values)}",
+            f"mid-grey is zero; kernel {filter_sheets.by(self.values)}{self.note}",
             columns=columns or nearly_square(len(kernels)),
             scale=scale,
             colour="rgb",
@@ -116,19 +125,3 @@ class Filters:
     def __repr__(self) -> str:
         biases = "no biases" if self.biases is None else f"{len(self.biases)} biases"
         return f"Filters('{self.layer.name}', {self.values.shape}, {biases})"
-
-
-def _some(first: int | None) -> int | None:
-    """How many to draw; None for all. Raises InputError."""
-    if first is not None and (isinstance(first, bool) or not isinstance(first, int) or first < 1):
-        raise InputError(f"How many to draw is a number from 1 on, or None for all, but received {first!r}.", received=first)
-    return first
-
-
-def _of(shown: int, there: int) -> str:
-    numbers = f"0 to {shown - 1}" if shown > 1 else "0"
-    return numbers if shown == there else f"{numbers} of {there}"
-
-
-def _by(kernels: Array) -> str:
-    return " x ".join(str(size) for size in kernels.shape[2:])

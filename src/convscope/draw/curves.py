@@ -1,0 +1,50 @@
+"""Signals as curves: palette indices of a line over its zero line, so that they stand in a sheet as maps do."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from .colour import FRAME, INK, NONFINITE, PAPER, SHADES
+
+Bytes = npt.NDArray[np.uint8]
+Array = npt.NDArray[np.float32]
+HEIGHT, NARROWEST, WIDEST = 64, 96, 960
+
+
+def curves(signals: Array, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> Bytes:
+    """(t, HEIGHT, w) of (t, n) signals; row 0 is `high`, the last one `low`. A sample is a point, joined to the next one.
+
+    Of a signal with more samples than there are columns each column shows the range of its samples, so that no peak is lost.
+    """
+    t, n = signals.shape
+    wide = min(WIDEST, n * max(1, -(-NARROWEST // n)))
+    span = np.where(high > low, high - low, 1.0)[:, None]
+    finite = np.nan_to_num(signals.astype(np.float64), posinf=0, neginf=0)
+    heights = np.clip((HEIGHT - 1) * (1 - (finite - low[:, None]) / span), 0, HEIGHT - 1)
+    heights[high <= low] = (HEIGHT - 1) / 2
+    places = np.linspace(0, n - 1, wide + 1)
+    left, right = places[:-1], places[1:]
+    ends = np.stack([[np.interp(at, np.arange(n), row) for row in heights] for at in (left, right)])
+    top, bottom = ends.min(0), ends.max(0)
+    if n > wide:  # samples between the ends of a column
+        column = np.minimum((np.arange(n) * wide) // n, wide - 1)
+        for row in range(t):
+            np.minimum.at(top[row], column, heights[row])
+            np.maximum.at(bottom[row], column, heights[row])
+    tile = np.full((t, HEIGHT, wide), PAPER, np.uint8)
+    tile[:, [0, -1]] = tile[:, :, [0, -1]] = FRAME
+    _zero_lines(tile, low, high)
+    rows = np.arange(HEIGHT)[None, :, None]
+    inked = (rows >= np.round(top)[:, None]) & (rows <= np.round(bottom)[:, None])
+    tile[inked] = INK + SHADES - 1
+    broken = ~np.isfinite(signals)
+    if broken.any():
+        nearest = np.clip(np.round((left + right) / 2).astype(np.intp), 0, n - 1)
+        tile[np.repeat(broken[:, None, nearest], HEIGHT, axis=1)] = NONFINITE
+    return tile
+
+
+def _zero_lines(tile: Bytes, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> None:
+    for number in np.flatnonzero((low < 0) & (high > 0)):
+        tile[number, round((HEIGHT - 1) * high[number] / (high[number] - low[number]))] = FRAME

@@ -1,0 +1,60 @@
+"""Columns of numbers as files that other programs read: CSV, Parquet, NumPy, Zarr."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core import Array
+from ..errors import MissingExtra, WrongOption
+
+Columns = Mapping[str, npt.NDArray[Any]]
+
+
+def save_table(path: Path, columns: Columns, *, values: Array, arrays: Mapping[str, Array]) -> Path:
+    """Write what the ending of `path` asks for: `columns` (.csv, .parquet), `values` (.npy), or `arrays` by name (.npz).
+
+    raises   WrongOption for another ending; MissingExtra; OutputError; then nothing is half-written
+    """
+    from ..draw import write_whole
+
+    ending, content = path.suffix.lower(), io.BytesIO()
+    if ending == ".npy":
+        np.save(content, values)
+    elif ending == ".npz":
+        np.savez(content, **arrays)  # type: ignore[arg-type]
+    elif ending == ".csv":
+        content.write(as_csv(columns).encode())
+    elif ending == ".parquet":
+        content.write(as_parquet(columns))
+    else:
+        raise WrongOption(f"The ending of '{path.name}'", ending, (".csv", ".npy", ".npz", ".parquet"))
+    return write_whole(path, content.getvalue())
+
+
+def as_csv(columns: Columns) -> str:
+    """A line of names, then a line per row; what is not a number is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in zip(*(column.tolist() for column in columns.values()), strict=True):
+        writer.writerow("" if isinstance(cell, float) and np.isnan(cell) else cell for cell in row)
+    return text.getvalue()
+
+
+def as_parquet(columns: Columns) -> bytes:
+    try:
+        import pyarrow as arrow
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise MissingExtra("pyarrow", "scan", "Parquet") from None
+    content = arrow.BufferOutputStream()
+    parquet.write_table(arrow.table({name: np.ascontiguousarray(column) for name, column in columns.items()}), content)
+    result: bytes = content.getvalue().to_pybytes()
+    return result
