@@ -12,7 +12,7 @@ from ..progress import Steps
 from ..results import Explanation
 from .app import app
 from .opened import Given, open_network, pictures_or_own
-from .options import Architecture, Json, Labels, Model, Partial, Pictures, Preprocessing, Shape, Trust, Via, Weights
+from .options import Architecture, Channels, Json, Labels, Model, Partial, Pictures, Preprocessing, Shape, Trust, Via, Weights
 from .printing import print_json, print_notes
 
 Target = Annotated[str | None, typer.Option(help="A class, by label or number. Without it, the top answer.")]
@@ -41,6 +41,7 @@ def explain(
     partial: Partial = False,
     labels: Labels = None,
     preprocess: Preprocessing = None,
+    channels: Channels = None,
     shape: Shape = None,
     trust: Trust = False,
     via: Via = None,
@@ -48,7 +49,9 @@ def explain(
 ) -> None:
     """Draw what in PICTURES speaks for an answer: the picture, the map alone, and over the picture."""
     with Steps() as steps:
-        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess)
+        network = open_network(
+            steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess, channels
+        )
         steps.begin(f"Explaining by {method}")
         layers = None if at is None else at.split(",")
         asked = against_of(target, against)
@@ -81,13 +84,16 @@ def compare(
     partial: Partial = False,
     labels: Labels = None,
     preprocess: Preprocessing = None,
+    channels: Channels = None,
     shape: Shape = None,
     trust: Trust = False,
     via: Via = None,
 ) -> None:
     """Draw one picture explained by several methods, for the same target, on one sheet."""
     with Steps() as steps:
-        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess)
+        network = open_network(
+            steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess, channels
+        )
         steps.begin("Explaining")
         names = None if methods is None else methods.split(",")
         found = network.compare(pictures_or_own(pictures), names, target=against_of(target, against), scale=scale, progress=steps)  # type: ignore[arg-type]

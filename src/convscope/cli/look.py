@@ -11,6 +11,7 @@ from .options import (
     Activated,
     Architecture,
     At,
+    Channels,
     Colour,
     First,
     Json,
@@ -51,6 +52,7 @@ def look(
     partial: Partial = False,
     labels: Labels = None,
     preprocess: Preprocessing = None,
+    channels: Channels = None,
     shape: Shape = None,
     trust: Trust = False,
     via: Via = None,
@@ -58,7 +60,9 @@ def look(
 ) -> None:
     """Write a page that shows what the network sees in PICTURES: answers, layers, filters, and the maps of every block."""
     with Steps() as steps:
-        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess)
+        network = open_network(
+            steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess, channels
+        )
         maps = run(steps, network.look, pictures, at, activated=not raw, ranked=order in ("auto", "answer"), why=why)
         steps.begin("Drawing the sheets")
         out = out.with_suffix(".html") if single_file and not out.suffix else out
@@ -87,6 +91,7 @@ def maps(
     partial: Partial = False,
     labels: Labels = None,
     preprocess: Preprocessing = None,
+    channels: Channels = None,
     shape: Shape = None,
     trust: Trust = False,
     via: Via = None,
@@ -94,7 +99,9 @@ def maps(
 ) -> None:
     """Write the feature maps that PICTURES leave, as arrays and sheets. The network runs only as far as it has to."""
     with Steps() as steps:
-        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess)
+        network = open_network(
+            steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess, channels
+        )
         result = run(steps, network.maps, pictures, at, activated=activated, ranked=order == "answer")
         steps.begin("Drawing the sheets")
         folder = result.save(out, first=first or None, order=order, scale=scale, colour=colour)

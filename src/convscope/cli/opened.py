@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,18 @@ class Given:
     via: str | None = None
 
 
-def open_network(steps: Steps, model: str, given: Given, labels: Path | None = None, preprocess: str | None = None) -> Network:
+def open_network(
+    steps: Steps,
+    model: str,
+    given: Given,
+    labels: Path | None = None,
+    preprocess: str | None = None,
+    channels: str | None = None,
+) -> Network:
     from ..opening import open
 
     steps.begin(f"Opening {model}")
-    return open(
+    network = open(
         model,
         weights=given.weights,
         architecture=given.architecture,
@@ -40,15 +47,22 @@ def open_network(steps: Steps, model: str, given: Given, labels: Path | None = N
         preprocess=preprocess,
         progress=steps,
     )
+    if channels is not None:
+        network.preprocess = replace(network.preprocess, shown=_whole("--channels", channels, "3,2,1"))
+    return network
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
+    return _whole("--shape", text, "3,224,224")
+
+
+def _whole(option: str, text: str, example: str) -> tuple[int, ...]:
     try:
-        return tuple(int(size) for size in text.split(","))
+        return tuple(int(number) for number in text.split(","))
     except ValueError:
-        raise InputError(f"--shape takes whole numbers such as 3,224,224, but received '{text}'.", received=text) from None
+        raise InputError(f"{option} takes whole numbers such as {example}, but received '{text}'.", received=text) from None
 
 
 def pictures_or_own(given: list[Path] | None) -> list[Path]:

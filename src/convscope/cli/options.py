@@ -49,3 +49,9 @@ Why = Annotated[str, typer.Option(help="The method that explains the answer on t
 Raw = Annotated[bool, typer.Option("--raw", help="Show a convolution's own output, before the activation that follows it.")]
 Activated = Annotated[bool, typer.Option("--activated", help="Read a convolution after the activation that follows it.")]
 Via = Annotated[str | None, typer.Option("--via", help="'torch' converts an ONNX network, for gradients.")]
+Channels = Annotated[
+    str | None,
+    typer.Option(
+        "--channels", help="Which channels of a picture are drawn as red, green and blue, from 0: 3,2,1; or one, in grey."
+    ),
+]

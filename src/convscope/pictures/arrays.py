@@ -23,8 +23,8 @@ class Ready:
     given: tuple[int, ...]
 
 
-def split(array: AnyArray) -> Iterator[npt.NDArray[np.uint8] | Ready]:
-    """The pictures in one array, each as uint8 (h, w, 1 | 3 | 4) or as Ready. Raises InputError."""
+def split(array: AnyArray, channels: int | None = None) -> Iterator[npt.NDArray[np.uint8] | Ready]:
+    """The pictures in one array, each as uint8 (h, w, 1 | 3 | 4), or of as many `channels`, or as Ready. Raises InputError."""
     if array.size == 0:
         raise InputError(
             f"An array of shape {array.shape} holds no picture. Give one with at least one pixel.", received=array.shape
@@ -32,7 +32,7 @@ def split(array: AnyArray) -> Iterator[npt.NDArray[np.uint8] | Ready]:
     if array.dtype.kind == "f":
         values = _ready(array)
         return (Ready(each, array.shape) for each in values)
-    return iter(_pixels(array))
+    return iter(_pixels(array, channels))
 
 
 def wrong_channels(ready: Ready, channels: int) -> InputError:
@@ -67,8 +67,8 @@ def _ready(array: AnyArray) -> npt.NDArray[np.float32]:
     return values if values.ndim == 4 else values[None]
 
 
-def _pixels(array: AnyArray) -> npt.NDArray[np.uint8]:
-    """(n, h, w, 1 | 3 | 4) uint8."""
+def _pixels(array: AnyArray, channels: int | None) -> npt.NDArray[np.uint8]:
+    """(n, h, w, 1 | 3 | 4 | channels) uint8."""
     if array.dtype.kind not in "iu" or array.dtype == np.uint16:
         raise InputError(
             f"An array of dtype {array.dtype} is no picture. Give pixels of 0 to 255 as uint8"
@@ -77,10 +77,11 @@ def _pixels(array: AnyArray) -> npt.NDArray[np.uint8]:
         )
     shape = array.shape
     pictures = array[None, ..., None] if array.ndim == 2 else array[None] if array.ndim == 3 else array
-    if pictures.ndim != 4 or pictures.shape[-1] not in CHANNELS:
+    possible = sorted({*CHANNELS, *([channels] if channels else [])})
+    if pictures.ndim != 4 or pictures.shape[-1] not in possible:
+        each = " | ".join(map(str, possible))
         raise InputError(
-            "An array of pixels has shape (h, w), (h, w, 1 | 3 | 4) or (n, h, w, 1 | 3 | 4), "
-            f"but received {shape}.{_hint(shape)}",
+            f"An array of pixels has shape (h, w), (h, w, {each}) or (n, h, w, {each}), but received {shape}.{_hint(shape)}",
             received=shape,
         )
     low, high = int(array.min()), int(array.max())

@@ -38,6 +38,7 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     check("'origin'", plain["origin"], isinstance(plain["origin"], str), "a text")
     channels = plain["channels"] = _whole("channels", plain["channels"], 1, 65536)
     check("'order'", plain["order"], plain["order"] == "rgb" or channels == 3, f"'rgb' for {channels} channels")
+    plain["shown"] = _shown(plain["shown"], channels)
     plain["fill"] = _whole("fill", plain["fill"], 0, 255)
     for key, possible_number in (("scale", "a finite number other than 0"), ("offset", "a finite number")):
         check(f"'{key}'", plain[key], _is_number(plain[key]) and (key == "offset" or plain[key] != 0), possible_number)
@@ -53,6 +54,14 @@ def _size(size: Any) -> tuple[int, int] | None:
     pair = _as_tuple(size)
     check("'size'", size, len(pair) == 2, "two whole numbers, height and width in pixels")
     return _whole("size", pair[0], 1, 10**6), _whole("size", pair[1], 1, 10**6)
+
+
+def _shown(shown: Any, channels: int) -> tuple[int, ...] | None:
+    if shown is None:
+        return None
+    numbers = _as_tuple(shown)
+    check("'shown'", shown, len(numbers) in (1, 3), "one channel, or three for red, green and blue")
+    return tuple(_whole("shown", each, 0, channels - 1) for each in numbers)
 
 
 def _per_channel(key: str, value: Any, channels: int) -> tuple[float, ...] | None:

@@ -15,7 +15,10 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture as it was read: uint8 pixels (h, w, 3) in RGB or (h, w, 1) in grey, and what was done to read it."""
+    """A picture as it was read: uint8 pixels (h, w, 3) in RGB or (h, w, 1) in grey, and what was done to read it.
+
+    Of other channels (h, w, c), and float32 from 0 to 255 where the file had more than 8 bits.
+    """
 
     name: str
     pixels: Pixels

@@ -15,13 +15,16 @@ from typing import BinaryIO
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ..errors import InputError, NotAPicture, did_you_mean
+from .arrays import Ready
 from .decode import Picture, Refused, decoded
+from .stacks import is_tiff, read_pages
 
 # (offset, bytes, what it is, what to do), for files that Pillow cannot read.
 OTHERS = (
     (0, b"%PDF-", "a PDF document", "Save the page as PNG."),
     (0, b"PK\x03\x04", "a zip archive", "Unpack it and give the folder."),
     (0, b"\x1f\x8b", "a gzip archive", "Unpack it and give what is inside."),
+    (0, b"\x93NUMPY", "an array that numpy.save wrote", "Name it .npy."),
     (0, b"\x89HDF", "an HDF5 file", "Give a picture here, and a network with -m."),
     (4, b"ftyphei", "a HEIC picture, which Pillow cannot read", "Save it as JPEG or PNG."),
     (4, b"ftyphev", "a HEIC picture, which Pillow cannot read", "Save it as JPEG or PNG."),
@@ -39,6 +42,20 @@ def read_file(path: Path, name: str) -> Picture:
     if why := _no_file(path):
         raise NotAPicture(path, why)
     return _decoded(lambda: path.open("rb"), path, name)
+
+
+def read_channels(raw: Path | bytes, name: str, channels: int) -> Picture | Ready | None:
+    """The pages of a TIFF as channels; None for another kind of file. Raises NotAPicture."""
+    place: Path | str = raw if isinstance(raw, Path) else name
+    try:
+        with _strictly(), raw.open("rb") if isinstance(raw, Path) else BytesIO(raw) as file:
+            return read_pages(file, name, channels) if is_tiff(file) else None
+    except Refused as error:
+        raise NotAPicture(place, str(error)) from None
+    except FileNotFoundError:
+        return None  # `read_file` says more
+    except Exception as error:  # on damaged data the decoders raise whatever they stumble over
+        raise NotAPicture(place, _reason(error)) from error
 
 
 def read_bytes(content: bytes, name: str) -> Picture:

@@ -44,7 +44,7 @@ def prepare(source: Any, preprocess: Preprocess) -> Prepared:
              preprocessed and pass untouched
     raises   NotAPicture, WrongPictureShape, InputError; also where pictures differ in size and `preprocess.size` is None
     """
-    found = sources(source)
+    found = sources(source, channels=preprocess.channels)
     notes: list[tuple[str, ...]] = []
     shown: list[Pixels] = []
     values: Array | None = None
@@ -63,11 +63,11 @@ def prepare(source: Any, preprocess: Preprocess) -> Prepared:
 
 def received(source: Source, preprocess: Preprocess) -> tuple[Array, tuple[str, ...]]:
     """What the network receives of one picture, (c, h, w) float32, and notes. Raises as `prepare` does."""
-    if isinstance(source.raw, Ready):
-        if len(source.raw.values) != preprocess.channels:
-            raise wrong_channels(source.raw, preprocess.channels)
-        return source.raw.values, tuple(_notes_on_array(source.raw.values, preprocess))
-    picture = source.read()
+    picture = source.taken(preprocess.channels)
+    if isinstance(picture, Ready):
+        if len(picture.values) != preprocess.channels:
+            raise wrong_channels(picture, preprocess.channels)
+        return picture.values, tuple(_notes_on_array(picture.values, preprocess))
     return preprocess.apply(picture), (*picture.notes, *_notes_on_colour(picture, preprocess))
 
 
@@ -82,8 +82,12 @@ def _notes_on_array(values: Array, preprocess: Preprocess) -> Iterator[str]:
             category=ConvscopeWarning,
             stacklevel=2,
         )
-    if preprocess.channels not in (1, 3):
-        yield f"of its {preprocess.channels} channels the first is shown, in grey"
+    yield from _notes_on_channels(preprocess)
+
+
+def _notes_on_channels(preprocess: Preprocess) -> Iterator[str]:
+    if preprocess.channels not in (1, 3) or preprocess.shown:
+        yield f"of its {preprocess.channels} channels {preprocess.describe_shown()}"
 
 
 def _notes_on_colour(picture: Picture, preprocess: Preprocess) -> Iterator[str]:
@@ -91,6 +95,7 @@ def _notes_on_colour(picture: Picture, preprocess: Preprocess) -> Iterator[str]:
         yield "a grey picture, repeated in three channels for a colour network"
     if picture.pixels.shape[2] == 3 and preprocess.channels == 1:
         yield "a colour picture, converted to grey by its luma (ITU-R 601) for a grey network"
+    yield from _notes_on_channels(preprocess)
 
 
 def _different_sizes(first: str, size: tuple[int, ...], other: str, other_size: tuple[int, ...]) -> InputError:

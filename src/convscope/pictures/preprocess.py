@@ -19,6 +19,7 @@ from ..errors import InputError, Shape, WrongOption
 from .check import check, checked
 from .decode import Picture, Pixels
 from .resize import Fit, Margin, Resample, fit_into
+from .stacks import fits
 
 Array = npt.NDArray[np.float32]
 Order = Literal["rgb", "bgr"]
@@ -37,7 +38,9 @@ class Preprocess:
     scale, offset   for x in 0..255
     mean, std       a number per channel, in the order in which the network receives the channels: with order="bgr" blue first
     order           "rgb" or "bgr"
-    channels        3 for colour, 1 for grey; any other number only for arrays
+    channels        3 for colour, 1 for grey; any other number for arrays, and for a TIFF with a page per channel
+    shown           which channels are drawn as red, green and blue, counted from 0: (3, 2, 1); or one, in grey; None: colour as
+                    it is, and of other than 1 or 3 channels the first
     crop_fraction   how much of the shorter side "crop" keeps: 224 / 256 resizes it to 256 and keeps 224
     margin          of a crop that leaves an odd number of pixels over: "round" halves it to an even number, as torchvision and
                     timm do, "floor" downwards, as transformers does
@@ -55,6 +58,7 @@ class Preprocess:
     std: tuple[float, ...] | None = None
     order: Order = "rgb"
     channels: int = 3
+    shown: tuple[int, ...] | None = None
     crop_fraction: float = 1.0
     margin: Margin = "round"
     fill: int = 0
@@ -75,33 +79,36 @@ class Preprocess:
 
     def apply(self, picture: Picture) -> Array:
         """What the network receives: (c, h, w) float32. Raises InputError for a picture that cannot be fitted."""
-        pixels, table = self.pixels(picture), self._table()
+        pixels: npt.NDArray[Any] = self.pixels(picture)
         if self.order == "bgr":
             pixels = pixels[..., ::-1]
+        if pixels.dtype == np.float32:
+            return self._values(pixels.reshape(-1, self.channels).T).reshape(self.channels, *pixels.shape[:2])
+        table = self._table()
         return np.stack([table[channel][pixels[..., channel]] for channel in range(self.channels)])
 
     def pixels(self, picture: Picture) -> Pixels:
         """The picture fitted, in as many channels as the network takes and before any arithmetic: (h, w, c), RGB or grey."""
-        if self.channels not in (1, 3):
-            raise InputError(
-                f"This network takes {self.channels} channels, but '{picture.name}' is a picture, which has 1 or 3. "
-                f"Give a float array (n, {self.channels}, h, w), already preprocessed.",
-                received=picture.pixels.shape,
-                expected=self.channels,
-            )
+        if self.channels not in (1, 3) or picture.pixels.shape[2] not in (1, 3):
+            fits(picture.pixels, self.channels, picture.name)
+            planes = [self._sized(Image.fromarray(picture.pixels[..., channel])) for channel in range(self.channels)]
+            return np.stack([np.asarray(plane) for plane in planes], axis=-1)
         image = Image.fromarray(picture.pixels[..., 0] if picture.pixels.shape[2] == 1 else picture.pixels)
         if self.channels == 1:
             image = image.convert("L")  # ITU-R 601: 0.299 R + 0.587 G + 0.114 B
-        if self.size is not None:
-            fraction, fill, margin = self.crop_fraction, self.fill, self.margin
-            image = fit_into(image, self.size, self.fit, self.resample, crop_fraction=fraction, fill=fill, margin=margin)
-        fitted = np.asarray(image)
+        fitted = np.asarray(self._sized(image))
         return fitted if fitted.ndim == 3 else np.repeat(fitted[..., None], self.channels, axis=2)
+
+    def _sized(self, image: Image.Image) -> Image.Image:
+        if self.size is None:
+            return image
+        fraction, fill, margin = self.crop_fraction, self.fill, self.margin
+        return fit_into(image, self.size, self.fit, self.resample, crop_fraction=fraction, fill=fill, margin=margin)
 
     def undo(self, values: Array) -> Pixels:
         """What the network received, as pixels to look at: (c, h, w) -> uint8 (h, w, 3), RGB. Undoes `apply` to the pixel.
 
-        Values that no pixel becomes are clipped; of other than 1 or 3 channels the first is shown, in grey.
+        Values that no pixel becomes are clipped; of other than 1 or 3 channels those that `shown` says, else the first, in grey.
         raises   InputError if the channels are not as many as the network takes
         """
         if values.ndim != 3 or len(values) != self.channels:
@@ -111,8 +118,10 @@ class Preprocess:
                 expected=(self.channels, None, None),
             )
         levels = self._levels(values.reshape(self.channels, -1)).reshape(values.shape)
-        shown = np.repeat(levels[:1], 3, axis=0) if self.channels != 3 else levels
-        return np.ascontiguousarray((shown[::-1] if self.order == "bgr" else shown).transpose(1, 2, 0))
+        if self.shown is not None or self.channels != 3:
+            chosen = list(self.shown or (0,))
+            return np.ascontiguousarray(levels[chosen * 3 if len(chosen) == 1 else chosen].transpose(1, 2, 0))
+        return np.ascontiguousarray((levels[::-1] if self.order == "bgr" else levels).transpose(1, 2, 0))
 
     def outside(self, values: Array) -> float:
         """The share, 0..1, of the values (c, h, w) that are beyond what pixels become, so that `undo` clips them."""
@@ -132,7 +141,16 @@ class Preprocess:
     def describe(self) -> str:
         """One line: "resized to 224 x 224 (cropped, bilinear), RGB, x / 127.5 - 1"."""
         colours = {1: "grey", 3: self.order.upper()}.get(self.channels, f"{self.channels} channels")
-        return f"{self._describe_size()}, {colours}, {self._describe_values()}"
+        shown = f" ({self.describe_shown()})" if self.shown else ""
+        return f"{self._describe_size()}, {colours}{shown}, {self._describe_values()}"
+
+    def describe_shown(self) -> str:
+        """Which channels a picture is drawn with: "3, 2 and 1 are shown as red, green and blue"."""
+        if self.shown is None:
+            return "the first is shown, in grey"
+        if len(self.shown) == 1:
+            return f"{self.shown[0]} is shown, in grey"
+        return "{}, {} and {} are shown as red, green and blue".format(*self.shown)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as JSON has it; `from_dict` reads it back."""
@@ -162,10 +180,13 @@ class Preprocess:
 
     def _table(self) -> Array:
         """What each level 0..255 becomes, in the order in which the network receives the channels: (c, 256)."""
-        levels = np.arange(256, dtype=np.float32)
+        return self._values(np.tile(np.arange(256, dtype=np.float32), (self.channels, 1)))
+
+    def _values(self, levels: Array) -> Array:
+        """What levels (c, any) become."""
         # As the frameworks have it, in float32 and in this order, so that the results are the same to the bit.
         values = levels / np.float32(self._divisor) if self._divisor else levels * np.float32(self.scale)
-        values = np.tile(values + np.float32(self.offset), (self.channels, 1))
+        values = values + np.float32(self.offset)
         if self.mean is not None:
             values -= np.array(self.mean, np.float32)[:, None]
         if self.std is not None:

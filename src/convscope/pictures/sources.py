@@ -16,9 +16,10 @@ from PIL import Image
 from ..errors import ConvscopeWarning, InputError, NotAPicture
 from .arrays import Ready, split
 from .decode import Picture, Pixels
-from .files import read_bytes, read_file, read_image
+from .files import read_bytes, read_channels, read_file, read_image
+from .stacks import Stored, stored
 
-Raw = Path | bytes | Image.Image | Pixels | Ready  # bytes: what a file holds
+Raw = Path | bytes | Image.Image | Pixels | Ready | Stored  # bytes: what a file holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,19 @@ class Source:
     name: str
     raw: Raw
 
+    def taken(self, channels: int) -> Picture | Ready:
+        """As a network of so many channels takes it. Raises NotAPicture, InputError."""
+        if isinstance(self.raw, Ready):
+            return self.raw
+        if isinstance(self.raw, Stored):
+            return self.raw.load(self.name, channels)
+        if channels in (1, 3):
+            return self.read()
+        if isinstance(self.raw, np.ndarray):
+            return Picture(self.name, self.raw)
+        stack = read_channels(self.raw, self.name, channels) if isinstance(self.raw, Path | bytes) else None
+        return stack or self.read()
+
     def read(self) -> Picture:
         """Raises NotAPicture, InputError."""
         if isinstance(self.raw, Path):
@@ -36,15 +50,18 @@ class Source:
             return read_bytes(self.raw, self.name)
         if isinstance(self.raw, Image.Image):
             return read_image(self.raw, self.name)
-        if isinstance(self.raw, Ready):
+        raw = self.raw.load(self.name, None) if isinstance(self.raw, Stored) else self.raw
+        if isinstance(raw, Picture):
+            return raw
+        if isinstance(raw, Ready):
             raise InputError(
                 f"'{self.name}' is a float array, which is taken as already preprocessed and so is no picture. "
                 "Give pixels of 0 to 255 as uint8.",
-                received=self.raw.given,
+                received=raw.given,
             )
-        if self.raw.shape[2] == 4:
-            return read_image(Image.fromarray(self.raw), self.name)
-        return Picture(self.name, self.raw)
+        if raw.shape[2] == 4:
+            return read_image(Image.fromarray(raw), self.name)
+        return Picture(self.name, raw)
 
 
 def read_pictures(source: Any) -> list[Picture]:
@@ -57,9 +74,12 @@ def read_pictures(source: Any) -> list[Picture]:
     return [each.read() for each in sources(source)]
 
 
-def sources(given: Any) -> list[Source]:
-    """One Source per picture, with a name that no other has. Raises NotAPicture, InputError."""
-    raws = list(_flat(given))
+def sources(given: Any, *, channels: int | None = None) -> list[Source]:
+    """One Source per picture, with a name that no other has. Raises NotAPicture, InputError.
+
+    channels   how many the network takes: whole numbers (h, w, channels) are then pixels too
+    """
+    raws = list(_flat(given, channels))
     if not raws:
         raise InputError("No pictures were given: the list is empty. Give a path, a folder, an array or a PIL image.")
     names: dict[str, None] = {}
@@ -73,16 +93,17 @@ def sources(given: Any) -> list[Source]:
     return [Source(name, raw) for name, raw in zip(names, raws, strict=True)]
 
 
-def _flat(given: Any) -> Iterator[Raw]:
+def _flat(given: Any, channels: int | None) -> Iterator[Raw]:
     if isinstance(given, str | os.PathLike):
-        yield from _files(given)
+        for path in _files(given):
+            yield from stored(path) if path.suffix.lower() == ".npy" else (path,)
     elif isinstance(given, Image.Image):
         yield given
     elif isinstance(given, list | tuple):
         for each in given:
-            yield from _flat(each)
+            yield from _flat(each, channels)
     elif hasattr(given, "__array__"):
-        yield from split(_as_array(given))
+        yield from split(_as_array(given), channels)
     else:
         raise InputError(
             f"{'An' if type(given).__name__[0] in 'aeiou' else 'A'} {type(given).__name__} is no picture. Give a path, a folder, "
@@ -125,8 +146,8 @@ def _files(given: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def endings() -> frozenset[str]:
-    """Of the files that Pillow can read, in lower case."""
-    return frozenset(ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN)
+    """Of the files that can be read, in lower case: those that Pillow knows, and arrays."""
+    return frozenset({".npy"}) | frozenset(ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN)
 
 
 def _natural(path: Path) -> tuple[list[str | int], str]:
@@ -138,4 +159,4 @@ def _natural(path: Path) -> tuple[list[str | int], str]:
 def _name(raw: Raw) -> str:
     if isinstance(raw, Image.Image):
         return Path(os.fsdecode(getattr(raw, "filename", ""))).stem
-    return raw.stem if isinstance(raw, Path) else ""
+    return raw.path.stem if isinstance(raw, Stored) else raw.stem if isinstance(raw, Path) else ""
