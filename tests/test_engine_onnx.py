@@ -12,13 +12,14 @@ from onnx.reference import ReferenceEvaluator
 from zoo_onnx import NETWORKS, Writer, chain, of_type, pictures, pixels, weight_norm
 
 from convscope import open as open_network
-from convscope.conformance import check_engine, laws
+from convscope.conformance import check_engine, holding, laws
 from convscope.core import CONVOLUTIONS, Edit, Tap
+from convscope.engines import onnx_sessions
 from convscope.engines.onnx import OnnxEngine
 from convscope.engines.onnx_files import load
 from convscope.errors import EngineError, InputError, NotAModel, Unsupported, WrongPictureShape
 
-WITHOUT_GRADIENTS = [name for name, law in laws().items() if law.__annotations__["engine"] == "Engine"]
+WITHOUT_GRADIENTS = [name for name, law in laws().items() if law.__annotations__["engine"] != "Differentiable"]
 # What ONNX's evaluator does not have: old operators, transposed convolutions in groups, BatchNorm before opset 14.
 NOT_IN_THE_EVALUATOR = {
     "chain_in_opset_7", "initialisers_among_the_inputs", "transposed", "batch_norm_and_dropout", "constants_as_nodes",
@@ -27,9 +28,22 @@ NOT_IN_THE_EVALUATOR = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_laws_hold(name):
+def test_the_laws_hold(name, monkeypatch):
+    monkeypatch.setattr(holding, "CUTS", 1)  # each question is a session, which takes a while to make
+    monkeypatch.setattr(onnx_sessions, "KEPT", 100)  # the laws come back to the same questions
     model = NETWORKS[name]()
     assert check_engine(OnnxEngine(model), pictures(model)) == WITHOUT_GRADIENTS
+
+
+def test_what_goes_on_after_a_cut_is_a_graph_without_what_lies_before():
+    engine = OnnxEngine(NETWORKS["residual"]())
+    last = [row.name for row in engine.graph if row.kind == "convolution"][-1]
+    held = engine.hold(np.zeros((1, *engine.graph.layers[0].shape), np.float32), last)
+    held.run(["output"])
+    (session,) = [each for key, each in engine._sessions._kept.items() if key[2] and each.outputs == (engine.tensor("output"),)]
+    fed = set(session.inputs)
+    assert fed.isdisjoint(engine.inputs.names)
+    assert f"{engine.tensor(last)}/held" in fed
 
 
 @pytest.mark.parametrize("name", sorted(set(NETWORKS) - NOT_IN_THE_EVALUATOR))

@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from ..core import Edit, Pictures, Resumable, Run, Tap, arrays, batch, count, each_array
 from ..errors import InputError, UnknownLayer
-from .compare import MOST, REORDERED, SAME, editable, noise, raises, require, same
+from .compare import REORDERED, SAME, editable, noise, raises, require, same
 
 REPEAT = 3
+CUTS = 3  # layers to hold at, besides the last
 
 
 def law_holding_changes_nothing(engine: Resumable, pictures: Pictures) -> None:
-    for before, layer, after in cuts(engine, pictures):
-        first = [Edit(each, -0.5, 0.25) for each in {before, after} - {layer, "output"}]
+    found = cuts(engine, pictures)
+    for _, layer, after in found:
         taps: list[Tap | str] = [layer, after, Tap(after, "mean"), "output"]
         changes = [Edit(layer, 0.5, 0.1), Edit(after, -1.0, 0.5)]
-        for made in ([], first):
-            held = engine.hold(pictures, layer, made)
-            require(held.layer == layer, f"what is held at '{layer}' says that it is '{held.layer}'")
-            plain = engine.run(pictures, taps, made)
-            same(held.value, plain[layer], f"what is held at '{layer}'")
-            check(held.run(taps), plain, f"held at '{layer}'")
-            check(held.run(taps, changes), engine.run(pictures, taps, [*made, *changes]), f"held at '{layer}' and edited")
-            # Again, since a run may have written into what is held.
-            same(held.run()["output"], plain["output"], f"the output, held at '{layer}'")
+        plain, held = engine.run(pictures, taps), engine.hold(pictures, layer)
+        require(held.layer == layer, f"what is held at '{layer}' says that it is '{held.layer}'")
+        same(held.value, plain[layer], f"what is held at '{layer}'")
+        check(held.run(taps, changes), engine.run(pictures, taps, changes), f"held at '{layer}' and edited")
+        check(held.run(taps), plain, f"held at '{layer}'")  # after another run, which may have written into what is held
+    before, layer, after = found[-2]
+    taps, changes = [layer, after, "output"], [Edit(layer, 0.5, 0.1), Edit(after, -1.0, 0.5)]
+    made = [Edit(each, -0.5, 0.25) for each in dict.fromkeys([before, layer, after]) if each != "output"]
+    held = engine.hold(pictures, layer, made)
+    same(held.value, engine.run(pictures, [layer], made)[layer], f"what is held at '{layer}' after edits")
+    check(held.run(taps, changes), engine.run(pictures, taps, [*made, *changes]), f"held at '{layer}' with edits, and edited")
 
 
 def law_repeating_what_is_held_equals_repeating_the_pictures(engine: Resumable, pictures: Pictures) -> None:
-    for first, layer, after in cuts(engine, pictures):
-        for chosen in (pictures, batch(pictures, slice(1))):
-            read, taps = engine.run(chosen, [first, layer, after]), [layer, after, "output"]
-            wide = [(name, (REPEAT * count(chosen), *read[name].shape[1:])) for name in dict.fromkeys([layer, after])]
-            edits = [Edit(name, noise(shape, 1), noise(shape, 2)) for name, shape in wide]  # each picture its own
-            shift = noise(read[first].shape, 3)
-            for made in ([], [shift] if first != layer else []):
-                many = each_array(chosen, lambda array: array.repeat(REPEAT, 0))
-                expected = engine.run(many, taps, [*(Edit(first, 1.0, each.repeat(REPEAT, 0)) for each in made), *edits])
-                held = engine.hold(chosen, layer, [Edit(first, 1.0, each) for each in made])
-                check(held.run(taps, edits, repeat=REPEAT), expected, f"repeated, held at '{layer}'", REORDERED)
+    *_, (first, layer, after), _ = cuts(engine, pictures)
+    for chosen in (pictures, batch(pictures, slice(1))):
+        read, taps = engine.run(chosen, [first, layer, after]), [layer, after, "output"]
+        wide = [(name, (REPEAT * count(chosen), *read[name].shape[1:])) for name in dict.fromkeys([layer, after])]
+        edits = [Edit(name, noise(shape, 1), noise(shape, 2)) for name, shape in wide]  # each picture its own
+        made = [noise(read[first].shape, 3)] if first != layer else []
+        many = each_array(chosen, lambda array: array.repeat(REPEAT, 0))
+        expected = engine.run(many, taps, [*(Edit(first, 1.0, each.repeat(REPEAT, 0)) for each in made), *edits])
+        held = engine.hold(chosen, layer, [Edit(first, 1.0, each) for each in made])
+        check(held.run(taps, edits, repeat=REPEAT), expected, f"repeated, held at '{layer}'", REORDERED)
 
 
 def law_what_is_held_refuses_what_lies_before_it(engine: Resumable, pictures: Pictures) -> None:
@@ -53,7 +53,7 @@ def law_what_is_held_refuses_what_lies_before_it(engine: Resumable, pictures: Pi
 
 
 def law_holding_leaves_nothing_behind(engine: Resumable, pictures: Pictures) -> None:
-    given, (_, layer, after) = each_array(pictures, np.copy), next(cuts(engine, pictures))
+    given, (_, layer, after) = each_array(pictures, np.copy), cuts(engine, pictures)[0]
     plain, held = engine.run(pictures, [layer, "output"]), engine.hold(pictures, layer, [Edit(layer, -1.0, 0.5)])
     first = held.run([after, "output"])
     held.run([after], [Edit(layer, 0.0), Edit(after, 0.0)], repeat=2)
@@ -65,13 +65,16 @@ def law_holding_leaves_nothing_behind(engine: Resumable, pictures: Pictures) -> 
         require(np.array_equal(array, arrays(given)[name]), f"the pictures for '{name}' were written into")
 
 
-def cuts(engine: Resumable, pictures: Pictures) -> Iterator[tuple[str, str, str]]:
-    """A layer before, one to hold at, and one after it: a few of those that can be edited, the first and the last among them."""
+def cuts(engine: Resumable, pictures: Pictures) -> list[tuple[str, str, str]]:
+    """A layer before, one to hold at, and one after it: up to CUTS that can be edited, spread over the network, and the last.
+
+    Always two or more of them.
+    """
     names = engine.graph.names
-    few = {round(at) for at in np.linspace(1, len(names) - 2, min(3, MOST))} if len(names) > 2 else set()
-    names = tuple(editable(engine, pictures, [names[index] for index in sorted({0, *few, len(names) - 1})]))
-    yield from ((names[0], name, names[-1]) for name in names[1:-1])
-    yield names[0], names[-1], "output"
+    spread = np.linspace(1, max(len(names) - 2, 0), CUTS) if CUTS > 1 else [len(names) // 2]
+    inner = sorted({round(at) for at in spread})
+    first, *few, last = editable(engine, pictures, list(dict.fromkeys([names[0], *(names[at] for at in inner), names[-1]])))
+    return [(first, name, last) for name in few or [first]] + [(first, last, "output")]
 
 
 def check(found: Run, expected: Run, what: str, tolerance: float = SAME) -> None:

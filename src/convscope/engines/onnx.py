@@ -15,11 +15,13 @@ import onnx
 import onnxruntime
 from onnx import TensorProto
 
-from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, by_input, merged, reduced
+from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, by_input, input_names, merged, reduced
 from ..errors import EngineError, InputError, Shape, Unsupported
 from . import onnx_graph
+from .cuts import Cut
 from .onnx_constants import FLOATS, Constants
 from .onnx_graph import Read
+from .onnx_held import OnnxHeld
 from .onnx_inputs import Inputs, inputs_of
 from .onnx_layout import Layouts
 from .onnx_quantised import quantised, real_weights
@@ -104,6 +106,13 @@ class OnnxEngine:
         whole = parts[0] if len(parts) == 1 else {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         return Run({tap: whole[read] if read.axes else reduced(whole[read], tap.reduce) for tap, read in reads.items()})
 
+    def hold(self, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> OnnxHeld:
+        """See Resumable.hold."""
+        outputs = [name for name in self._table.tensors if name.partition(":")[0] == "output" and name not in self.graph.names]
+        inputs = zip(input_names(self.graph), (row.name for row in self.graph.inputs), strict=True)
+        cut = Cut.at(layer, self.graph, outputs, dict(inputs))
+        return OnnxHeld(self, pictures, cut, edits)
+
     def given(self, pictures: Pictures) -> dict[str, Array]:
         """The arrays by the tensors that they go into. Raises InputError, WrongPictureShape."""
         return {self.tensor(name): np.asarray(array, np.float32) for name, array in by_input(pictures, self.graph).items()}
@@ -157,13 +166,17 @@ class OnnxEngine:
         feed: dict[str, object] = dict(received)
         feed |= {onnx_graph.scale_of(edit.layer): edit.scale for edit in edits}
         feed |= {onnx_graph.shift_of(edit.layer): edit.shift for edit in edits}
-        try:
-            values = session.run(feed) if session else {}
-        except Exception as error:  # ONNX Runtime's errors have no common base of their own
-            raise failed(error, [array.shape for array in given.values()], self.graph.names) from error
+        values = self.ran(session, feed, given) if session else {}
         return values | {
             Read(name, turn=self.layouts.turn(name)): self.inputs.seen(name, each) for name, each in received.items()
         }
+
+    def ran(self, session: Session, feed: Mapping[str, object], given: Mapping[str, Array]) -> dict[Read, Array]:
+        """Raises EngineError, which names the shapes of the pictures."""
+        try:
+            return session.run(feed)
+        except Exception as error:  # ONNX Runtime's errors have no common base of their own
+            raise failed(error, [array.shape for array in given.values()], self.graph.names) from error
 
     def _value(self, name: str) -> np.ndarray:
         """A constant, computed where the file computes it from others."""

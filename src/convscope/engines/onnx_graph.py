@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +17,16 @@ from .onnx_wiring import Wiring, read_by
 
 @dataclass(frozen=True, order=True)
 class Read:
-    """One thing to read: a tensor, its axes in the order `turn` if that is given, whole or with `axes` collapsed."""
+    """One thing to read: a tensor, its axes in the order `turn` if that is given, whole or with `axes` collapsed.
+
+    native   as it is in the graph, to be fed again, and not as float32
+    """
 
     tensor: str
     reduce: Reduce = "none"
     axes: tuple[int, ...] = ()
     turn: tuple[int, ...] = ()
+    native: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,16 +81,22 @@ def standalone(model: ModelProto, wiring: Wiring, value: Callable[[str], np.ndar
     return like(model, graph)
 
 
-def part(model: ModelProto, wiring: Wiring, reads: Sequence[Read], edited: Collection[str]) -> Part:
+def part(
+    model: ModelProto, wiring: Wiring, reads: Sequence[Read], edited: Collection[str], held: Mapping[str, int] | None = None
+) -> Part:
     """The nodes that `reads` need and no others, with each tensor in `edited` replaced by `tensor * scale + shift`.
 
     Scales and shifts are further inputs, `scale_of(tensor)` and `shift_of(tensor)`. Outputs are float32.
+
+    held   {tensor: element type} of what is not computed but fed, as `held_of(tensor)`
     """
-    graph = GraphProto(name=model.graph.name)
+    graph, held = GraphProto(name=model.graph.name), held or {}
     bytes_of = {read.tensor: quantised(read.tensor, wiring) for read in reads}
     steps = (name for each in bytes_of.values() if each for name in (each.step, each.zero) if name)
-    names, nodes = needed(model.graph.node, (*(read.tensor for read in reads), *steps))
-    graph.input.extend(each for each in model.graph.input if each.name in names)
+    names, nodes = needed(model.graph.node, (*(read.tensor for read in reads), *steps), held)
+    graph.input.extend(each for each in model.graph.input if each.name in names and each.name not in held)
+    graph.input.extend(helper.make_tensor_value_info(held_of(each), held[each], None) for each in held if each in names)
+    nodes = [helper.make_node("Identity", [held_of(each)], [each]) for each in held if each in names] + nodes
     for node in nodes:
         changed = [tensor for tensor in node.output if tensor in edited]
         graph.node.append(renamed(node, changed))
@@ -104,11 +114,11 @@ def part(model: ModelProto, wiring: Wiring, reads: Sequence[Read], edited: Colle
     return Part(like(model, graph), tuple(outputs), handed)
 
 
-def needed(nodes: Sequence[NodeProto], tensors: Iterable[str]) -> tuple[set[str], list[NodeProto]]:
-    """The nodes that `tensors` depend on, in their order, and the names of all that these read or make."""
-    names, kept = set(tensors), []
+def needed(nodes: Sequence[NodeProto], tensors: Iterable[str], held: Collection[str] = ()) -> tuple[set[str], list[NodeProto]]:
+    """The nodes that `tensors` depend on, in their order, up to `held`; and the names of all that these read or make."""
+    names, kept, known = set(tensors), [], frozenset(held)
     for node in reversed(nodes):
-        if not names.isdisjoint(node.output):
+        if not (names - known).isdisjoint(node.output):
             names |= {*read_by(node), *node.output}
             kept.append(node)
     return names, kept[::-1]
@@ -145,7 +155,10 @@ def edit(tensor: str, element: int | None) -> list[NodeProto]:
 
 def lead_out(read: Read, element: int | None, bytes_of: Quantised | None, version: int) -> tuple[list[NodeProto], str]:
     """The nodes from a tensor to what is read of it as float32, and the name of that."""
-    nodes, name = [], read.tensor
+    nodes: list[NodeProto] = []
+    name = read.tensor
+    if read.native:
+        return nodes, name
     if bytes_of is not None:
         nodes.append(bytes_of.node(name, f"{read.tensor}/{read.reduce}/dequantised"))
         name = nodes[-1].output[0]
@@ -210,6 +223,10 @@ def scale_of(tensor: str) -> str:
 
 def shift_of(tensor: str) -> str:
     return f"{tensor}/shift"
+
+
+def held_of(tensor: str) -> str:
+    return f"{tensor}/held"
 
 
 def unedited(tensor: str) -> str:

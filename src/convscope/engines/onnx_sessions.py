@@ -44,32 +44,35 @@ class Session:
     reads: tuple[Read, ...]
 
     def run(self, feed: Mapping[str, Any]) -> dict[Read, Array]:
-        """Values as float32. `feed` may hold more than is needed. Raises whatever ONNX Runtime raises."""
+        """Values as float32, but those read natively. `feed` may hold more than is needed. Raises what ONNX Runtime raises."""
         values = self.runtime.run(self.outputs, {name: feed[name] for name in self.inputs})
-        return {read: np.asarray(value).astype(np.float32, copy=False) for read, value in zip(self.reads, values, strict=True)}
+        return {
+            read: np.asarray(value) if read.native else np.asarray(value).astype(np.float32, copy=False)
+            for read, value in zip(self.reads, values, strict=True)
+        }
 
 
 class Sessions:
-    """`get(reads, edited)`: a session for them, made once and kept until others are wanted more. Safe among threads."""
+    """`get(reads, edited, held)`: a session for them, made once and kept until others are wanted more. Safe among threads."""
 
     def __init__(self, model: ModelProto, wiring: Wiring):
         self._model, self._wiring = model, wiring
         self._kept: OrderedDict[object, Session] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, reads: tuple[Read, ...], edited: Collection[str]) -> Session:
-        key = (reads, frozenset(edited))
+    def get(self, reads: tuple[Read, ...], edited: Collection[str], held: Mapping[str, int] | None = None) -> Session:
+        key = (reads, frozenset(edited), frozenset((held or {}).items()))
         with self._lock:
             if key not in self._kept:
-                self._kept[key] = self.build(*key)
+                self._kept[key] = self.build(reads, edited, held)
                 if len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(key)
             return self._kept[key]
 
-    def build(self, reads: tuple[Read, ...], edited: Collection[str] = ()) -> Session:
-        """A new session. Raises Unsupported or EngineError."""
-        part = onnx_graph.part(self._model, self._wiring, reads, edited)
+    def build(self, reads: tuple[Read, ...], edited: Collection[str] = (), held: Mapping[str, int] | None = None) -> Session:
+        """A new session. `held`: see onnx_graph.part. Raises Unsupported or EngineError."""
+        part = onnx_graph.part(self._model, self._wiring, reads, edited, held)
         options = quiet()
         # As written: with its roundings merged into whole-number kernels, a network gives other values once it is watched.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
