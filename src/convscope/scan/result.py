@@ -235,7 +235,7 @@ class Scan:
     def accuracy_without(self, layer: str, *, first: int | None = None, progress: Progress | None = None) -> Worth:
         """How often the network is right without each unit of a layer, over the pictures of the scan; all else is held.
 
-        It runs the network, so it needs what `net.scan` returned, or Scan(folder, network=net, pictures=...). Goes on after a stop.
+        It runs the network: what `net.scan` returned, or Scan(folder, network=net, pictures=...). Goes on after a stop.
 
         first     so many pictures, evenly spread; None for all
         raises    InputError without the network and its pictures, or where it knows none of their classes
