@@ -35,7 +35,8 @@ def edit_after_the_tap(self, name, value):
 
 
 def in_training(self, reader, pictures):
-    outputs = keras.tree.flatten(self.model(reader.read("input", pictures), training=True))
+    (picture,) = pictures
+    outputs = keras.tree.flatten(self.model(reader.read("input", picture), training=True))
     for name, value in zip(output_names(len(outputs)), outputs, strict=True):
         reader.read(name, value)
 

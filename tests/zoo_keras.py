@@ -14,10 +14,10 @@ from keras import layers as L
 from keras import ops
 
 ZOO: dict[str, Callable[[], keras.Model]] = {}
-PICTURES: dict[str, tuple[int, ...]] = {}
+PICTURES: dict[str, tuple[int, ...] | dict[str, tuple[int, ...]]] = {}  # by the rows of the inputs, where there are several
 
 
-def member(*picture: int):
+def member(*picture: int, **pictures: tuple[int, ...]):
     """Registers a function that builds a network on pictures of this shape; seeds it, and gives BatchNorm a past."""
 
     def register(build: Callable[[], keras.Model]) -> Callable[[], keras.Model]:
@@ -33,7 +33,7 @@ def member(*picture: int):
                     each.assign(random.uniform(0.5, 2.0, each.shape))
             return model
 
-        ZOO[build.__name__], PICTURES[build.__name__] = seeded, picture
+        ZOO[build.__name__], PICTURES[build.__name__] = seeded, picture or pictures
         return seeded
 
     return register
@@ -344,3 +344,42 @@ def quantised_to_four_bits():
         warnings.simplefilter("ignore")  # a line for every layer that stays as it is
         model.quantize("int4")
     return model
+
+
+@member(picture=(3, 8, 8), depth=(1, 8, 8), gate=(4,))
+def several_inputs():
+    """A picture, its depth, and numbers beside them, in a dict; inside, a network that takes two."""
+    start, depth, gate = picture(), keras.Input((8, 8, 1), name="depth"), keras.Input((4,), name="gate")
+    left, right = keras.Input((8, 8, 4)), keras.Input((8, 8, 4))
+    joined = keras.Model([left, right], L.ReLU(name="relu")(L.Add(name="add")([left, right])), name="joined")
+    x = joined([conv(4, "colour")(start), conv(4, "far")(depth)])
+    x = L.Multiply(name="gated")([x, L.Reshape((1, 1, 4))(L.Dense(4, activation="sigmoid", name="numbers")(gate))])
+    return keras.Model({"picture": start, "depth": depth, "gate": gate}, head(x))
+
+
+class Conditional(keras.Model):
+    """Takes a dict of a picture and a list."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.far, self.classes = conv(4, "stem"), conv(4, "far"), L.Dense(3, name="classes")
+
+    def call(self, given):
+        depth, gate = given["more"]
+        return self.classes(ops.mean(ops.tanh(self.stem(given["picture"]) + self.far(depth)), (1, 2)) * gate)
+
+
+@member(**{"input": (1, 8, 8), "input:1": (4,), "picture": (3, 8, 8)})
+def dict_of_inputs():
+    model = Conditional()
+    more = [np.zeros((2, 8, 8, 1), np.float32), np.zeros((2, 4), np.float32)]
+    model({"more": more, "picture": np.zeros((2, 8, 8, 3), np.float32)})
+    return model
+
+
+@member(picture=(3, 8, 8), which=())
+def whole_number_input():
+    """The number of a class beside the picture."""
+    start, which = picture(), keras.Input((), dtype="int32", name="which")
+    x = L.Activation("tanh", name="tanh")(conv(4, "stem")(start))
+    return keras.Model([start, which], head(L.Add(name="add")([x, L.Reshape((1, 1, 4))(L.Embedding(5, 4, name="table")(which))])))

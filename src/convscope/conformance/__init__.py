@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Differentiable, Engine, Pictures, Resumable, arrays, count, each_array
+from ..core import Differentiable, Engine, Pictures, Resumable, arrays, by_input, count, each_array
 from ..errors import InputError
 from . import behaviour, edits, gradients, holding, reads
 
@@ -32,6 +32,7 @@ def check_engine(engine: Engine, pictures: Pictures) -> list[str]:
     """
     if count(pictures) < 2 or any(np.array_equal(array[0], array[-1]) for array in arrays(pictures).values()):
         raise InputError("The laws need at least two pictures, the first and last of them different.", received=count(pictures))
+    pictures = by_input(pictures, engine.graph) if len(engine.graph.inputs) > 1 else pictures
     held = []
     for name, law in laws().items():
         if not isinstance(engine, CAPABILITIES[law.__annotations__["engine"]]):

@@ -12,32 +12,37 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..core import Array, Edit, Graph, Pictures, Rule, Run, Tap, as_tap, by_input, merged, reduced
+from ..core import Array, Edit, Graph, Layer, Pictures, Rule, Run, Tap, as_tap, by_input, merged, reduced
 from ..errors import ConvscopeError, EngineError, InputError, Shape, Unsupported, WrongPictureShape
 from .keras_arrays import to_native, to_protocol
 from .keras_backends import Native, Traced, backend
 from .keras_calls import Operations
 from .keras_forward import Forward, Plan
-from .keras_graph import Place, start_of, survey
+from .keras_graph import Place, survey
+from .keras_inputs import Start, inputs_of
 from .keras_rows import weights_of
 
 
 class KerasEngine:
     """Runs a keras.Model on the backend that Keras is on, always with training=False. The model is left as it was.
 
-    model     the model itself
-    raises    Unsupported for a model that was never built, or that takes several inputs; EngineError for one that does not run
+    model           the model itself
+    picture_shape   (c, *spatial) of what goes in, or of each by the arguments of `call`: for a model that is no graph, and of
+                    which Keras does not know that
+    raises          Unsupported for a model that was never built; EngineError for one that does not run
     """
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any, *, picture_shape: Any = None):
         if not isinstance(model, keras.Model):
             raise InputError(f"A KerasEngine runs a keras.Model, but received a {type(model).__name__}.", received=type(model))
         self.model = model
-        operations, self._start = Operations(model), start_of(model)
-        table = survey(model, operations, self._start)
+        operations = Operations(model)
+        self._inputs = inputs_of(model, operations.paths.values(), picture_shape)
+        table = survey(model, operations, self._inputs)
         self.graph: Graph = table.graph
-        self._places: dict[str, Place] = {**table.places, "input": table.places[self._start.name]}
-        self._forward = Forward(model, operations, self._places)
+        self._ends = dict(zip((start.name for start in self._inputs.starts), self._inputs.names, strict=True))
+        self._places: dict[str, Place] = {**table.places, **{end: table.places[row] for row, end in self._ends.items()}}
+        self._forward = Forward(model, self._inputs, operations, self._places)
         self._backend = backend(self._forward)
 
     @property
@@ -58,7 +63,7 @@ class KerasEngine:
         asked = [as_tap(tap) for tap in taps] or [Tap("output")]
         changes = self._changes(edits)
         plan = Plan(tuple(dict.fromkeys(map(self._resolved, asked))), changes)
-        received = by_input(pictures, self.graph)["input"]
+        received = by_input(pictures, self.graph)
         native = self._received(received)
         try:
             found = self._backend.run(plan, native, self._numbers(changes))
@@ -73,9 +78,9 @@ class KerasEngine:
         """See Differentiable.trace."""
         asked = [as_tap(tap) for tap in taps]
         changes = self._changes(edits)
-        whole = [Tap(self._resolved(tap).layer) for tap in (Tap("input"), *asked, Tap("output"))]
+        whole = [Tap(self._resolved(tap).layer) for tap in (*map(Tap, self._inputs.names), *asked, Tap("output"))]
         plan = Plan(tuple(dict.fromkeys(whole)), changes)
-        received = by_input(pictures, self.graph)["input"]
+        received = by_input(pictures, self.graph)
         native = self._received(received)
         try:
             traced = self._backend.trace(plan, native, self._numbers(changes))
@@ -103,7 +108,7 @@ class KerasEngine:
         """The tap by the name that the forward uses. Raises UnknownLayer."""
         if tap.layer not in self._places:
             self.graph[tap.layer]
-        return replace(tap, layer="input") if tap.layer == self._start.name else tap
+        return replace(tap, layer=self._ends.get(tap.layer, tap.layer))
 
     def _changes(self, edits: Iterable[Edit]) -> dict[str, Edit]:
         changes = []
@@ -122,19 +127,22 @@ class KerasEngine:
             numbers[name] = (to_native(np.asarray(edit.scale), last, axes), to_native(np.asarray(edit.shift), last, axes))
         return numbers
 
-    def _received(self, pictures: Array) -> Native:
+    def _received(self, pictures: Mapping[str, Array]) -> list[Native]:
         """What Keras receives. Raises WrongPictureShape; InputError if the network wants whole numbers and they are none."""
-        takes: Shape = (None, *(self.graph.layers[0].shape or ()))
-        fits = np.ndim(pictures) == len(takes) and all(
-            want in (None, have) for have, want in zip(np.shape(pictures), takes, strict=True)
-        )
+        return [self._as_received(*each) for each in zip(pictures.items(), self.graph.inputs, self._inputs.starts, strict=True)]
+
+    def _as_received(self, given: tuple[str, Array], row: Layer, start: Start) -> Native:
+        name, pictures = given
+        takes: Shape = (None, *(row.shape or ()))
+        fits = all(want in (None, have) for have, want in zip(np.shape(pictures), takes, strict=True))
         if not fits or len(pictures) == 0:
-            raise WrongPictureShape(np.shape(pictures), takes)
-        native = to_native(pictures, self._places["input"].channels_last)
-        received = native.astype(self._start.dtype, copy=False)
-        if self._places["input"].whole and not np.array_equal(received, native):
+            raise WrongPictureShape(np.shape(pictures), takes, name if len(self._inputs.starts) > 1 else None)
+        native = to_native(pictures, self._places[name].channels_last)
+        received = native.astype(start.dtype, copy=False)
+        if self._places[name].whole and not np.array_equal(received, native):
             raise InputError(
-                f"This network takes whole numbers ({received.dtype}), but received others. Give it pixels that are not scaled.",
+                f"The input '{name}' takes whole numbers ({received.dtype}), but received others. Give it pixels that are not "
+                "scaled, numbers of classes or the like.",
                 received=native.dtype,
             )
         return received
@@ -143,11 +151,11 @@ class KerasEngine:
         last = [self._places[tap.layer].channels_last and tap.reduce == "none" for tap in taps]
         return to_protocol(values, last)
 
-    def _failed(self, error: Exception, pictures: Array) -> EngineError:
+    def _failed(self, error: Exception, pictures: Mapping[str, Array]) -> EngineError:
         reached, cause = self._forward.reached, self._forward.failure or error
         where = f"after '{reached}'" if reached else "in its first layer"
-        said = str(cause).strip().splitlines() or [""]
-        return EngineError(f"The network failed {where}, on pictures of shape {np.shape(pictures)}. {said[0]}", reached)
+        said, shape = str(cause).strip().splitlines() or [""], ", ".join(str(np.shape(each)) for each in pictures.values())
+        return EngineError(f"The network failed {where}, on pictures of shape {shape}. {said[0]}", reached)
 
 
 class KerasTrace:
@@ -155,7 +163,7 @@ class KerasTrace:
 
     def __init__(self, engine: KerasEngine, plan: Plan, traced: Traced, asked: Sequence[Tap]):
         self._engine, self._plan, self._traced = engine, plan, traced
-        self._asked = {*asked, Tap("input"), Tap("output")}
+        self._asked = {*asked, *map(Tap, engine._inputs.names), Tap("output")}
 
     def __getitem__(self, tap: Tap | str) -> Array:
         tap = as_tap(tap)

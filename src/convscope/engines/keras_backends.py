@@ -20,6 +20,7 @@ from .keras_calls import ONE_AT_A_TIME
 from .keras_forward import Forward, Plan
 
 Native = npt.NDArray[Any]  # in Keras' layout
+Natives = Sequence[Native]  # one for each input
 Numbers = Mapping[str, tuple[Native, Native]]  # scale and shift of each edited layer
 KEPT = 8  # compiled forwards that an engine keeps
 
@@ -35,9 +36,9 @@ class Traced(Protocol):
 
 
 class Backend(Protocol):
-    def run(self, plan: Plan, pictures: Native, edits: Numbers) -> list[Native]: ...
+    def run(self, plan: Plan, pictures: Natives, edits: Numbers) -> list[Native]: ...
 
-    def trace(self, plan: Plan, pictures: Native, edits: Numbers) -> Traced: ...
+    def trace(self, plan: Plan, pictures: Natives, edits: Numbers) -> Traced: ...
 
 
 def backend(forward: Forward) -> Backend:
@@ -67,7 +68,7 @@ class TorchBackend:
         self._forward = forward
         self._writes = False  # whether a layer of this network writes into what it received
 
-    def run(self, plan: Plan, pictures: Native, edits: Numbers) -> list[Native]:
+    def run(self, plan: Plan, pictures: Natives, edits: Numbers) -> list[Native]:
         import torch
 
         kept: list[tuple[Any, int]] = []
@@ -77,24 +78,23 @@ class TorchBackend:
             kept.append((value, 0 if self._writes else value._version))
             return value
 
+        given = list(map(keras.ops.convert_to_tensor, pictures))
         with torch.no_grad():
             if not self._writes:
-                values = self._forward(plan, keras.ops.convert_to_tensor(pictures), tensors(edits), keep=keep)
+                values = self._forward(plan, given, tensors(edits), keep=keep)
                 self._writes = self._writes or any(value._version != version for value, version in kept)
             if self._writes:
-                values = self._forward(
-                    plan, keras.ops.convert_to_tensor(pictures), tensors(edits), keep=same, hand_on=torch.clone
-                )
+                values = self._forward(plan, given, tensors(edits), keep=same, hand_on=torch.clone)
             return [host(to_float(value)) for value in values]
 
-    def trace(self, plan: Plan, pictures: Native, edits: Numbers) -> TorchTraced:
+    def trace(self, plan: Plan, pictures: Natives, edits: Numbers) -> TorchTraced:
         import torch
 
-        start = keras.ops.convert_to_tensor(pictures)
+        starts = list(map(keras.ops.convert_to_tensor, pictures))
         with torch.enable_grad(), torch.inference_mode(False):
-            if start.is_floating_point():
-                start.requires_grad_()
-            return TorchTraced(self._forward(plan, start, tensors(edits), keep=same, hand_on=torch.clone))
+            for start in starts:
+                start.requires_grad_(start.is_floating_point())
+            return TorchTraced(self._forward(plan, starts, tensors(edits), keep=same, hand_on=torch.clone))
 
 
 class TorchTraced:
@@ -104,10 +104,15 @@ class TorchTraced:
     def pull(self, seeds: Mapping[int, Native], wrt: Sequence[int]) -> list[Native]:
         import torch
 
-        ends = {self.values[at]: seed for at, seed in seeds.items() if self.values[at].requires_grad}
+        # No dict: the same tensor may be several outputs, each with a seed of its own.
+        ends = [(self.values[at], seed) for at, seed in seeds.items() if self.values[at].requires_grad]
         starts = [self.values[at] for at in wrt if self.values[at].requires_grad]
-        numbers = [keras.ops.convert_to_tensor(seed, end.dtype) for end, seed in ends.items()]
-        found = torch.autograd.grad(list(ends), starts, numbers, retain_graph=True, allow_unused=True) if ends and starts else ()
+        numbers = [keras.ops.convert_to_tensor(seed, end.dtype) for end, seed in ends]
+        found = (
+            torch.autograd.grad([end for end, _ in ends], starts, numbers, retain_graph=True, allow_unused=True)
+            if ends and starts
+            else ()
+        )
         gradients = dict(zip(starts, found, strict=False))
         every = [gradients.get(self.values[at]) for at in wrt]
         return [
@@ -132,36 +137,36 @@ class Compiled:
             return self._functions[key]
 
 
-def question(forward: Forward, plan: Plan, pictures: Native, edits: Numbers) -> Hashable:
+def question(forward: Forward, plan: Plan, pictures: Natives, edits: Numbers) -> Hashable:
     """What a compiled forward is good for. Another set of variables, after quantising say, is another question."""
     shapes = tuple((name, scale.shape, shift.shape) for name, (scale, shift) in edits.items())
-    return plan.taps, shapes, pictures.shape, tuple(map(id, forward.model.variables))
+    return plan.taps, shapes, tuple(each.shape for each in pictures), tuple(map(id, forward.model.variables))
 
 
 class TensorFlowBackend:
     def __init__(self, forward: Forward):
         self._forward, self._compiled = forward, Compiled()
 
-    def run(self, plan: Plan, pictures: Native, edits: Numbers) -> list[Native]:
+    def run(self, plan: Plan, pictures: Natives, edits: Numbers) -> list[Native]:
         import tensorflow as tf
 
         def make() -> Any:
             def function(pictures: Any, edits: Any) -> Any:
                 return self._forward(plan, pictures, edits, keep=to_float)
 
-            start = tf.TensorSpec(pictures.shape, pictures.dtype)
-            return tf.function(function, autograph=False).get_concrete_function(start, tensors(edits))
+            starts = [tf.TensorSpec(each.shape, each.dtype) for each in pictures]
+            return tf.function(function, autograph=False).get_concrete_function(starts, tensors(edits))
 
         function = self._compiled.get(question(self._forward, plan, pictures, edits), make)
-        return list(map(host, function(tf.constant(pictures), tensors(edits))))
+        return list(map(host, function(list(map(tf.constant, pictures)), tensors(edits))))
 
-    def trace(self, plan: Plan, pictures: Native, edits: Numbers) -> TensorFlowTraced:
+    def trace(self, plan: Plan, pictures: Natives, edits: Numbers) -> TensorFlowTraced:
         import tensorflow as tf
 
-        start = tf.constant(pictures)
+        starts = list(map(tf.constant, pictures))
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch(start)
-            values = self._forward(plan, start, tensors(edits), keep=same, hand_on=tf.identity)
+            tape.watch([start for start in starts if start.dtype.is_floating])
+            values = self._forward(plan, starts, tensors(edits), keep=same, hand_on=tf.identity)
         return TensorFlowTraced(tape, values)
 
 
@@ -183,25 +188,25 @@ class JaxBackend:
     def __init__(self, forward: Forward):
         self._forward, self._compiled = forward, Compiled()
 
-    def run(self, plan: Plan, pictures: Native, edits: Numbers) -> list[Native]:
+    def run(self, plan: Plan, pictures: Natives, edits: Numbers) -> list[Native]:
         variables = [each.value for each in self._forward.model.variables]
 
         def make() -> Any:
-            return self._function(plan).lower(variables, pictures, dict(edits), {}).compile()
+            return self._function(plan).lower(variables, list(pictures), dict(edits), {}).compile()
 
         function = self._compiled.get(question(self._forward, plan, pictures, edits), make)
-        return list(map(host, function(variables, pictures, dict(edits), {})))
+        return list(map(host, function(variables, list(pictures), dict(edits), {})))
 
-    def trace(self, plan: Plan, pictures: Native, edits: Numbers) -> JaxTraced:
+    def trace(self, plan: Plan, pictures: Natives, edits: Numbers) -> JaxTraced:
         import jax
 
         variables = [each.value for each in self._forward.model.variables]
         key = ("trace", question(self._forward, plan, pictures, edits))
         with ONE_AT_A_TIME:
             function = self._compiled.get(key, lambda: self._function(plan))
-            shapes = jax.eval_shape(function, variables, pictures, dict(edits), {})
+            shapes = jax.eval_shape(function, variables, list(pictures), dict(edits), {})
             nudges = {tap.layer: np.zeros(each.shape, np.float32) for tap, each in zip(plan.taps, shapes, strict=True)}
-            values, pull = jax.vjp(lambda nudges: function(variables, pictures, dict(edits), nudges), nudges)
+            values, pull = jax.vjp(lambda nudges: function(variables, list(pictures), dict(edits), nudges), nudges)
         return JaxTraced([tap.layer for tap in plan.taps], values, pull)
 
     def _function(self, plan: Plan) -> Any:

@@ -13,6 +13,7 @@ from ..errors import EngineError, InputError
 from .keras_arrays import check_fit
 from .keras_calls import Call, Enough, Operations, Watch
 from .keras_graph import Place
+from .keras_inputs import Inputs
 from .names import array_names, output_names
 
 Tensors = dict[str, tuple[Any, Any]]  # scale and shift of each edited layer, in Keras' layout
@@ -99,6 +100,7 @@ class Forward:
     """`model` with its operations; `reached` and `failure` are those of the last forward that Python went through."""
 
     model: Any
+    inputs: Inputs
     operations: Operations
     places: Mapping[str, Place]
     reached: str | None = None
@@ -107,7 +109,7 @@ class Forward:
     def __call__(
         self,
         plan: Plan,
-        pictures: Any,
+        pictures: Sequence[Any],
         edits: Tensors,
         *,
         keep: Hook,
@@ -117,6 +119,7 @@ class Forward:
     ) -> list[Any]:
         """What `plan.taps` ask for, in their order. Raises InputError for an edit that does not fit, EngineError.
 
+        pictures    an array for each of the inputs
         variables   values to run with instead of the model's own
         """
         reader = Reader(plan, self.places, edits, keep, hand_on, nudges or {})
@@ -133,11 +136,11 @@ class Forward:
             raise reader.refused
         return [reader.seen[tap] for tap in plan.taps]
 
-    def _run(self, reader: Reader, pictures: Any) -> None:
-        first = reader.read("input", pictures)
+    def _run(self, reader: Reader, pictures: Sequence[Any]) -> None:
+        given = [reader.read(name, array) for name, array in zip(self.inputs.names, pictures, strict=True)]
         if reader.done:
             return
-        outputs = keras.tree.flatten(self.model(first, training=False))
+        outputs = keras.tree.flatten(self.inputs.call(self.model, given))
         for name, value in zip(output_names(len(outputs)), outputs, strict=True):
             reader.read(name, value)
         if reader.missed:

@@ -11,22 +11,13 @@ from keras.src.backend import compute_output_spec  # what Keras itself infers sh
 
 from ..core import Graph, Layer
 from ..errors import EngineError, Shape, Unsupported
-from .keras_calls import Call, Operations, Watch, graph_of, is_functional
+from .keras_calls import Call, Operations, Watch, graph_of
+from .keras_inputs import Inputs, Start
 from .keras_rows import facts, kind_of
 from .keras_windows import window_of
 from .names import array_names, output_names
 
 BATCH = 2  # of the dry run; not 1, which broadcasts
-
-
-@dataclass(frozen=True)
-class Start:
-    """What goes into the network: the row's name, Keras' word for it, its shape with the batch, and its dtype."""
-
-    name: str
-    native: str
-    shape: Shape
-    dtype: str
 
 
 @dataclass(frozen=True)
@@ -49,55 +40,27 @@ class Table:
     places: Mapping[str, Place]
 
 
-def start_of(model: Any) -> Start:
-    """Raises Unsupported for several inputs, and for a model of which it is not known what it takes."""
-    graph = model if is_functional(model) else graph_of(model)
-    if graph is not None:
-        if len(graph.inputs) != 1:
-            raise several_inputs([each.name for each in graph.inputs])
-        only = graph.inputs[0]
-        return Start(only._keras_history.operation.name, "InputLayer", tuple(only.shape), only.dtype)
-    shapes = getattr(model, "_build_shapes_dict", None)
-    if not shapes:
-        raise Unsupported(
-            f"It is not known what '{model.name}' takes, so it has no layers yet. "
-            "Call it once on a batch of pictures, or begin it with keras.Input."
-        )
-    if len(shapes) > 1 or isinstance(next(iter(shapes.values())), Mapping) or is_nested(next(iter(shapes.values()))):
-        raise several_inputs(list(shapes))
-    shape = next(iter(shapes.values()))
-    return Start("input", "Input", (None, *shape[1:]), "float32")
-
-
-def is_nested(shape: Sequence[Any]) -> bool:
-    return any(isinstance(size, Sequence) for size in shape)
-
-
-def several_inputs(names: Sequence[str]) -> Unsupported:
-    return Unsupported(
-        f"This network takes several inputs ({', '.join(names)}), but only networks with one can be opened. "
-        "Make a model of it that takes the picture and gives the others."
-    )
-
-
-def survey(model: Any, operations: Operations, start: Start) -> Table:
+def survey(model: Any, operations: Operations, inputs: Inputs) -> Table:
     """Raises Unsupported for a model that was never built, EngineError for one that does not run."""
-    run = dry_run(model, operations, start)
-    wiring = Wiring(model, run.calls, start.name)
+    run = dry_run(model, operations, inputs)
+    wiring = Wiring(model, run.calls, [start.name for start in inputs.starts])
     last = states_layout(run.calls)
-    rows = [Layer(0, start.name, "input", start.native, protocol(start.shape, last), start.shape)]
-    places = {start.name: Place(None, "input", last, len(start.shape), is_whole(start.dtype))}
+    rows: list[Layer] = []
+    places: dict[str, Place] = {}
+    for end, start in zip(inputs.names, inputs.starts, strict=True):
+        rows.append(Layer(len(rows), start.name, "input", start.native, protocol(start.shape, last), start.shape))
+        places[start.name] = Place(None, end, last, len(start.shape), is_whole(start.dtype))
     for call in wiring.ordered():
-        inputs = tuple(name for name in wiring.inputs(call) if name in places)
-        last = layout_of(call.operation, places[inputs[0] if inputs else rows[-1].name].channels_last)
+        fed_by = tuple(name for name in wiring.inputs(call) if name in places)
+        last = layout_of(call.operation, places[fed_by[0] if fed_by else rows[-1].name].channels_last)
         kind = kind_of(call.operation, is_network=call.operation in operations.networks)
         for name, spec in zip(array_names(call.name, len(run.arrays[call])), run.arrays[call], strict=True):
             if spec is None or not spec.shape:
                 continue  # no array, or one number for the whole batch
-            known = {**facts(call.operation, kind), **shapes(spec, last, start)}
+            known = {**facts(call.operation, kind), **shapes(spec, last, inputs.starts[0])}
             known["function"] = not isinstance(call.operation, keras.Layer)
             known["window"] = window_of(call.operation, kind, len(spec.shape) - 2)
-            rows.append(Layer(len(rows), name, kind, type(call.operation).__name__, inputs=inputs, **known))
+            rows.append(Layer(len(rows), name, kind, type(call.operation).__name__, inputs=fed_by, **known))
             places[name] = Place(call.operation, call.name, last, len(spec.shape), is_whole(spec.dtype))
     for name, (spec, made_by) in zip(output_names(len(run.outputs)), run.outputs, strict=True):
         last = places.get(made_by or "", places[rows[-1].name]).channels_last
@@ -114,12 +77,12 @@ class DryRun:
     outputs: list[tuple[Any, str | None]]
 
 
-def dry_run(model: Any, operations: Operations, start: Start) -> DryRun:
+def dry_run(model: Any, operations: Operations, inputs: Inputs) -> DryRun:
     watches: list[Watch] = []
     calls: list[Call] = []
     made_by: list[str | None] = []
 
-    def forward(pictures: Any) -> tuple[list[Any], list[Any]]:
+    def forward(*given: Any) -> tuple[list[Any], list[Any]]:
         calls.clear()  # Keras may try on several devices and with several sizes
         arrays: list[Any] = []
 
@@ -130,7 +93,7 @@ def dry_run(model: Any, operations: Operations, start: Start) -> DryRun:
 
         watches.append(Watch(operations, visit))
         with watches[-1].standing():
-            outputs = keras.tree.flatten(model(pictures, training=False))
+            outputs = keras.tree.flatten(inputs.call(model, given))
         names = {
             id(each): name
             for call, parts in zip(calls, arrays, strict=True)
@@ -140,13 +103,14 @@ def dry_run(model: Any, operations: Operations, start: Start) -> DryRun:
         return arrays, outputs
 
     try:
-        arrays, outputs = compute_output_spec(forward, keras.KerasTensor((BATCH, *start.shape[1:]), dtype=start.dtype))
+        specs = (keras.KerasTensor((BATCH, *start.shape[1:]), dtype=start.dtype) for start in inputs.starts)
+        arrays, outputs = compute_output_spec(forward, *specs)
     except Exception as error:
-        raise not_run(model, operations, watches[-1] if watches else None, start, error) from error
+        raise not_run(model, operations, watches[-1] if watches else None, inputs, error) from error
     return DryRun(list(calls), dict(zip(calls, arrays, strict=True)), list(zip(outputs, made_by, strict=True)))
 
 
-def not_run(model: Any, operations: Operations, watch: Watch | None, start: Start, error: Exception) -> Exception:
+def not_run(model: Any, operations: Operations, watch: Watch | None, inputs: Inputs, error: Exception) -> Exception:
     unbuilt = [path for operation, path in operations.paths.items() if not getattr(operation, "built", True)]
     if unbuilt:
         return Unsupported(
@@ -155,7 +119,8 @@ def not_run(model: Any, operations: Operations, watch: Watch | None, start: Star
     reached = watch.reached if watch else None
     where = f"after '{reached}'" if reached else "in its first layer"
     cause = (watch and watch.failure) or error
-    return EngineError(f"The network does not run: it failed {where}, on pictures of shape {start.shape}. {cause}", reached)
+    shape = ", ".join(str(start.shape) for start in inputs.starts)
+    return EngineError(f"The network does not run: it failed {where}, on pictures of shape {shape}. {cause}", reached)
 
 
 class Wiring:
@@ -164,7 +129,7 @@ class Wiring:
     Each call in a functional model is a node of its graph, in the order in which Keras runs them.
     """
 
-    def __init__(self, model: Any, calls: Sequence[Call], start: str):
+    def __init__(self, model: Any, calls: Sequence[Call], starts: Sequence[str]):
         self._children: dict[Call | None, list[Call]] = {}
         for call in calls:
             self._children.setdefault(call.parent, []).append(call)
@@ -173,7 +138,8 @@ class Wiring:
         self._names: dict[Call | None, dict[int, str]] = {}  # of the tensors in a graph, by id: the row that each is
         self._graphs: dict[Call | None, Any] = {None: graph_of(model)}
         self.complete = True
-        self._match(None, {id(self._graphs[None].inputs[0]): start} if self._graphs[None] is not None else {})
+        ends = self._graphs[None].inputs if self._graphs[None] is not None else ()
+        self._match(None, {id(tensor): name for tensor, name in zip(ends, starts, strict=False)})
 
     def ordered(self, parent: Call | None = None) -> Iterator[Call]:
         """As Keras lists them: by depth, then as the model has them. A network stands after its parts."""

@@ -1,0 +1,128 @@
+"""What a Keras model takes: how many arrays, of which shapes, and how its `call` wants them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from ..errors import Shape, Unsupported
+from .keras_calls import graph_of, is_functional
+from .names import RESERVED, end_names, numbered
+
+
+@dataclass(frozen=True)
+class Start:
+    """One array that goes into the network: the row's name, Keras' word for it, its shape with the batch, and its dtype."""
+
+    name: str
+    native: str
+    shape: Shape
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that goes into a network, in the order of its rows.
+
+    structure   a nest as `call` takes it, with the number of a start for each array
+    keywords    whether the nest is a dict of arguments, and not the first argument
+    """
+
+    starts: tuple[Start, ...]
+    structure: Any
+    keywords: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """As the forward knows them: "input", "input:1"."""
+        return end_names("input", len(self.starts))
+
+    def call(self, model: Any, arrays: Sequence[Any]) -> Any:
+        given = keras.tree.map_structure(lambda number: arrays[number], self.structure)
+        return model(**given, training=False) if self.keywords else model(given, training=False)
+
+
+def inputs_of(model: Any, taken: Collection[str], given: Any = None) -> Inputs:
+    """How a model is called.
+
+    taken    names that are those of layers already
+    given    (c, *spatial) of what goes in, a list or a dict of such, or a dict of these by the arguments of `call`; for a model
+             that is no graph, of which Keras has kept the shape of the first argument at most
+    raises   Unsupported where it is not known what the model takes
+    """
+    graph = model if is_functional(model) else graph_of(model)
+    if graph is not None:
+        starts = tuple(
+            Start(row_name(each._keras_history.operation.name, at), "InputLayer", tuple(each.shape), each.dtype)
+            for at, each in enumerate(graph.inputs)
+        )
+        return Inputs(starts, keras.tree.pack_sequence_as(graph._inputs_struct, list(range(len(starts)))))
+    arguments = needed_arguments(model)
+    if given is not None:
+        keywords = isinstance(given, Mapping) and set(arguments) <= set(given)
+        return inputs_of_call(native(given), taken, keywords=keywords)
+    shapes = getattr(model, "_build_shapes_dict", None)
+    if shapes and len(arguments) < 2:
+        return inputs_of_call(next(iter(shapes.values())), taken)
+    if shapes:
+        raise Unsupported(
+            f"'{model.name}' takes several inputs ({', '.join(arguments)}). Say the shape of each without the axis of pictures, "
+            f"channels first: picture_shape={{'{arguments[0]}': (3, 224, 224), '{arguments[1]}': ...}}."
+        )
+    raise Unsupported(
+        f"It is not known what '{model.name}' takes, so it has no layers yet. "
+        "Call it once on a batch of pictures, or begin it with keras.Input."
+    )
+
+
+def needed_arguments(model: Any) -> list[str]:
+    """The arguments of `call` that have no default."""
+    return [
+        name
+        for name, each in inspect.signature(model.call).parameters.items()
+        if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD) and name != "training"
+    ]
+
+
+def native(given: Any) -> Any:
+    """Shapes of a nest without and channels first, as with the axis of pictures and as Keras is configured."""
+    if isinstance(given, Mapping):
+        return {key: native(each) for key, each in given.items()}
+    if not is_shape(given):
+        return [native(each) for each in given]
+    last = keras.config.image_data_format() == "channels_last" and len(given) > 1
+    return (None, *given[1:], given[0]) if last else (None, *given)
+
+
+def is_shape(nest: Any) -> bool:
+    return not isinstance(nest, Mapping) and all(isinstance(size, int | None) for size in nest)
+
+
+def inputs_of_call(nest: Any, taken: Collection[str], *, keywords: bool = False) -> Inputs:
+    """From the shapes of one argument, perhaps a nest of them, or of several by name."""
+    found: list[tuple[str, Shape]] = []
+    structure = numbers(nest, "", found)
+    names = end_names("input", len(found))
+    if len(found) > 1:
+        names = [names[at] if name in taken or not name else row_name(name, at) for at, (name, _) in enumerate(found)]
+    starts = (Start(name, "Input", (None, *shape[1:]), "float32") for name, (_, shape) in zip(names, found, strict=True))
+    return Inputs(tuple(starts), structure, keywords)
+
+
+def numbers(nest: Any, name: str, found: list[tuple[str, Shape]]) -> Any:
+    """The nest with a number for each shape in it, which goes to `found` with the key that it has, "" without one."""
+    if isinstance(nest, Mapping):
+        return {key: numbers(each, str(key), found) for key, each in nest.items()}
+    if not is_shape(nest):
+        return [numbers(each, "", found) for each in nest]
+    found.append((name, tuple(nest)))
+    return len(found) - 1
+
+
+def row_name(name: str, at: int) -> str:
+    """An input's own name, unless the network's ends have that."""
+    return name if name not in RESERVED or (name, at) == ("input", 0) else numbered(name, 1)
