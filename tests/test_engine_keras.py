@@ -273,6 +273,23 @@ def test_pictures_with_channels_last_get_a_hint():
         KerasEngine(ZOO["sequential"]()).run(np.zeros((2, 8, 8, 3), np.float32))
 
 
+class InPlace(keras.layers.Layer):
+    """Writes into what it received, as layers of torch's own may."""
+
+    def call(self, x):
+        return x.relu_() if keras.backend.backend() == "torch" and x.device.type != "meta" else keras.ops.relu(x)
+
+
+def test_what_is_written_into_is_read_as_it_was():
+    start, given = keras.Input((8, 8, 3)), pictures("sequential")
+    model = keras.Model(start, InPlace(name="last")(conv(4, "conv")(InPlace(name="first")(start))))
+    run = KerasEngine(model).run(given, ["input", "first", "conv", "last"])  # the first run is the one that finds out
+    np.testing.assert_array_equal(run["input"], given)
+    np.testing.assert_array_equal(run["first"], np.maximum(given, 0))
+    assert run["conv"].min() < 0
+    np.testing.assert_array_equal(run["last"], np.maximum(run["conv"], 0))
+
+
 # Files
 
 

@@ -81,7 +81,8 @@ class TorchBackend:
         given = list(map(keras.ops.convert_to_tensor, pictures))
         with torch.no_grad():
             if not self._writes:
-                values = self._forward(plan, given, tensors(edits), keep=keep)
+                copies = list(map(torch.clone, given))  # what is written into must not be what the second forward starts from
+                values = self._forward(plan, copies, tensors(edits), keep=keep)
                 self._writes = self._writes or any(value._version != version for value, version in kept)
             if self._writes:
                 values = self._forward(plan, given, tensors(edits), keep=same, hand_on=torch.clone)
