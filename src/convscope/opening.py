@@ -214,7 +214,7 @@ def _live(model: Any, how: How) -> Opened:
         from .engines.keras import KerasEngine
         from .engines.keras_preprocess import preprocess_of
 
-        keras_engine = KerasEngine(model, picture_shape=picture_shape)
+        keras_engine = KerasEngine(model, picture_shape=how.picture_shape)
         return keras_engine, facts, _found(preprocess_of(keras_engine.graph, keras_engine.operation))
     if "torch" in homes:
         from .engines.torch import TorchEngine
