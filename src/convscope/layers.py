@@ -84,6 +84,11 @@ class Layers(Sequence[Layer]):
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        from .show.html import table
+
+        return table(HEADINGS, self.cells(), f"{len(self)} layers, {self.parameters:,} parameters")
+
 
 HEADINGS = ("index", "name", "kind", "native", "output shape", "kernel", "parameters")
 

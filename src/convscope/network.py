@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -230,6 +231,9 @@ class Network(Why, Scanning):
                         f"{weight.size} values that are not finite. Load the network again from a sound file; "
                         "filters() still shows what is there."
                     )
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>{self.layers._repr_html_()}"
 
     def __repr__(self) -> str:
         shape = self.graph.layers[0].shape

@@ -57,5 +57,10 @@ class Comparison(Sequence[Explanation]):
             f"{upsample}.", columns=columns,
         )  # fmt: skip
 
+    def _repr_html_(self) -> str:
+        from ..show.html import sheets
+
+        return sheets([self.sheet()])
+
     def __repr__(self) -> str:
         return f"Comparison({', '.join(self.names)} of {self.explanations[0].target})"

@@ -135,6 +135,11 @@ class Effect:
             "breaking": [row.unit for row in self.breaking(picture)],
         }
 
+    def _repr_html_(self) -> str:
+        from ..show.html import sheets
+
+        return sheets([self.sheet()])
+
     def __repr__(self) -> str:
         return f"Effect({len(self.units)} units of '{self.layer}' on {len(self.pictures)} pictures)"
 

@@ -153,6 +153,11 @@ class Explanation:
         np.savez_compressed(buffer, about=json.dumps(self.about(), ensure_ascii=False), **arrays)
         return write_whole(Path(path), buffer.getvalue())
 
+    def _repr_html_(self) -> str:
+        from ..show.html import sheets
+
+        return sheets(self.sheet(picture=number) for number in range(min(len(self.pictures), 4)))
+
     def __repr__(self) -> str:
         delta = "" if self.delta is None else f", delta {np.array2string(self.delta, precision=3)} ({self.check})"
         shapes = ", ".join(f"'{name}' {each.values.shape}" for name, each in self.attributions.items())

@@ -122,6 +122,12 @@ class Filters:
             colour="rgb",
         )
 
+    def _repr_html_(self) -> str:
+        from ..show.html import sheets
+
+        colour = self.values.ndim == 4 and self.values.shape[1] == 3
+        return sheets([self.rgb_sheet() if colour else self.sheet()])
+
     def __repr__(self) -> str:
         biases = "no biases" if self.biases is None else f"{len(self.biases)} biases"
         return f"Filters('{self.layer.name}', {self.values.shape}, {biases})"

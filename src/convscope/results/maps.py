@@ -153,6 +153,11 @@ class FeatureMaps:
             dead_is_meaningful=self.reading.activated,
         )
 
+    def _repr_html_(self) -> str:
+        from ..show.html import sheets
+
+        return sheets(self.sheet(picture=number) for number in range(min(len(self.pictures), 4)))
+
     def _flat(self, picture: int) -> Array:
         flat: Array = self.values[picture].reshape(self.values.shape[1], -1)
         return flat
@@ -212,6 +217,23 @@ class MapSet(Mapping[str, FeatureMaps]):
 
         save = write_file if single_file else write
         return save(self, Path(folder), first=first, order=order, scale=scale, colour=colour)
+
+    def widget(self) -> Any:
+        """The page as a widget for notebooks: its `layer`, `picture` and `unit` are those chosen on it, and can be set.
+
+        raises   MissingExtra without anywidget: pip install 'convscope[notebook]'
+        """
+        from ..show.widget import widget
+
+        return widget(self)
+
+    def _repr_html_(self) -> str:
+        from ..show.html import maps
+
+        return maps(self)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def __repr__(self) -> str:
         names = ", ".join(f"{name} {tuple(each.values.shape[1:])}" for name, each in self.maps.items())

@@ -80,11 +80,26 @@ class Viewer {
       this.grid.order = [];
       this.find("[data-trouble]").textContent = "";
       this.arrange();
+      this.tell();
     } catch (error) {
       this.find("[data-trouble]").textContent = error.message;
     } finally {
       if (asked === this.asked) this.root.setAttribute("aria-busy", "false");
     }
+  }
+
+  // For who holds this page in a frame: show a unit of a layer for a picture, if that is not what is shown.
+  async goTo(name, picture, unit) {
+    const at = this.study.maps.findIndex((entry) => entry.layer === name);
+    if (at >= 0 && (at !== this.at || picture !== this.picture)) await this.show(at, picture);
+    const number = this.order_.indexOf(unit);
+    if (number >= 0 && unit !== this.grid.unit) this.grid.go(number);
+  }
+
+  // What is shown now, for the same.
+  tell() {
+    const detail = { layer: this.layer.entry.layer, picture: this.picture, unit: this.grid.unit ?? 0 };
+    dispatchEvent(new CustomEvent("convscope", { detail }));
   }
 
   visit(at) {
@@ -250,6 +265,7 @@ class Viewer {
   }
 
   open(unit) {
+    this.tell();
     this.large.show(this.view, unit);
   }
 
@@ -269,6 +285,16 @@ class Viewer {
       this.grid.draw();
     }
   }
+}
+
+// Within a frame that holds its page as text, a link to a part of the page would leave it.
+if (location.protocol === "about:") {
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[href^='#']");
+    if (!link) return;
+    event.preventDefault();
+    document.querySelector(link.getAttribute("href"))?.scrollIntoView();
+  });
 }
 
 function loaded(source) {

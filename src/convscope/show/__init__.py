@@ -1,0 +1,1 @@
+"""Results as they show themselves in notebooks: HTML that needs nothing beside it, and a widget."""

@@ -1,0 +1,137 @@
+"""Results in notebooks: a notebook is run as Jupyter runs it, and what it shows is opened in a browser."""
+
+import base64
+import re
+from html import unescape
+from html.parser import HTMLParser
+
+import browser
+import numpy as np
+import pytest
+
+import convscope
+from convscope import demo
+from convscope.errors import InputError
+from convscope.show import html, widget
+
+CELLS = {
+    "network": "import convscope\nnet = convscope.open('demo')\nnet",
+    "layers": "net.layers[1:4]",
+    "filters": "net.filters('block1_conv1')",
+    "maps": "maps = net.look(convscope.demo.picture(), at='block5_conv3', ranked=False)\nmaps",
+    "layer": "maps['block5_conv3']",
+    "sheet": "maps['block5_conv3'].sheet(first=4)",
+    "why": "net.explain(convscope.demo.picture(), 'cam')",
+    "widget": "viewer = maps.widget()\nviewer",
+    "set": "viewer.unit = 17\n(viewer.layer, viewer.unit)",
+}
+
+
+@pytest.fixture(scope="module")
+def shown():
+    """What each cell shows, by MIME type."""
+    nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed: pip install nbclient ipykernel")
+    nbformat = pytest.importorskip("nbformat")
+    pytest.importorskip("ipykernel", reason="ipykernel is not installed: pip install ipykernel")
+    pytest.importorskip("anywidget", reason="anywidget is not installed: pip install 'convscope[notebook]'")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS.values()])
+    done = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    for cell in done.cells:
+        assert [output.output_type for output in cell.outputs] == ["execute_result"], cell
+    return {name: cell.outputs[0]["data"] for name, cell in zip(CELLS, done.cells, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def maps():
+    return convscope.open("demo").look(demo.picture(), at=["block4_conv3", "block5_conv3"], ranked=False)
+
+
+class Frame(HTMLParser):
+    page = ""
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "iframe":
+            self.page = dict(attributes)["srcdoc"]
+
+
+def test_every_result_shows_itself(shown):
+    assert "1,378,987 parameters" in shown["network"]["text/html"]
+    assert shown["layers"]["text/html"].count("<tr>") == 4
+    assert "block1_conv1 · filters in colour" in shown["filters"]["text/html"]
+    assert "srcdoc=" in shown["maps"]["text/html"]
+    assert shown["maps"]["text/plain"].startswith("MapSet(1 pictures;")
+    assert "after its activation (block5_relu3)" in shown["layer"]["text/html"]
+    assert "cam · chelsea" in shown["why"]["text/html"]
+    assert base64.b64decode(shown["sheet"]["image/png"]).startswith(b"\x89PNG")
+    assert "application/vnd.jupyter.widget-view+json" in shown["widget"]
+    assert shown["set"]["text/plain"] == "('block5_conv3', 17)"
+
+
+def test_nothing_is_brought_from_elsewhere(shown):
+    for name in ("network", "layers", "filters", "maps", "layer", "why"):
+        assert not re.search(r'(?:src|href)="(?!data:|#|&quot;)', shown[name]["text/html"]), name
+
+
+def test_the_page_in_a_frame_is_the_page(maps):
+    from convscope.single import page_of
+
+    reader = Frame()
+    reader.feed(html.maps(maps))
+    without_time = [re.sub(r"\d{4}-\d\d-\d\dT[\d:+]+", "", page) for page in (reader.page, page_of(maps))]
+    assert without_time[0] == without_time[1]
+
+
+def test_what_is_too_much_for_a_notebook_is_a_table_that_says_what_to_do(maps, monkeypatch):
+    monkeypatch.setattr(html, "MOST", 1000)
+    assert "<iframe" not in maps._repr_html_()
+    assert "maps.save('study')" in unescape(html.maps(maps))
+    assert html.maps(maps).count("<tr>") == 3
+
+
+def test_names_cannot_break_a_table():
+    assert "<script>" not in html.table(("<script>",), [("<script>",)], "<script>")
+
+
+def test_a_layer_that_was_not_read_cannot_be_chosen(maps):
+    viewer = maps.widget()
+    with pytest.raises(InputError, match="block4_conv3"):
+        viewer.layer = "block1_conv1"
+    viewer.layer = "block4_conv3"
+    assert viewer.layer == "block4_conv3"
+
+
+MODEL = """async ([script, page]) => {
+  const {default: {render}} = await import(`data:text/javascript;base64,${script}`);
+  const values = {page, layer: "block5_conv3", picture: 0, unit: 0}, heard = {};
+  window.model = {
+    get: name => values[name], save_changes: () => {}, on: (name, call) => { heard[name] = call; },
+    set: (name, value) => { values[name] = value; },
+    from_python: (name, value) => { values[name] = value; heard[`change:${name}`]?.(); },
+  };
+  render({model: window.model, el: document.body});
+}"""
+
+
+def test_the_widget_says_what_is_chosen_and_shows_what_is_set(maps):
+    with browser.running() as chromium, chromium.new_context(viewport={"width": 1200, "height": 900}) as context:
+        watched = browser.Watched(context)
+        page = watched.page
+        page.goto("about:blank")
+        from convscope.single import page_of
+
+        page.evaluate(MODEL, [base64.b64encode(widget.SCRIPT.encode()).decode(), page_of(maps)])
+        frame = page.frame_locator("iframe")
+        frame.locator("[data-viewer][aria-busy=false]").wait_for()
+        page.wait_for_function("model.get('unit') > 0")
+        first = int(np.argmax(maps["block5_conv3"].values[0].mean((1, 2))))
+        assert page.evaluate("[model.get('layer'), model.get('unit')]") == ["block5_conv3", first]
+        page.evaluate("model.from_python('layer', 'block4_conv3')")
+        page.wait_for_function("model.get('layer') === 'block4_conv3'")
+        page.evaluate("model.from_python('unit', 17)")
+        frame.locator("#unit-at-cursor", has_text="Unit 17:").wait_for()
+        frame.get_by_role("link", name="Words").click()  # a link within the frame stays in it
+        assert frame.locator("#words").is_visible()
+        frame.locator(".grid").press("Home")
+        frame.locator(".grid").press("Enter")
+        page.wait_for_function("model.get('unit') !== 17")
+        watched.assert_calm()
