@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
+import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,10 +85,12 @@ class Embedding:
 
     def umap(self, *, neighbours: int = 15, seed: int = 0) -> Array:
         """(n, 2). McInnes, Healy and Melville 2018. Raises MissingExtra."""
-        umap = package("umap", "umap-learn")
+        umap = umap_package()
         start = self.pca(min(50, self.values.shape[1], len(self.values))).points
         reducer = umap.UMAP(n_neighbors=min(neighbours, len(start) - 1), random_state=seed, n_jobs=1)
-        points: Array = np.asarray(reducer.fit_transform(start), np.float32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that a fixed seed costs threads, say
+            points: Array = np.asarray(reducer.fit_transform(start), np.float32)
         return points
 
     def nearest(self, picture: int | str | Array, k: int = 9, *, metric: str = "cosine") -> Table:
@@ -212,9 +217,19 @@ def curve(embeddings: Sequence[Embedding], *, seed: int = 0) -> Table:
     )
 
 
-def package(name: str, distribution: str) -> Any:
-    import importlib
+def umap_package() -> Any:
+    """Without its part for TensorFlow, which is not used here and whose import takes a minute and several frameworks."""
+    sys.modules.setdefault("umap.parametric_umap", None)  # type: ignore[arg-type]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ImportWarning)
+            return package("umap", "umap-learn")
+    finally:
+        if sys.modules.get("umap.parametric_umap") is None:
+            sys.modules.pop("umap.parametric_umap", None)
 
+
+def package(name: str, distribution: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +18,13 @@ from ..errors import InputError, StudyError, UnknownLayer
 from .crops import Field
 from .embeddings import Embedding, cka, curve
 from .packing import load
-from .plan import Part, Plan, fingerprint
+from .plan import Part, Plan
+from .running import RunsAgain
 from .selectivity import class_means
 from .shards import Statistics
-from .sources import listing
 from .table import Table
 from .tables import read_parquet
 from .top import TopPictures
-
-if TYPE_CHECKING:
-    from .worth import Progress, Worth
 
 FORMAT = 1
 
@@ -42,7 +39,7 @@ class Duplicate:
     correlation: float
 
 
-class Scan:
+class Scan(RunsAgain):
     """A finished scan, opened from its folder: tables, top pictures, mean maps.
 
     folder      where it lies
@@ -231,29 +228,6 @@ class Scan:
         if self.pictures["name"].tolist() != other.pictures["name"].tolist():
             raise InputError("Two scans are compared on the same pictures, but these are of different ones.")
         return np.array([[cka(self.features(a), other.features(b)) for b in other.plan.features] for a in self.plan.features])
-
-    def accuracy_without(self, layer: str, *, first: int | None = None, progress: Progress | None = None) -> Worth:
-        """How often the network is right without each unit of a layer, over the pictures of the scan; all else is held.
-
-        It runs the network: what `net.scan` returned, or Scan(folder, network=net, pictures=...). Goes on after a stop.
-
-        first     so many pictures, evenly spread; None for all
-        raises    InputError without the network and its pictures, or where it knows none of their classes
-        """
-        from .worth import worth
-
-        part, net = self.part(layer), self.network
-        if net is None or self.source is None:
-            raise InputError("This runs the network again: Scan(folder, network=net, pictures=...), or what net.scan returned.")
-        pictures = listing(self.source)
-        if fingerprint(net.engine) != self.record["identity"]["network"]:
-            raise InputError("This is another network than that of the scan.")
-        if pictures.digest != self.record["identity"]["pictures"]["digest"]:
-            raise InputError("These are other pictures than those of the scan.")
-        return worth(
-            net.engine, pictures, net.preprocess, self.plan, part, self.folder,
-            classes=tuple(self.labels), first=first, progress=progress,
-        )  # fmt: skip
 
     def page(self, *, embedding: str = "pca") -> Path:
         """Write the page of the scan, index.html, and return its path.
