@@ -174,6 +174,21 @@ def test_an_edit_does_not_count_as_a_function_of_the_network():
     np.testing.assert_array_equal(run["mul"], engine.run(pictures("dataclass_output"), ["mul"])["mul"])
 
 
+def test_gradients_begin_where_the_first_tap_is():
+    """Nothing is kept for what lies before, and the weights that are trained are so afterwards, but have taken no part."""
+    engine, seed = engine_of("nested"), np.ones((2, 3), np.float32)
+    trained = [each.requires_grad for each in engine.module.parameters()]
+    trace = engine.trace(pictures("nested"), ["middle.left.1"])
+    assert trace._handles["middle.left.1"].grad_fn.next_functions[0][0].name() == "torch::autograd::AccumulateGrad"
+    assert [each.requires_grad for each in engine.module.parameters()] == trained
+    late = trace.pullback({"output": seed}, ["input"])["input"]  # by a second run
+    early = engine.trace(pictures("nested"), ["input"]).pullback({"output": seed}, ["input"])["input"]
+    np.testing.assert_allclose(late, early, atol=1e-6)
+    with pytest.raises(InputError):
+        engine.trace(pictures("nested"), ["middle.left.1"], [Edit("stem.0", np.ones(9, np.float32))])
+    assert [each.requires_grad for each in engine.module.parameters()] == trained
+
+
 def test_functions_are_called_after_the_code_that_calls_them():
     graph = engine_of("functions_only").graph
     assert [row.name for row in graph if row.function][:6] == [

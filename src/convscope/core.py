@@ -171,6 +171,7 @@ class Trace(Protocol):
         """Vector-Jacobian product: for each name in `wrt`, the gradient of sum_k <seeds[k], value of k>.
 
         `seeds` may stand at "output" and at tapped layers; `wrt` may name inputs and tapped layers. Zero where nothing flows.
+        Gradients begin at the first tapped layer; of an input that was not tapped they can cost a second run.
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import chain
 from typing import Any, NoReturn
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..core import Array, Edit, Graph, Pictures, Rule, Run, Tap, as_tap, by_input, input_names, merged
+from ..core import Array, Edit, Graph, Pictures, Rule, Run, Tap, as_tap, by_input, each_array, input_names, merged
 from ..errors import EngineError, InputError, Shape, UnknownLayer, Unsupported, WrongPictureShape
 from .cuts import Cut
 from .names import end_names
@@ -20,10 +20,10 @@ from .torch_functions import Functions
 from .torch_graph import Survey, is_looked_into, to_numpy, weights_of
 from .torch_held import TorchHeld
 from .torch_inputs import Input, PictureShape, check_whole, possible_inputs
-from .torch_modules import Visit, Way, names_of, notes_on, untouched, unwrapped, visiting
+from .torch_modules import Visit, Way, frozen, names_of, notes_on, untouched, unwrapped, visiting
 from .torch_outputs import note_on, outputs_of
 from .torch_rules import ReluRule
-from .torch_watchers import Enough, Reader, Recorder, Watcher, constant, reduced
+from .torch_watchers import Enough, Reader, Recorder, Saved, Watcher, constant, reduced
 
 TRIAL = 2  # pictures in the run that finds the layers: an axis of as many is that of the pictures
 
@@ -47,6 +47,7 @@ class TorchEngine:
         self.module = unwrapped(module)
         self._names = names_of(self.module)
         self._paths = {each: self._names.get(each, "") for each in (self.module, *self._names) if is_looked_into(each)}
+        self._writes = False  # whether the network writes into what a gradient needs
         self._lock = threading.Lock()  # hooks belong to the module, so one call at a time
         tensors = chain(self.module.parameters(), self.module.buffers(), [torch.empty(0)])
         self._like = next(each for each in tensors if each.is_floating_point())
@@ -74,17 +75,28 @@ class TorchEngine:
         return Run(reader.values)
 
     def trace(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> TorchTrace:
+        """See Differentiable.trace. The input costs a second run, once it is asked for, unless it is tapped."""
         asked, changes = self._asked(taps, edits)
-        asked = (*asked, *map(Tap, input_names(self.graph)), Tap("output"))
-        recorder = Recorder(asked, changes)
-        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(kept, lambda tensor: tensor):
-            self._forward(pictures, recorder)
-        return TorchTrace(recorder.handles, asked)
+        asked, inputs = (*asked, Tap("output")), tuple(map(Tap, input_names(self.graph)))
+        given = each_array(pictures, np.array)
+        return TorchTrace(
+            self._recorded(given, asked, changes), {*asked, *inputs}, lambda: self._recorded(given, {*asked, *inputs}, changes)
+        )
+
+    def _recorded(self, pictures: Pictures, taps: Iterable[Tap], edits: Mapping[str, Edit]) -> dict[str, torch.Tensor]:
+        """What was tapped, as part of a computation that begins there: what lies before is computed without gradients."""
+        recorder, saved = Recorder(taps, edits), Saved(copies=self._writes)
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(saved.keep, lambda tensor: tensor):
+            self._forward(pictures, recorder, Way(standing=lambda: frozen(self.module)))
+        if saved.overwritten:
+            self._writes = True
+            return self._recorded(pictures, taps, edits)
+        return recorder.handles
 
     def trace_by(self, rule: Rule, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> TorchTrace:
         """See RuledBackward.trace_by."""
         with ReluRule(rule) as standing:
-            trace = self.trace(pictures, taps, edits)
+            trace = self.trace(pictures, (*taps, *input_names(self.graph)), edits)
         standing.check()
         return trace
 
@@ -181,12 +193,15 @@ class TorchEngine:
 class TorchTrace:
     """A run that remembers how it was computed."""
 
-    def __init__(self, handles: Mapping[str, torch.Tensor], asked: Iterable[Tap]):
-        self._handles, self._asked = handles, frozenset(asked)
+    def __init__(
+        self, handles: Mapping[str, torch.Tensor], asked: Iterable[Tap], again: Callable[[], Mapping[str, torch.Tensor]]
+    ):
+        self._handles, self._asked, self._again = handles, frozenset(asked), again
 
     def __getitem__(self, tap: Tap | str) -> Array:
         if as_tap(tap) not in self._asked:
             return Run(dict.fromkeys(self._asked, np.empty(0, np.float32)))[tap]  # raises, and says what was asked
+        self._run_again_for([as_tap(tap).layer])
         return to_numpy(reduced(self._handles[as_tap(tap).layer].detach(), as_tap(tap).reduce))
 
     def pullback(self, seeds: Mapping[str, Array], wrt: Sequence[str]) -> dict[str, Array]:
@@ -195,6 +210,7 @@ class TorchTrace:
         raises   InputError for what was not tapped, and for a seed of another shape than the value; Unsupported where the
                  network computes without gradients (torch.no_grad, integers); EngineError
         """
+        self._run_again_for([*seeds, *wrt])
         weights = [self._seed(name, seed) for name, seed in seeds.items()]
         ends, starts = ([self._handle(name) for name in names] for names in (seeds, wrt))
         with torch.inference_mode(False):
@@ -204,6 +220,10 @@ class TorchTrace:
                 raise EngineError(f"torch cannot compute this gradient: {error}") from error
         pairs = zip(wrt, starts, found or [None] * len(starts), strict=True)
         return {name: to_numpy(torch.zeros_like(start) if each is None else each) for name, start, each in pairs}
+
+    def _run_again_for(self, names: Sequence[str]) -> None:
+        if any(Tap(name) in self._asked and name not in self._handles for name in names):
+            self._handles = self._again()
 
     def _handle(self, name: str) -> torch.Tensor:
         if name not in self._handles:
@@ -218,11 +238,6 @@ class TorchTrace:
             message = f"The seed of '{name}' has shape {received}, but its value has {tuple(handle.shape)}."
             raise InputError(message, received=received, expected=tuple(handle.shape))
         return constant(seed, handle)
-
-
-def kept(tensor: torch.Tensor) -> torch.Tensor:
-    """What a gradient needs later, copied, so that an in-place layer cannot change it. Parameters stay as they are."""
-    return tensor if isinstance(tensor, nn.Parameter) else tensor.detach().clone()
 
 
 def failure(error: Exception, last: str | None, shapes: Sequence[Sequence[int]]) -> EngineError:

@@ -126,6 +126,19 @@ def untouched(module: nn.Module, device: torch.device) -> Iterator[None]:
                         buffer.copy_(kept)
 
 
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """No gradients for weights inside, which nobody asks for and which would cost as much again."""
+    trained = [each for each in module.parameters() if each.requires_grad]
+    try:
+        for each in trained:
+            each.requires_grad = False
+        yield
+    finally:
+        for each in trained:
+            each.requires_grad = True
+
+
 def is_alias(tensor: torch.Tensor, given: Iterable[torch.Tensor]) -> bool:
     """Whether it is a view, or passed on as it was given: what is written into it is written into others."""
     return tensor._is_view() or any(tensor is each for each in given)

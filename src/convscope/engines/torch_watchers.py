@@ -129,6 +129,27 @@ class Recorder(Watcher):
         return handle.clone()
 
 
+class Saved:
+    """What gradients need later. As it is, which costs nothing, until it is seen that the network writes into it; then in copies.
+
+    copies   of all but parameters
+    """
+
+    def __init__(self, *, copies: bool):
+        self._copies, self._seen = copies, list[tuple[torch.Tensor, int]]()
+
+    def keep(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self._copies:
+            return tensor if isinstance(tensor, nn.Parameter) else tensor.detach().clone()
+        self._seen.append((tensor, version(tensor)))
+        return tensor
+
+    @property
+    def overwritten(self) -> bool:
+        """After the run: whether an in-place layer changed what was kept. Then its gradients would be wrong."""
+        return any(version(tensor) != before for tensor, before in self._seen)
+
+
 def reduced(tensor: torch.Tensor, reduce: Reduce) -> torch.Tensor:
     """Collapse the spatial axes on the device, see Tap."""
     if reduce == "none":

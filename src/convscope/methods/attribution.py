@@ -64,7 +64,7 @@ def pulled(trace: Trace, target: Target, wrt: Sequence[str]) -> tuple[Array, dic
 
 def gradient(engine: Differentiable, pictures: Array, target: Target) -> tuple[Array, Array]:
     """(n,) scores and (n, c, *spatial) their gradients with respect to the pictures."""
-    score, gradients = pulled(engine.trace(pictures, [target.layer]), target, ["input"])
+    score, gradients = pulled(engine.trace(pictures, ["input", target.layer]), target, ["input"])
     return score, gradients["input"]
 
 

@@ -178,7 +178,7 @@ def _gradients(
     engine: Differentiable, layer: str, position: tuple[int, ...] | None, pictures: Pictures, *, mixed: bool = False
 ) -> Array:
     """The gradient of the sum of all units at `position` with respect to the pictures; `mixed`: of a random mixture of them."""
-    trace = engine.trace(pictures, [Tap(layer)])
+    trace = engine.trace(pictures, [Tap(layer), *map(Tap, input_names(engine.graph))])
     seeds = np.zeros_like(trace[layer])
     position = middle(seeds.shape[2:]) if position is None else position
     _check(layer, position, seeds.shape[2:])
