@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from same_weights import ARCHITECTURES, CLASSES, PICTURE, in_onnx, in_torch
+from torchvision_ops import torchvision
 
 import convscope
 from convscope import demo
@@ -103,3 +105,54 @@ def test_a_photograph_gets_the_same_answers(net, twin):
     for (label, probability), (also, about) in zip(net.predict(demo.picture())[0], other.predict(demo.picture())[0], strict=True):
         assert label == also
         assert probability == pytest.approx(about, abs=1e-5)
+
+
+# Seven architectures, maps and gradients
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def twins(request):
+    """The same network in torch, and in the others, and what torch computes."""
+    torch_engine = convscope.open(in_torch(request.param), picture_shape=PICTURE).engine
+    pictures = np.random.default_rng(0).normal(size=(2, *PICTURE)).astype(np.float32)
+    file = in_onnx(request.param)
+    names = [node.name for node in file.graph.node]
+    seed = np.random.default_rng(1).normal(size=(2, CLASSES)).astype(np.float32)
+    trace = torch_engine.trace(pictures, names)
+    gradients = trace.pullback({"output": seed}, ["input", *names])
+    return request.param, file, names, pictures, seed, torch_engine.run(pictures, [*names, "output"]), gradients
+
+
+def alike(found, expected, name):
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max(), err_msg=name)
+
+
+def test_seven_architectures_have_the_same_maps_in_torch_and_in_onnx(twins):
+    _, file, names, pictures, _, expected, _ = twins
+    run = convscope.open(file).engine.run(pictures, [*names, "output"])
+    for name in (*names, "output"):
+        alike(run[name], expected[name], name)
+
+
+def test_seven_architectures_have_the_same_gradients_in_torch_and_in_onnx_via_torch(twins):
+    torchvision()
+    pytest.importorskip("onnx2torch", reason="onnx2torch is not installed: pip install 'convscope[onnx-torch]'")
+    _, file, names, pictures, seed, _, expected = twins
+    gradients = convscope.open(file, via="torch").engine.trace(pictures, names).pullback({"output": seed}, ["input", *names])
+    for name in ("input", *names):
+        alike(gradients[name], expected[name], name)
+
+
+def test_seven_architectures_have_the_same_maps_and_gradients_in_torch_and_in_keras(twins):
+    pytest.importorskip("keras", reason="Keras is not installed: pip install 'convscope[keras]'")
+    from same_weights_keras import in_keras
+
+    name, _, names, pictures, seed, expected, gradients = twins
+    engine = convscope.open(in_keras(name)).engine
+    trace = engine.trace(pictures, [*names, "output"])
+    found, pulled = engine.run(pictures, [*names, "output"]), trace.pullback({"output": seed}, ["input", *names])
+    for each in (*names, "output"):
+        alike(found[each], expected[each], each)
+        alike(trace[each], expected[each], each)
+    for each in ("input", *names):
+        alike(pulled[each], gradients[each], each)
