@@ -1,15 +1,16 @@
-"""Signals as curves: palette indices of a line over its zero line, so that they stand in a sheet as maps do."""
+"""Signals as curves and single values as bars: palette indices, so that they stand in a sheet as maps do."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from .colour import FRAME, INK, NONFINITE, PAPER, SHADES
+from .colour import FRAME, GREY, INK, NONFINITE, PAPER, SHADES
 
 Bytes = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]
 HEIGHT, NARROWEST, WIDEST = 64, 96, 960
+THICK, LONG = 14, 320
 
 
 def curves(signals: Array, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> Bytes:
@@ -38,13 +39,26 @@ def curves(signals: Array, low: npt.NDArray[np.float64], high: npt.NDArray[np.fl
     rows = np.arange(HEIGHT)[None, :, None]
     inked = (rows >= np.round(top)[:, None]) & (rows <= np.round(bottom)[:, None])
     tile[inked] = INK + SHADES - 1
-    broken = ~np.isfinite(signals)
-    if broken.any():
-        nearest = np.clip(np.round((left + right) / 2).astype(np.intp), 0, n - 1)
-        tile[np.repeat(broken[:, None, nearest], HEIGHT, axis=1)] = NONFINITE
+    for row, sample in zip(*np.nonzero(~np.isfinite(signals)), strict=True):
+        first = int(sample * wide // n)
+        tile[row, :, first : max(first + 1, int((sample + 1) * wide // n))] = NONFINITE
     return tile
 
 
 def _zero_lines(tile: Bytes, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> None:
     for number in np.flatnonzero((low < 0) & (high > 0)):
         tile[number, round((HEIGHT - 1) * high[number] / (high[number] - low[number]))] = FRAME
+
+
+def bars(values: Array, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> Bytes:
+    """(t, THICK, LONG) of (t,) values: a bar from zero to each, on a scale from the least (or zero) to the greatest (or zero)."""
+    least, greatest = min(0.0, float(low.min(initial=0))), max(0.0, float(high.max(initial=0)))
+    span = (greatest - least) or 1.0
+    columns = least + (np.arange(LONG) + 0.5) / LONG * span
+    tile = np.full((len(values), THICK, LONG), PAPER, np.uint8)
+    finite = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0)[:, None]
+    filled = ((columns > 0) & (columns <= finite)) | ((columns < 0) & (columns >= finite))
+    tile[np.repeat(filled[:, None], THICK, axis=1)] = GREY + SHADES - 1
+    tile[:, :, min(LONG - 1, round(-least / span * LONG))] = INK + SHADES - 1
+    tile[~np.isfinite(values)] = NONFINITE
+    return tile

@@ -19,7 +19,7 @@ from ..errors import InputError, OutputError, WrongOption
 from . import colour as colours
 from . import png, vector, words
 from .colour import LEVELS, MIDDLE
-from .curves import curves
+from .curves import bars, curves
 from .layout import Page, Words, arrange, resized
 from .scale import SCALES, Array, Ranges, levels, limits, ranges
 from .text import stamp
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Bytes = npt.NDArray[np.uint8]
-FORMS = ("map", "curve")
+FORMS = ("map", "curve", "bar")
+LINES = {"curve": "curves, each sample a point"}
 ENDINGS = (".png", ".pdf", ".svg", ".jpg", ".webp")
 
 
@@ -37,7 +38,7 @@ class Sheet:
     """Maps in a grid, each with its label; drawing it is left until it is saved or shown.
 
     tiles     (t, h, w) float32; or (t, h, w, 3) signed kernels over red, green and blue, with colour="rgb"
-    form      "map", or "curve" for signals (t, 1, n): a line through their samples
+    form      "map"; "curve" for signals (t, 1, n), a line through their samples; "bar" for single values (t, 1, 1)
     scale     "map": each map by its own range; "shared": one range for all; "percentile": each by its 1st to 99th percentile.
               It is written on the sheet
     colour    "auto" (diverging around zero if any value is negative, else viridis), "gray", "viridis", "magma", "diverging"
@@ -64,8 +65,9 @@ class Sheet:
             raise InputError(f"{len(self.tiles)} maps need as many labels, but received {len(self.labels)}.")
         if self.columns < 1:
             raise InputError(f"A sheet needs at least one column, but received columns={self.columns}.", received=self.columns)
-        if self.form not in FORMS or (self.form == "curve" and self.tiles.shape[1:-1] != (1,)):
-            raise WrongOption("The form of a sheet of maps", self.form, FORMS if self.tiles.shape[1] == 1 else ("map",))
+        fits = {"map": True, "curve": self.tiles.shape[1:-1] == (1,), "bar": self.tiles.shape[1:] == (1, 1)}
+        if not fits.get(self.form, False):
+            raise WrongOption("The form of this sheet", self.form, tuple(form for form in FORMS if fits[form]))
         if self.scale not in SCALES:
             raise WrongOption("The scale", self.scale, SCALES)
         if self.colour not in (*colours.NAMES, "rgb"):
@@ -90,6 +92,8 @@ class Sheet:
     @property
     def marked_labels(self) -> tuple[str, ...]:
         """The labels with what is odd about their maps: "17 dead"."""
+        if self.form == "bar":
+            return self.labels
         return words.labels(self.labels, self.ranges, dead_is_meaningful=self.dead_is_meaningful)
 
     @property
@@ -149,11 +153,13 @@ class Sheet:
         # Of RGB tiles only the place is laid out here; their colours are put in it afterwards.
         if self.form == "curve":
             flat, magnify = curves(self.tiles[:, 0], low, high), 1
+        elif self.form == "bar":
+            flat, magnify = bars(self.tiles[:, 0, 0], low, high), 1
         elif self.colour == "rgb":
             flat = np.zeros(self.tiles.shape[:3], np.uint8)
         else:
             flat = self._levels(low, high, self.scale == "shared", size)
-        coloured = "" if self.colour == "rgb" or self.form == "curve" else self.colour_map
+        coloured = "" if self.colour == "rgb" or self.form != "map" else self.colour_map
         said = Words(
             self.title,
             self.subtitle,
@@ -164,7 +170,13 @@ class Sheet:
             words.bar(coloured, low, high, self.scale),
             words.values(known, low, high, self.scale) if self.form == "map" and self.colour != "rgb" else (),
         )
-        return arrange(flat, said, columns=self.columns, magnify=magnify, size=size, dead=marked)
+        return arrange(flat, said, columns=self.columns, magnify=magnify, size=size, dead=marked & (self.form != "bar"))
+
+    def tile(self, number: int) -> Bytes:
+        """One tile alone, (h, w, 3) colours, as many pixels as it has values."""
+        page = self._page(1, None)
+        (y, x), (h, w) = page.places[number], page.tile
+        return colours.palette(self.colour_map)[page.canvas[y : y + h, x : x + w]]
 
     def _levels(self, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], shared: bool, size: object) -> Bytes:
         tiles, known = self.tiles, self.ranges
@@ -185,9 +197,9 @@ class Sheet:
     def _how(self) -> str:
         centred = ", centred at zero" if self.colour_map == "diverging" else ""
         rgb = "weights as red, green and blue around mid-grey"
-        drawn = (
-            "curves, each sample a point" if self.form == "curve" else rgb if self.colour == "rgb" else self.colour_map + centred
-        )
+        drawn = LINES.get(self.form) or (rgb if self.colour == "rgb" else self.colour_map + centred)
+        if self.form == "bar":
+            return words.how_bars(self.ranges, len(self.tiles))
         size, count = self.tiles.shape[1:3], len(self.tiles)
         return words.how(drawn, size, count, self.ranges, self.scale, dead_is_meaningful=self.dead_is_meaningful)
 

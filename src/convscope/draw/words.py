@@ -59,5 +59,11 @@ def how(drawn: str, size: tuple[int, int], count: int, known: Ranges, scale: str
     return "; ".join(parts) + "."
 
 
+def how_bars(known: Ranges, count: int) -> str:
+    low, high = known.whole
+    broken = f"; {counted(int(known.nonfinite.sum()), 'value')} not finite: magenta" if known.nonfinite.any() else ""
+    return f"{counted(count, 'bar')} from zero, all on one scale; {low:.4g} to {high:.4g}{broken}."
+
+
 def counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"

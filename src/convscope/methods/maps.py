@@ -22,6 +22,7 @@ class Reading:
     layer: str
     read_at: str
     activated: bool  # whether what is read is after an activation, so that a map of zeros is a dead one
+    activation: str | None = None  # which one, by the framework's name
 
     def __str__(self) -> str:
         if self.read_at != self.layer:
@@ -33,7 +34,10 @@ def reading(graph: Graph, layer: str, *, activated: bool) -> Reading:
     """How `layer` is read: with `activated`, after the activation that alone follows it, where there is one."""
     own = is_activated(graph, layer)
     after = activation_after(graph, layer) if activated and not own and graph[layer].is_convolution else None
-    return Reading(layer, after or layer, own or after is not None)
+    row = graph[after or layer]
+    return Reading(
+        layer, row.name, own or after is not None, row.activation or (row.native if row.kind == "activation" else None)
+    )
 
 
 def read(engine: Engine, pictures: Pictures, names: Sequence[str], progress: Progress | None = None) -> dict[str, Array]:

@@ -5,7 +5,7 @@ from .contrast import Contrast as Contrast
 from .effect import Effect as Effect
 from .explanation import Explanation as Explanation
 from .filters import Filters as Filters
+from .map_set import MapSet as MapSet
 from .maps import FeatureMaps as FeatureMaps
-from .maps import MapSet as MapSet
 from .provenance import NetworkInfo as NetworkInfo
 from .provenance import Shown as Shown

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..core import Array, Layer
-from ..errors import InputError, UnknownLayer, WrongOption
-from ..methods.answers import Answer
-from ..methods.heaviest import Slices
+from ..errors import InputError, WrongOption
 from ..methods.maps import Reading
 from ..methods.ranking import MEASURES, ORDERS, Evidence, ranked, statistics
-from ..methods.select import by_index
-from .explanation import Explanation
-from .filters import Filters
-from .provenance import NetworkInfo, Shown
+from . import map_sheets
+from .oddities import oddities, sentences
 
 if TYPE_CHECKING:
     from ..draw import Sheet
-    from ..pictures import Preprocess
 
 
 @dataclass(frozen=True)
@@ -111,6 +105,23 @@ class FeatureMaps:
         finite = values[np.isfinite(values)]
         return (float(finite.min()), float(finite.max())) if finite.size else None
 
+    def oddities(self, picture: int = 0) -> dict[str, tuple[int, ...]]:
+        """Unit numbers by what is odd about their maps: "dead", "constant", "saturated" (tanh, sigmoid), "nonfinite".
+
+        Dead ones are listed only after an activation: before one, zero means nothing.
+        """
+        number = self._picture(picture)
+        return oddities(self.values[number], activated=self.reading.activated, activation=self.reading.activation)
+
+    def explained(self, picture: int = 0) -> tuple[str, ...]:
+        """A sentence for each kind of odd map that there is: how many, which, and what it means."""
+        return sentences(self.oddities(picture))
+
+    def firing(self, picture: int = 0, *, above: float = 0.0) -> dict[int, float]:
+        """{unit: the greatest value of its map}, those over `above`, the greatest first: of a dense layer the units that fire."""
+        greatest = self.statistics(picture)["max"]
+        return {int(unit): float(greatest[unit]) for unit in ranked(greatest) if greatest[unit] > above}
+
     def sheet(
         self,
         *,
@@ -121,37 +132,51 @@ class FeatureMaps:
         columns: int | None = None,
         scale: str = "map",
         colour: str = "auto",
+        form: str | None = None,
     ) -> Sheet:
-        """A grid of this layer's maps.
+        """A grid of this layer's maps; of a dense layer a bar for each unit, with its value.
 
         picture   which picture, by number
         first     how many maps at most; None for all
-        units     these maps, in this order, instead of the first ones
+        units     these maps, in this order, instead of the first ones; a single one is drawn large
         order     which come first, as for `ranked`: "auto", "answer", "mean", "max", "active", "variance", "plain"
-        scale     "map", each by its own range, or "shared", one range for all
+        scale     "map", each by its own range; "shared", one range for all; "percentile", each by its 1st to 99th percentile
         colour    "auto" (diverging around zero if any value is negative, else viridis), or the name of a colour map
+        form      of signals "map" (heat strips) or "curve"; of a dense layer "bar", "strip" (all units in their order) or "map"
         raises    InputError for a picture or unit that does not exist; WrongOption
         """
-        from ..draw import Sheet, as_planes, nearly_square
+        number, (chosen, how) = self._picture(picture), self._chosen(picture, first, units, order)
+        return map_sheets.grid(self, number, chosen, how, columns=columns, scale=scale, colour=colour, form=form)
 
-        number = self._picture(picture)
-        maps = self.values[number]
+    def side_by_side(
+        self,
+        *,
+        first: int | None = 8,
+        units: Sequence[int] | None = None,
+        order: str = "auto",
+        scale: str = "shared",
+        colour: str = "auto",
+    ) -> Sheet:
+        """A row per unit and a column per picture, all by one range. The order is that of picture 0. Raises as `sheet`."""
+        chosen, how = self._chosen(0, first, units, order)
+        return map_sheets.several(self, chosen, f"{len(chosen)} of {self.values.shape[1]} units{how}", scale, colour)
+
+    def beside(
+        self, after: FeatureMaps, *, picture: int = 0, first: int | None = 8, scale: str = "shared", colour: str = "auto"
+    ) -> Sheet:
+        """These maps and those of another network, after fine-tuning say, with the units that changed most first.
+
+        raises   InputError where `after` is not of the same pictures and sizes
+        """
+        return map_sheets.beside(self, after, self._picture(picture), first, scale, colour)
+
+    def _chosen(self, picture: int, first: int | None, units: Sequence[int] | None, order: str) -> tuple[list[int], str]:
+        """Unit numbers, and in words how they were chosen. Raises InputError, WrongOption."""
+        number, there = self._picture(picture), self.values.shape[1]
         chosen = list(self.ranked(order, picture=number)[:first]) if units is None else list(units)
-        if wrong := [unit for unit in chosen if not 0 <= unit < len(maps)]:
-            raise InputError(f"'{self.layer.name}' has no unit {wrong[0]}: it has 0 to {len(maps) - 1}.", received=wrong[0])
-        tiles, note = as_planes(maps[chosen])
-        how = f", {self.ranking(order, picture=number)}" if units is None and len(maps) > 1 else ""
-        shown = "all" if len(chosen) == len(maps) else f"{'the first ' if units is None else ''}{len(chosen)} of"
-        return Sheet(
-            tiles=tiles,
-            labels=tuple(str(unit) for unit in chosen),
-            title=f"{self.layer.name} · {self.pictures[number]}",
-            subtitle=f"{shown} {len(maps)} maps{how}; {self.reading}{note}",
-            columns=columns or nearly_square(len(chosen)),
-            scale=scale,
-            colour=colour,
-            dead_is_meaningful=self.reading.activated,
-        )
+        if wrong := [unit for unit in chosen if not 0 <= unit < there]:
+            raise InputError(f"'{self.layer.name}' has no unit {wrong[0]}: it has 0 to {there - 1}.", received=wrong[0])
+        return chosen, f", {self.ranking(order, picture=number)}" if units is None and there > 1 else ""
 
     def _repr_html_(self) -> str:
         from ..show.html import sheets
@@ -164,80 +189,6 @@ class FeatureMaps:
 
     def __repr__(self) -> str:
         return f"FeatureMaps('{self.layer.name}', {self.values.shape}, {self.reading})"
-
-
-@dataclass(frozen=True)
-class MapSet(Mapping[str, FeatureMaps]):
-    """Feature maps of some pictures, by layer: `maps["block1_conv2"].values`."""
-
-    maps: Mapping[str, FeatureMaps]
-    network: NetworkInfo
-    pictures: tuple[Shown, ...]
-    preprocess: Preprocess
-    asked: Mapping[str, Any]  # what was asked for: at, activated
-    answers: tuple[tuple[Answer, ...], ...] | None = None
-    answers_from: str | None = None  # how the probabilities were found
-    filters: Filters | None = None  # of the first convolution
-    kernels: Mapping[str, Slices] = field(default_factory=dict)  # by layer, what of its kernels weighs most
-    why: Explanation | None = None  # of the first answer
-
-    def __getitem__(self, layer: str | int) -> FeatureMaps:
-        if isinstance(layer, int):
-            layer = by_index(self.network.graph, layer)
-        if layer not in self.maps:
-            raise UnknownLayer(layer, list(self.maps))
-        return self.maps[layer]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.maps)
-
-    def __len__(self) -> int:
-        return len(self.maps)
-
-    def save(
-        self,
-        folder: str | Path,
-        *,
-        first: int | None = 64,
-        order: str = "auto",
-        scale: str = "map",
-        colour: str = "auto",
-        single_file: bool = False,
-    ) -> Path:
-        """Write a study: study.json, the arrays, the sheets and a page, `index.html`. Returns the folder.
-
-        It is written beside its final name and moved in place when it is whole. An earlier study there is replaced; any
-        other folder that holds files is refused.
-
-        single_file   write one page instead, `folder` being its name, "cat.html", with everything in it that it shows
-        raises        OutputError, WrongOption
-        """
-        from ..single import write_file
-        from ..study import write
-
-        save = write_file if single_file else write
-        return save(self, Path(folder), first=first, order=order, scale=scale, colour=colour)
-
-    def widget(self) -> Any:
-        """The page as a widget for notebooks: its `layer`, `picture` and `unit` are those chosen on it, and can be set.
-
-        raises   MissingExtra without anywidget: pip install 'convscope[notebook]'
-        """
-        from ..show.widget import widget
-
-        return widget(self)
-
-    def _repr_html_(self) -> str:
-        from ..show.html import maps
-
-        return maps(self)
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
-
-    def __repr__(self) -> str:
-        names = ", ".join(f"{name} {tuple(each.values.shape[1:])}" for name, each in self.maps.items())
-        return f"MapSet({len(self.pictures)} pictures; {names})"
 
 
 def _units(mask: npt.NDArray[np.bool_]) -> tuple[int, ...]:

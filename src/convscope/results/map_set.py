@@ -1,0 +1,143 @@
+"""Feature maps of several layers, with the network, the pictures and the answers that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError, UnknownLayer
+from ..methods.answers import Answer
+from ..methods.heaviest import Slices
+from ..methods.select import by_index
+from . import map_sheets
+from .explanation import Explanation
+from .filters import Filters
+from .maps import FeatureMaps
+from .provenance import NetworkInfo, Shown
+
+if TYPE_CHECKING:
+    from ..draw import Panels, Sheet
+    from ..draw.crops import CropSheet
+    from ..pictures import Preprocess
+
+
+@dataclass(frozen=True)
+class MapSet(Mapping[str, FeatureMaps]):
+    """Feature maps of some pictures, by layer: `maps["block1_conv2"].values`."""
+
+    maps: Mapping[str, FeatureMaps]
+    network: NetworkInfo
+    pictures: tuple[Shown, ...]
+    preprocess: Preprocess
+    asked: Mapping[str, Any]  # what was asked for: at, activated
+    answers: tuple[tuple[Answer, ...], ...] | None = None
+    answers_from: str | None = None  # how the probabilities were found
+    filters: Filters | None = None  # of the first convolution
+    kernels: Mapping[str, Slices] = field(default_factory=dict)  # by layer, what of its kernels weighs most
+    why: Explanation | None = None  # of the first answer
+
+    def __getitem__(self, layer: str | int) -> FeatureMaps:
+        if isinstance(layer, int):
+            layer = by_index(self.network.graph, layer)
+        if layer not in self.maps:
+            raise UnknownLayer(layer, list(self.maps))
+        return self.maps[layer]
+
+    def firing(self, picture: int = 0, *, above: float = 0.0) -> dict[str, list[int]]:
+        """{layer: [units]}: in every layer the units whose map rises above `above`, the strongest first."""
+        return {name: list(each.firing(picture, above=above)) for name, each in self.maps.items()}
+
+    def answers_sheet(self, picture: int = 0) -> Sheet:
+        """The best answers as bars. Raises InputError where they were not asked for, or the network is no classifier."""
+        if self.answers is None:
+            raise InputError("There are no answers: look() asks for them, of a network that is a classifier.")
+        return map_sheets.answers(self.answers[picture], self.pictures[picture].name, self.answers_from or "")
+
+    def overlay(
+        self,
+        layer: str | int,
+        *,
+        picture: int = 0,
+        first: int | None = 9,
+        units: Sequence[int] | None = None,
+        order: str = "auto",
+        upsample: str = "nearest",
+    ) -> Panels:
+        """The maps of some units over the picture as the network received it.
+
+        upsample   "nearest" invents no detail; "bilinear" is smoother
+        raises     as `FeatureMaps.sheet`
+        """
+        maps = self[layer]
+        number, (chosen, how) = maps._picture(picture), maps._chosen(picture, first, units, order)
+        return map_sheets.overlay(maps, self.pictures[number], number, chosen, how, upsample)
+
+    def crops(
+        self,
+        layer: str | int,
+        *,
+        picture: int = 0,
+        first: int | None = 12,
+        units: Sequence[int] | None = None,
+        order: str = "auto",
+    ) -> CropSheet:
+        """The part of the picture that each unit sees where it is strongest, next to its map.
+
+        raises   Unsupported where the graph does not show what a unit sees; then `net.receptive_field` measures it
+        """
+        maps = self[layer]
+        number, (chosen, how) = maps._picture(picture), maps._chosen(picture, first, units, order)
+        return map_sheets.crops(maps, self.pictures[number], self.network.graph, number, chosen, how)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.maps)
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        first: int | None = 64,
+        order: str = "auto",
+        scale: str = "map",
+        colour: str = "auto",
+        single_file: bool = False,
+    ) -> Path:
+        """Write a study: study.json, the arrays, the sheets and a page, `index.html`. Returns the folder.
+
+        It is written beside its final name and moved in place when it is whole. An earlier study there is replaced; any
+        other folder that holds files is refused.
+
+        single_file   write one page instead, `folder` being its name, "cat.html", with everything in it that it shows
+        raises        OutputError, WrongOption
+        """
+        from ..single import write_file
+        from ..study import write
+
+        save = write_file if single_file else write
+        return save(self, Path(folder), first=first, order=order, scale=scale, colour=colour)
+
+    def widget(self) -> Any:
+        """The page as a widget for notebooks: its `layer`, `picture` and `unit` are those chosen on it, and can be set.
+
+        raises   MissingExtra without anywidget: pip install 'convscope[notebook]'
+        """
+        from ..show.widget import widget
+
+        return widget(self)
+
+    def _repr_html_(self) -> str:
+        from ..show.html import maps
+
+        return maps(self)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def __repr__(self) -> str:
+        names = ", ".join(f"{name} {tuple(each.values.shape[1:])}" for name, each in self.maps.items())
+        return f"MapSet({len(self.pictures)} pictures; {names})"

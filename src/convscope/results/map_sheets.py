@@ -1,0 +1,229 @@
+"""How feature maps are drawn: in a grid, over the picture, beside what they saw, beside those of other pictures and networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core import Array, Graph
+from ..errors import InputError, WrongOption
+from ..methods.answers import Answer
+from ..methods.receptive import edges
+from .provenance import Shown
+
+if TYPE_CHECKING:
+    from ..draw import Panels, Sheet
+    from ..draw.crops import CropSheet
+    from .maps import FeatureMaps
+
+FORMS = ("map", "curve", "bar", "strip")
+LONGEST = 128  # units in a row of a strip
+
+
+def grid(
+    maps: FeatureMaps,
+    picture: int,
+    units: Sequence[int],
+    how: str,
+    *,
+    columns: int | None,
+    scale: str,
+    colour: str,
+    form: str | None,
+) -> Sheet:
+    """The maps of some units; of a dense layer bars with their values, or all of them as a strip. `how` they are ordered."""
+    from ..draw import Sheet, nearly_square
+
+    form = form_of(maps, form)
+    if form == "strip":
+        return strip(maps, picture, scale, colour)
+    values = maps.values[picture][list(units)]
+    tiles, note = flat(values, form)
+    count = len(maps.values[picture])
+    shown = "all" if len(units) == count else f"{'the first ' if how else ''}{len(units)} of"
+    odd = maps.oddities(picture)
+    names = tuple(f"{unit} saturated" if unit in odd["saturated"] else str(unit) for unit in units)
+    return Sheet(
+        tiles=tiles,
+        labels=("",) * len(units) if form == "bar" else names,
+        title=f"{maps.layer.name} · {maps.pictures[picture]}",
+        subtitle=f"{shown} {count} {'units' if form == 'bar' else 'maps'}{how}; {maps.reading}{note}{counted(odd)}",
+        columns=1 if form == "bar" else columns or nearly_square(len(units)),
+        form=form,
+        scale="shared" if form == "bar" else scale,
+        colour=colour,
+        row_labels=tuple(f"{name}   {value:.4g}" for name, value in zip(names, values, strict=True)) if form == "bar" else None,
+        dead_is_meaningful=maps.reading.activated,
+    )
+
+
+def form_of(maps: FeatureMaps, form: str | None) -> str:
+    """What maps are drawn as; None: a dense layer as bars, all else as maps. Raises WrongOption."""
+    axes = maps.values.ndim - 2
+    possible = {0: ("bar", "strip", "map"), 1: ("map", "curve")}.get(axes, ("map",))
+    if form is None:
+        return possible[0]
+    if form not in possible:
+        raise WrongOption(f"The form of maps with {axes} spatial axes", form, possible)
+    return form
+
+
+def flat(values: Array, form: str) -> tuple[Array, str]:
+    from ..draw import as_planes
+
+    if form == "curve":
+        return values[:, None, :], ""
+    return as_planes(values)
+
+
+def counted(odd: dict[str, tuple[int, ...]]) -> str:
+    """How many maps of the whole layer are out of the ordinary, whether they are on the sheet or not."""
+    words = {"dead": "dead", "constant": "constant", "saturated": "saturated", "nonfinite": "with values that are not finite"}
+    parts = [f"{len(odd[kind])} {text}" for kind, text in words.items() if odd[kind]]
+    return f"; in the whole layer {', '.join(parts)}" if parts else ""
+
+
+def strip(maps: FeatureMaps, picture: int, scale: str, colour: str) -> Sheet:
+    """All units of a dense layer, in their order, in rows of one length."""
+    from ..draw import Sheet
+
+    values = maps.values[picture]
+    across = max((size for size in range(16, LONGEST + 1) if len(values) % size == 0), default=len(values))
+    rows = values.reshape(-1, across)
+    return Sheet(
+        tiles=np.repeat(rows, max(1, across // 16), axis=0)[None],
+        labels=("",),
+        title=f"{maps.layer.name} · {maps.pictures[picture]}",
+        subtitle=f"all {len(values)} units as they are numbered, {len(rows)} rows of {across}; {maps.reading}",
+        columns=1,
+        scale=scale,
+        colour=colour,
+        dead_is_meaningful=maps.reading.activated,
+    )
+
+
+def answers(row: Sequence[Answer], picture: str, found: str) -> Sheet:
+    """A bar for each of the best answers."""
+    from ..draw import Sheet
+
+    return Sheet(
+        tiles=np.array([answer.probability for answer in row], np.float32)[:, None, None],
+        labels=("",) * len(row),
+        title=f"{picture}: what it is taken for",
+        subtitle=f"the {len(row)} best answers; {found}",
+        columns=1,
+        form="bar",
+        scale="shared",
+        row_labels=tuple(f"{answer.label}   {answer.probability:.2%}" for answer in row),
+    )
+
+
+def several(maps: FeatureMaps, units: Sequence[int], how: str, scale: str, colour: str) -> Sheet:
+    """A row per unit and a column per picture."""
+    names = [f"unit {unit}" for unit in units]
+    stacks = [maps.values[:, unit] for unit in units]
+    return table(
+        stacks, names, list(maps.pictures), f"{maps.layer.name} · {len(maps.pictures)} pictures", maps, how, scale, colour
+    )
+
+
+def beside(before: FeatureMaps, after: FeatureMaps, picture: int, first: int | None, scale: str, colour: str) -> Sheet:
+    """A row per unit, those that changed most first; before, after, and the difference. Raises InputError for other shapes."""
+    changed = change(before, after)[picture]
+    units = [int(unit) for unit in np.argsort(-changed, kind="stable")[:first]]
+    stacks = [
+        np.stack(
+            [
+                before.values[picture, unit],
+                after.values[picture, unit],
+                after.values[picture, unit] - before.values[picture, unit],
+            ]
+        )
+        for unit in units
+    ]
+    names = [f"unit {unit}   {changed[unit]:.3g}" for unit in units]
+    title = f"{before.layer.name} · {before.pictures[picture]} · before and after"
+    how = f"{len(units)} of {len(changed)} units, those that changed most first (root mean square of the difference, beside each)"
+    return table(stacks, names, ["before", "after", "after - before"], title, before, how, scale, colour)
+
+
+def change(before: FeatureMaps, after: FeatureMaps) -> npt.NDArray[np.float64]:
+    """(n, c) root mean square of what changed in each map. Raises InputError for maps of other pictures or sizes."""
+    if before.values.shape != after.values.shape or before.pictures != after.pictures:
+        raise InputError(
+            f"Maps of the same pictures and sizes can be compared, but received {before!r} of {', '.join(before.pictures)} and "
+            f"{after!r} of {', '.join(after.pictures)}.",
+            received=after.values.shape,
+            expected=before.values.shape,
+        )
+    difference = after.values.astype(np.float64) - before.values
+    result: npt.NDArray[np.float64] = np.sqrt((difference.reshape(*difference.shape[:2], -1) ** 2).mean(2))
+    return result
+
+
+def table(
+    stacks: Sequence[Array], rows: list[str], columns: list[str], title: str, maps: FeatureMaps, how: str, scale: str, colour: str
+) -> Sheet:
+    from ..draw import Sheet, as_planes
+
+    tiles, note = as_planes(np.concatenate(stacks))
+    return Sheet(
+        tiles=tiles,
+        labels=("",) * len(tiles),
+        title=title,
+        subtitle=f"{how}; {maps.reading}{note}",
+        columns=len(columns),
+        scale=scale,
+        colour=colour,
+        row_labels=tuple(rows),
+        column_labels=tuple(columns),
+        dead_is_meaningful=False,
+    )
+
+
+def overlay(maps: FeatureMaps, shown: Shown, picture: int, units: Sequence[int], how: str, upsample: str) -> Panels:
+    """The maps of some units over their picture, each by its own range. Raises InputError for signals and volumes."""
+    from ..draw import Panels
+    from ..draw.panels import blended
+
+    if maps.values.ndim != 4:
+        raise InputError(
+            f"'{maps.layer.name}' has maps of shape {maps.values.shape[2:]}, which lie over no picture. Use sheet()."
+        )
+    return Panels(
+        tiles=tuple(blended(shown.pixels, maps.values[picture, unit], upsample) for unit in units),
+        labels=tuple(f"{unit}  {np.nanmax(np.abs(maps.values[picture, unit])):.3g}" for unit in units),
+        title=f"{maps.layer.name} over {maps.pictures[picture]}",
+        subtitle=f"{len(units)} of {maps.values.shape[1]} maps{how}; {maps.reading}",
+        caption="Each by its own range around zero, its greatest magnitude beside its number; the map's "
+        f"{maps.values.shape[2]} x {maps.values.shape[3]} values are spread over the picture ({upsample}).",
+    )
+
+
+def crops(maps: FeatureMaps, shown: Shown, graph: Graph, picture: int, units: Sequence[int], how: str) -> CropSheet:
+    """What each unit saw where it was strongest, next to its map. Raises Unsupported where the graph does not show that."""
+    from ..draw import Sheet
+    from ..draw.crops import CropSheet
+
+    found = edges(graph, maps.reading.read_at)
+    pictures, labels = [], []
+    for unit in units:
+        values = maps.values[picture, unit]
+        finite = np.where(np.isfinite(values), values, -np.inf)
+        place = tuple(int(at) for at in np.unravel_index(int(finite.argmax()), values.shape))
+        (top, left), (bottom, right) = found.of(place)
+        pictures.append(shown.pixels[top:bottom, left:right] if bottom > top else None)
+        single = Sheet(tiles=values[None], labels=("",), title="", dead_is_meaningful=maps.reading.activated)
+        pictures.append(single.tile(0))
+        labels += [f"{unit} sees, at {place}", f"{unit}, up to {values[place]:.3g}"]
+    return CropSheet(
+        crops=pictures,
+        labels=labels,
+        title=f"{maps.layer.name} · {maps.pictures[picture]}: what units see where they are strongest",
+        subtitle=f"{len(units)} of {maps.values.shape[1]} units{how}; left the part of the picture that the strongest place "
+        f"depends on, derived from the graph and cut off at the edges; right the map, {maps.reading}, by its own range.",
+        columns=6,
+    )

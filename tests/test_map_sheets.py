@@ -1,0 +1,178 @@
+"""Forms in which maps are shown: what each sheet says and draws is what the maps hold."""
+
+import numpy as np
+import pytest
+
+import convscope
+from convscope.core import Layer
+from convscope.draw import Sheet
+from convscope.draw.colour import GREY, INK, NONFINITE, PAPER, SHADES
+from convscope.draw.curves import HEIGHT, LONG, bars, curves
+from convscope.errors import InputError, WrongOption
+from convscope.methods.maps import Reading
+from convscope.methods.receptive import edges
+from convscope.results import FeatureMaps
+
+RANDOM = np.random.default_rng(0)
+
+
+def maps(values, *, activation="relu", pictures=None) -> FeatureMaps:
+    values = np.asarray(values, np.float32)
+    names = pictures or tuple(f"picture{number}" for number in range(len(values)))
+    return FeatureMaps(
+        Layer(1, "conv1", "convolution", "Conv", values.shape[1:]), Reading("conv1", "r", True, activation), values, names
+    )
+
+
+@pytest.fixture(scope="module")
+def looked():
+    picture = RANDOM.integers(0, 256, (2, 128, 128, 3)).astype(np.uint8)
+    return convscope.open("demo").look(
+        [picture[0], picture[1]], at=["block1_conv1", "block4_conv3", "flatten", "softmax"], ranked=False
+    )
+
+
+def test_odd_maps_are_listed_and_explained():
+    values = np.zeros((1, 6, 4, 4))
+    values[0, 0] = np.arange(16).reshape(4, 4) / 20
+    values[0, 2] = 0.5
+    values[0, 3, 1, 1] = np.inf
+    values[0, 4] = 0.999
+    values[0, 4, 0, 0] = -0.999
+    values[0, 5] = 0.999
+    values[0, 5, :2] = 0.3
+    found = maps(values, activation="Tanh")
+    assert found.oddities() == {"dead": (1,), "constant": (2,), "saturated": (4,), "nonfinite": (3,)}
+    said = found.explained()
+    assert len(said) == 4
+    assert any("1 map is saturated (4)" in sentence for sentence in said)
+    assert "1 dead, 1 constant, 1 saturated, 1 with values that are not finite" in found.sheet(first=1).caption
+    assert "4 saturated" in found.sheet(order="plain").labels
+    assert maps(values).oddities()["saturated"] == ()
+
+
+def test_a_dense_layer_is_a_ranked_list_of_bars_with_values():
+    found = maps([[0.5, 3, -1, 0]])
+    assert list(found.firing()) == [1, 0]
+    sheet = found.sheet()
+    assert (sheet.form, sheet.tiles.ravel().tolist()) == ("bar", [3, 0.5, 0, -1])
+    assert sheet.row_labels == ("1   3", "0   0.5", "3   0", "2   -1")
+    sheet.render()
+    strip = maps(np.arange(160)[None]).sheet(form="strip")
+    np.testing.assert_array_equal(strip.tiles[0, ::5], np.arange(160).reshape(2, 80))
+
+
+def test_the_answers_are_bars_with_their_names(looked):
+    sheet = looked.answers_sheet(1)
+    best = looked.answers[1][0]
+    assert sheet.row_labels[0] == f"{best.label}   {best.probability:.2%}"
+    assert "the network's own probabilities" in sheet.caption
+    sheet.render()
+
+
+def test_bars_are_as_long_as_their_values():
+    values = np.array([4, 2, -4, np.nan, 0], np.float32)
+    drawn = bars(values, np.array([-4.0]), np.array([4.0]))[:, 3]
+    assert (drawn == GREY + SHADES - 1).sum(1)[[0, 1, 2, 4]].tolist() == pytest.approx([LONG / 2, LONG / 4, LONG / 2, 0], abs=1)
+    assert (drawn[3] == NONFINITE).all()
+
+
+def test_a_curve_goes_through_its_samples():
+    signals = RANDOM.normal(size=(3, 12)).astype(np.float32)
+    low, high = signals.min(1).astype(float), signals.max(1).astype(float)
+    drawn = curves(signals, low, high) == INK + SHADES - 1
+    columns = drawn.shape[2]
+    for row, signal in enumerate(signals):
+        for sample, value in enumerate(signal):
+            column = min(columns - 1, int(sample / 11 * columns))
+            height = (HEIGHT - 1) * (1 - (value - low[row]) / (high[row] - low[row]))
+            inked = np.flatnonzero(drawn[row, :, column])
+            assert inked.min() - 4 <= height <= inked.max() + 4
+
+
+def test_no_peak_of_a_long_signal_is_lost_and_what_is_not_finite_is_marked():
+    signal = np.zeros((1, 5000), np.float32)
+    signal[0, 3333] = 7
+    drawn = curves(signal, np.array([0.0]), np.array([7.0]))[0]
+    assert (drawn[:3] == INK + SHADES - 1).any()
+    signal[0, 10] = np.nan
+    assert (curves(signal, np.array([0.0]), np.array([7.0])) == NONFINITE).any()
+    assert (drawn != PAPER).any(0).all()
+
+
+def test_signals_are_strips_or_curves():
+    found = maps(RANDOM.uniform(size=(1, 3, 20)))
+    assert found.sheet().tiles.shape == (3, 2, 20)
+    sheet = found.sheet(form="curve")
+    assert "curves" in sheet.caption
+    sheet.render()
+    with pytest.raises(WrongOption, match="'curve'"):
+        found.sheet(form="bar")
+    with pytest.raises(WrongOption):
+        maps(RANDOM.uniform(size=(1, 3, 4, 4))).sheet(form="curve")
+
+
+def test_the_percentile_scale_leaves_out_what_lies_far_away():
+    tile = RANDOM.uniform(0, 1, (1, 40, 40)).astype(np.float32)
+    tile[0, 0, 0] = 1000
+    plain, robust = (Sheet(tiles=tile, labels=("0",), title="a", scale=scale).tile(0) for scale in ("map", "percentile"))
+    assert len(np.unique(plain.reshape(-1, 3), axis=0)) == 2
+    assert len(np.unique(robust.reshape(-1, 3), axis=0)) > 150
+    assert "1st to 99th percentile" in Sheet(tiles=tile, labels=("0",), title="a", scale="percentile").caption
+
+
+@pytest.mark.parametrize(("h", "w"), [(8, 8), (32, 64), (1, 1), (7, 3)])
+def test_numbers_can_be_read_over_maps_of_any_size(h, w):
+    sheet = Sheet(tiles=RANDOM.uniform(size=(30, h, w)).astype(np.float32), labels=tuple(map(str, range(1990, 2020))), title="a")
+    for magnify in (None, 1):
+        texts = {text.words.partition(" ")[0]: text for text in sheet._page(magnify, None).texts}
+        places = sorted((texts[label].y, texts[label].x) for label in sheet.labels)  # none is shortened
+        assert all(later[1] - one[1] >= 26 for one, later in zip(places, places[1:], strict=False) if later[0] == one[0])
+
+
+def test_pictures_side_by_side_have_one_range():
+    found = maps(RANDOM.uniform(size=(3, 5, 4, 4)))
+    sheet = found.side_by_side(units=[4, 1])
+    assert (sheet.scale, sheet.columns, sheet.row_labels) == ("shared", 3, ("unit 4", "unit 1"))
+    np.testing.assert_array_equal(sheet.tiles, found.values[:, [4, 1]].transpose(1, 0, 2, 3).reshape(6, 4, 4))
+
+
+def test_of_two_networks_the_units_that_changed_most_come_first():
+    before = maps(RANDOM.uniform(size=(1, 5, 4, 4)))
+    changed = before.values.copy()
+    changed[0, 3] += 2
+    changed[0, 1, 0, 0] -= 0.5
+    sheet = before.beside(maps(changed), first=3)
+    assert [label.split()[1] for label in sheet.row_labels] == ["3", "1", "0"]
+    assert sheet.row_labels[0].endswith("2")
+    np.testing.assert_allclose(sheet.tiles[2], 2, rtol=1e-6)
+    with pytest.raises(InputError, match="same pictures"):
+        before.beside(maps(changed[:, :4]))
+
+
+def test_crops_are_what_the_strongest_place_sees(looked):
+    found = looked["block4_conv3"]
+    sheet = looked.crops("block4_conv3", picture=1, units=[5, 9])
+    reach = edges(looked.network.graph, found.reading.read_at)
+    for number, unit in enumerate((5, 9)):
+        place = np.unravel_index(found.values[1, unit].argmax(), found.values.shape[2:])
+        (top, left), (bottom, right) = reach.of(place)
+        np.testing.assert_array_equal(sheet.crops[2 * number], looked.pictures[1].pixels[top:bottom, left:right])
+    sheet.image()
+
+
+def test_an_overlay_leaves_the_picture_where_the_map_is_zero(looked):
+    values = looked["block1_conv1"].values[0, 3]
+    sheet = looked.overlay("block1_conv1", units=[3, 4])
+    grey = sheet.tiles[0][values == 0]
+    assert (grey.max(1).astype(int) - grey.min(1) <= 1).all()
+    assert (sheet.tiles[0][values == values.max()].max(1) - sheet.tiles[0][values == values.max()].min(1) > 40).all()
+    with pytest.raises(InputError, match="sheet"):
+        looked.overlay("softmax")
+
+
+def test_which_units_fire_in_every_layer(looked):
+    found = looked.firing()
+    assert list(found) == list(looked)
+    values = looked["flatten"].values[0]
+    assert found["flatten"] == sorted(np.flatnonzero(values > 0).tolist(), key=lambda unit: -values[unit])
