@@ -46,6 +46,7 @@ ALLOWED = {
     "edited": {"core"},
     "intervening": {"core", "edited", "errors", "methods", "network", "pictures", "results"},
     "ablating": {"core", "errors", "methods", "network", "pictures", "results"},
+    "checking": {"core", "errors", "methods", "network", "pictures", "results"},
     "why": {"ablating", "explaining", "intervening", "methods", "network", "results"},
     "explaining": {"core", "errors", "methods", "network", "pictures", "results"},
 }

@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .checking import check as check
     from .core import Edit as Edit
     from .core import Tap as Tap
     from .errors import ConvscopeError as ConvscopeError
@@ -32,8 +33,9 @@ _HOMES = {
     "Filters": "results",
     "MapSet": "results",
     "ConvscopeError": "errors",
+    "check": "checking",
 }
-__all__ = ["ConvscopeError", "Edit", "FeatureMaps", "Filters", "MapSet", "Network", "Preprocess", "Tap", "open"]
+__all__ = ["ConvscopeError", "Edit", "FeatureMaps", "Filters", "MapSet", "Network", "Preprocess", "Tap", "check", "open"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@
     Edit              what to change
     Engine            runs a network with taps and edits
     Differentiable    an Engine whose runs can be pulled back
+    Reweighable       an Engine that can be copied with other weights
     RuledBackward     a Differentiable Engine whose ReLUs can be given another backward rule
     Resumable         an Engine that can stop at a layer and go on from there, again and again
 
@@ -209,6 +210,18 @@ class Differentiable(Engine, Protocol):
 
     def trace(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Trace:
         """As `run`, always to the output, remembering how it was computed."""
+        ...
+
+
+@runtime_checkable
+class Reweighable(Engine, Protocol):
+    """An Engine that can be copied with other weights."""
+
+    def with_weights(self, weights: Mapping[str, Mapping[str, Array]]) -> Engine:
+        """A copy in which these layers have these weights, named and laid out as `weights` gives them; this one stays as it is.
+
+        raises   UnknownLayer; InputError for weights of another name or shape; Unsupported for what cannot be copied
+        """
         ...
 
 

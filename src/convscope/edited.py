@@ -7,7 +7,22 @@ from typing import Any, cast
 
 import numpy as np
 
-from .core import Array, Differentiable, Edit, Engine, Graph, Held, Pictures, Resumable, Rule, RuledBackward, Run, Tap, Trace
+from .core import (
+    Array,
+    Differentiable,
+    Edit,
+    Engine,
+    Graph,
+    Held,
+    Pictures,
+    Resumable,
+    Reweighable,
+    Rule,
+    RuledBackward,
+    Run,
+    Tap,
+    Trace,
+)
 
 
 class EditedEngine:
@@ -43,6 +58,11 @@ class Ruled:
         return cast(Trace, self.engine.trace_by(rule, pictures, taps, (*self.edits, *edits)))
 
 
+class Reweighing:
+    def with_weights(self: Any, weights: Mapping[str, Mapping[str, Array]]) -> EditedEngine:
+        return edited(self.engine.with_weights(weights), self.edits)
+
+
 class Holding:
     def hold(self: Any, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> EditedHeld:
         """Edits up to `layer` act on the way there; those after it in every run that goes on from there."""
@@ -69,7 +89,12 @@ class EditedHeld:
         return np.repeat(np.asarray(part), repeat, axis=0) if has_entries else part
 
 
-CAPABILITIES: tuple[tuple[Any, type], ...] = ((Differentiable, Tracing), (RuledBackward, Ruled), (Resumable, Holding))
+CAPABILITIES: tuple[tuple[Any, type], ...] = (
+    (Differentiable, Tracing),
+    (RuledBackward, Ruled),
+    (Reweighable, Reweighing),
+    (Resumable, Holding),
+)
 
 
 def edited(engine: Engine, edits: Sequence[Edit]) -> EditedEngine:

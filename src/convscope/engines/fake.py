@@ -66,6 +66,14 @@ class FakeEngine:
         name = self.graph[layer].name
         return {key: own(value) for key, value in self._steps[name].weights.items()} if name in self._steps else {}
 
+    def with_weights(self, weights: Mapping[str, Weights]) -> FakeEngine:
+        """See Reweighable.with_weights."""
+        result = FakeEngine()
+        for name, given in weights.items():
+            step = self._steps[self.graph[name].name]
+            result._steps[name] = replace(step, weights={**step.weights, **given})
+        return result
+
     def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
         asked, changes = self._asked(taps, edits)
         asked = asked or (Tap("output"),)

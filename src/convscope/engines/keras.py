@@ -58,6 +58,16 @@ class KerasEngine:
         """The layer or operation of Keras that a row stands for; None for the input. Raises UnknownLayer."""
         return self._places[self.graph[layer].name].operation
 
+    def with_weights(self, weights: Mapping[str, Mapping[str, Array]]) -> KerasEngine:
+        """See Reweighable.with_weights."""
+        from .keras_reweighed import copied, fill
+
+        rows = {layer: self.graph[layer] for layer in weights}
+        result = KerasEngine(copied(self.model))
+        for layer, row in rows.items():
+            fill(result.operation(row.name), row.kind, weights[layer], layer)
+        return result
+
     def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
         """See Engine.run."""
         asked = [as_tap(tap) for tap in taps] or [Tap("output")]

@@ -22,6 +22,7 @@ from .torch_held import TorchHeld
 from .torch_inputs import Input, PictureShape, check_whole, possible_inputs
 from .torch_modules import Visit, Way, frozen, names_of, notes_on, untouched, unwrapped, visiting
 from .torch_outputs import note_on, outputs_of
+from .torch_reweighed import copied, fill
 from .torch_rules import ReluRule
 from .torch_watchers import Enough, Reader, Recorder, Saved, Watcher, constant, reduced
 
@@ -66,6 +67,14 @@ class TorchEngine:
         """`kernel` (out, in / groups, *kernel) and `bias`, or parameters and buffers by torch's names. Raises UnknownLayer."""
         row = self.graph[layer]
         return weights_of(self._modules[row.name]) if row.name in self._modules else {}
+
+    def with_weights(self, weights: Mapping[str, Mapping[str, Array]]) -> TorchEngine:
+        """See Reweighable.with_weights."""
+        rows = {layer: self.graph[layer].name for layer in weights}
+        result = TorchEngine(copied(self.module), picture_shape=[each.shape for each in self._inputs])
+        for layer, row in rows.items():
+            fill(result._modules[row], weights[layer], layer)
+        return result
 
     def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
         asked, changes = self._asked(taps, edits)

@@ -1,5 +1,6 @@
 """What the verbs of a network return: frozen data with its provenance. Drawing and saving them never runs the network."""
 
+from .check import Check as Check
 from .comparison import Comparison as Comparison
 from .contrast import Contrast as Contrast
 from .effect import Effect as Effect

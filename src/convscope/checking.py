@@ -1,0 +1,74 @@
+"""`convscope.check`: whether a method's explanations depend on what the network learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .core import Array, Engine
+from .errors import InputError
+from .methods.class_scores import verified_scores
+from .methods.explain import method_of
+from .methods.maps import Progress
+from .methods.randomisation import cascade, with_kernels
+from .pictures import prepare
+from .results.check import Check
+
+if TYPE_CHECKING:
+    from .network import Network
+
+
+def check(
+    method: str,
+    network: Network,
+    pictures: Any,
+    *,
+    target: Any = None,
+    steps: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Check:
+    """Cascading randomisation: from the last layer to the first, weights are shuffled, and each time the maps are made again.
+
+    An explanation that stays the same when the network has forgotten everything explains the picture, not the network.
+
+    method    a name, as in `explain`, with its `options`
+    target    a class, as in `explain`; None: the first answer of the network as it is, also when it is random
+    steps     at so many layers only, evenly spread; None: at every layer with a kernel
+    returns   `.steps`, per layer the rank correlation with the maps of the network as it is; printed, a table
+    raises    Unsupported where no copy of the network can be made; what `explain` raises
+    """
+    from .network import Network
+
+    method_of(method)
+    prepared = prepare(pictures, network.preprocess)
+    if target is None:
+        _, output = verified_scores(network.engine, prepared.values)
+        tops = [int(number) for number in output.reshape(len(output), -1).argmax(1)]
+    else:
+        tops = [target] * len(prepared.values)
+
+    def heat(engine: Engine) -> Array:
+        other = Network(engine, network.info, network.preprocess, network.labels)
+        maps = [other.explain(prepared.values[at : at + 1], method, target=top, **options).heat() for at, top in enumerate(tops)]
+        return np.stack(maps)
+
+    layers = spread(with_kernels(network.graph), steps)
+    found = []
+    for step in cascade(network.engine, heat, layers=layers, seed=seed):
+        found.append(step)
+        if progress:
+            progress(len(found), len(layers))
+    return Check(method, tuple(found), len(prepared.values), network.info)
+
+
+def spread(layers: Sequence[str], steps: int | None) -> list[str]:
+    """Some of the layers, evenly, the first and the last among them. Raises InputError."""
+    if steps is None or steps >= len(layers):
+        return list(layers)
+    if steps < 2:
+        raise InputError(f"The check takes at least 2 steps, the last layer and the first, but received {steps}.", received=steps)
+    return [layers[round(at)] for at in np.linspace(0, len(layers) - 1, steps)]
