@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: look test check suite bench zoo mutate demo clean
+.PHONY: look test check suite bench zoo mutate ray demo clean
 
 look: .venv/look
 	.venv/bin/convscope look --out study
@@ -28,6 +28,11 @@ zoo: .venv/test
 # Deliberate faults in every engine, and whether the laws notice them.
 mutate: .venv/test
 	.venv/bin/python mutation/run.py
+
+# A scan on a local Ray cluster of two workers, one of which is killed, against the same scan without Ray.
+ray: .venv/test
+	$(PIP) --editable '.[ray]'
+	.venv/bin/python -m pytest tests/test_scan_ray.py
 
 # The accuracy of the built-in network, measured again from the file that is shipped.
 demo: .venv/test

@@ -157,6 +157,21 @@ def test_a_list_of_other_pictures_has_another_digest(folder, tmp_path):
     assert listing(as_zip(root, entries, tmp_path)).digest != listing(as_zip(root, entries[1:], tmp_path)).digest
 
 
+def test_pictures_at_an_address_are_read_through_fsspec(folder):
+    fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
+    root, entries = folder
+    memory = fsspec.filesystem("memory")
+    for name, _ in entries:
+        memory.pipe_file(f"/bucket/pictures/{name}", (root / name).read_bytes())
+    found = listing("memory://bucket/pictures")
+    assert [(item.name, item.label) for item in found.items(0)] == [(name, CLASSES.index(label)) for name, label in entries]
+    np.testing.assert_array_equal(found.item(2).read().read().pixels, pixels(root, entries[2][0]))
+    with pytest.raises(InputError, match="no pictures in 'memory://bucket/none'|Cannot list"):
+        listing("memory://bucket/none")
+    with pytest.raises(InputError, match="Cannot open 'nosuch://x'"):
+        listing("nosuch://x")
+
+
 def test_a_hundred_thousand_files_are_listed(tmp_path):
     names = [(f"{number}.png", "1") for number in range(100_000)]  # what a look into the folder gives; to make them takes longer
     entries = labelled(names)

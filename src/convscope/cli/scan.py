@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +39,7 @@ def scan(
     engine: Annotated[str, typer.Option(help="local, or ray: Ray Data, on one machine or many.")] = "local",
     weights: Weights = None,
     architecture: Architecture = None,
-    partial: Partial = False,
+    partly: Partial = False,
     labels: Labels = None,
     preprocess: Preprocessing = None,
     shape: Shape = None,
@@ -46,11 +47,16 @@ def scan(
     as_json: Json = False,
 ) -> None:
     """Find out what each unit does over all PICTURES: its top pictures, when it fires, for which class it is."""
+    from ..scan.ray import Ray
+
     with Steps() as steps:
-        network = open_network(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
+        given = Given(weights, architecture, partly, shape, trust)
+        network = open_network(steps, model, given, labels, preprocess)
         steps.begin("Scanning")
         options: dict[str, Any] = {"maps": none_or(maps), "features": none_or(features), "batch": batch, "engine": engine}
         names = [name for each in at or ["convs"] for name in each.split(",")]
+        if engine == "ray":
+            options["engine"] = Ray(open=partial(opened, model, given, labels, preprocess))
         try:
             found = network.scan(pictures, names, out=out, k=top, activated=not raw, progress=Pace(steps), **options)
         except KeyboardInterrupt:
@@ -63,6 +69,11 @@ def scan(
     for what, units in (("dead", found.dead()), ("nearly dead", found.nearly_dead()), ("always on", found.always_on())):
         print(f"  {what}: {', '.join(f'{len(each)} in {layer}' for layer, each in units.items()) or 'none'}")
     print_notes(network)
+
+
+def opened(model: str, given: Given, labels: Path | None, preprocess: str | None) -> Any:
+    """The network, where a worker is."""
+    return open_network(Steps(), model, given, labels, preprocess)
 
 
 class Pace:

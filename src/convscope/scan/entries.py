@@ -51,10 +51,14 @@ class Listing:
     root: Path | None = None
 
 
-def of_entries(kind: str, entries: Sequence[Entry], root: Path, get: Callable[[Entry], Source]) -> Listing:
-    """Raises InputError if there are none."""
+def of_entries(
+    kind: str, entries: Sequence[Entry], root: Path | None, get: Callable[[Entry], Source], *, where: str = ""
+) -> Listing:
+    """where   what to call the place, if it is no path. Raises InputError if there are none."""
     if not entries:
-        raise InputError(f"There are no pictures in '{root}'. Give a folder, a zip, a tar, a CSV or a list that has some.")
+        raise InputError(
+            f"There are no pictures in '{where or root}'. Give a folder, a zip, a tar, a CSV or a list that has some."
+        )
     classes = tuple(sorted({each.label for each in entries if each.label is not None}))
     numbers = {name: number for number, name in enumerate(classes)}
     digest = sha256()

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import WrongOption
+from . import ray, runner
 from .finishing import finish
 from .plan import Wishes
+from .ray import Ray
 from .result import Scan
-from .runner import Job, run
+from .runner import Job
 from .sources import listing
 from .tables import arrow_package
 
-ENGINES = ("local",)
+ENGINES = ("local", "ray")
 
 
 def scan(
@@ -23,15 +25,18 @@ def scan(
     wishes: Wishes,
     folder: str | Path,
     *,
-    where: str = "local",
+    where: str | Ray = "local",
     progress: Callable[[int, int], None] | None = None,
 ) -> Scan:
     """Scan `pictures` into `folder`, going on with what is there. See Network.scan."""
-    if where not in ENGINES:
+    if not isinstance(where, Ray) and where not in ENGINES:
         raise WrongOption("The engine of a scan", where, ENGINES)
     arrow_package()  # before hours of work, not after
     job = Job(network.engine, network.info, network.preprocess, network.labels, listing(pictures), wishes, Path(folder))
-    run(job, progress)
+    if where == "local":
+        runner.run(job, progress)
+    else:
+        ray.run(job, pictures, where if isinstance(where, Ray) else Ray(), progress)
     finish(job)
     found = Scan(folder, network=network, pictures=pictures)
     if not (found.folder / "index.html").exists():

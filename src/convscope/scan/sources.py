@@ -6,6 +6,7 @@ No data set is in memory as a whole, and a picture's number is what ties it to i
 from __future__ import annotations
 
 import os
+import re
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence, Sized
@@ -21,6 +22,7 @@ from ..pictures.sources import Source, sources
 from .archives import of_tar, of_zip
 from .entries import Entry, Item, Listing, indexed, of_entries
 from .folders import files_of, in_folder, labelled
+from .remote import of_address
 from .tables_of_paths import of_table
 
 FORMS = (
@@ -32,6 +34,8 @@ PICTURES, LABELS = ("image", "img", "picture"), ("label", "labels", "class", "fi
 
 def listing(source: Any) -> Listing:
     """The pictures of `source`, in an order that is the same each time. Raises InputError, NotAPicture, MissingExtra."""
+    if isinstance(source, str) and re.match(r"\w{2,}://", source):
+        return of_address(source)
     if isinstance(source, str | os.PathLike):
         return of_path(Path(os.fsdecode(source)))
     if hasattr(source, "features") and hasattr(source, "__getitem__"):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..methods.select import At
 
 if TYPE_CHECKING:
+    from .ray import Ray
     from .result import Scan
 
 
@@ -28,7 +29,7 @@ class Scanning:
         correlations: bool = True,
         batch: int | None = None,
         memory: int = 1 << 30,
-        engine: str = "local",
+        engine: str | Ray = "local",
         progress: Callable[[int, int], None] | None = None,
     ) -> Scan:
         """What each unit of the layers `at` did over a whole data set. A scan that was stopped goes on where it was.
@@ -42,7 +43,7 @@ class Scanning:
         features      layers whose pooled values are kept for every picture, for embeddings
         correlations  keep how the units of a layer vary together, 8 bytes per pair of units
         batch         pictures at once; None: as many as fit into `memory` bytes with all their maps
-        engine        "local", or "ray" for Ray Data on one machine or many
+        engine        "local"; "ray" for Ray Data on one machine or many, or convscope.scan.ray.Ray(workers=8, gpus=1)
         progress      called with (pictures done, pictures in all)
         raises        InputError and its kinds, UnknownLayer, EngineError, MissingExtra; OutputError for a folder that holds
                       something else, or a scan of another network, preprocessing or list
