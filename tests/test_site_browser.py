@@ -345,6 +345,66 @@ FAINT = """(() => {
 })()"""
 
 
+def test_several_pictures_side_by_side_have_one_range(page):
+    place = tile(page, 4)
+    page.mouse.click(place["x"] + 5, place["y"] + 5)
+    every = page.locator("[data-every] figure")
+    every.nth(1).wait_for()
+    assert every.all_inner_texts() == ["chelsea", "rex"]
+    drawn = every.locator("canvas").evaluate_all(
+        """all => all.map(each => { const [h, w] = convscope.viewer.layer.size, context = each.getContext("2d");
+           return Array.from({length: h}, (_, y) => Array.from({length: w}, (_, x) => Array.from(
+             context.getImageData((x + 0.5) * each.width / w, (y + 0.5) * each.height / h, 1, 1).data.slice(0, 3)))); })"""
+    )
+    both = np.stack([values("conv", number)[4] for number in range(2)])
+    known = ranges(both)
+    colours = table("viridis")[levels(both, known, *limits(known, "shared", signed=False), shared=True)]
+    np.testing.assert_array_equal(np.array(drawn), colours)
+
+
+def test_a_glance_shows_the_first_maps_of_the_last_layer_of_each_block(page):
+    rows = page.get_by_role("region", name="At a glance").locator("[data-glance]")
+    assert rows.count() == 2  # one for each block with maps
+    rows.first.scroll_into_view_if_needed()
+    tiles = rows.first.get_by_role("button", name="Unit")
+    tiles.first.wait_for()
+    means = values("raw", 0).mean((1, 2))
+    assert tiles.all_inner_texts() == [str(unit) for unit in np.argsort(-means, kind="stable")]
+    assert "by their mean" in rows.first.inner_text()
+    tiles.first.click()
+    assert page.get_by_role("dialog", name=f"Unit {means.argmax()} of raw").is_visible()
+    page.keyboard.press("Escape")
+
+
+def test_what_a_unit_sees_is_outlined(context, tmp_path):
+    import convscope
+
+    net = convscope.open("demo")
+    looked = net.look(convscope.demo.picture(), at=["block2_conv1", "block5_conv3"], ranked=False)
+    watched = browser.Watched(context)
+    # One file: pixels that come from a picture beside the page may not be read, even by its own scripts.
+    page = watched.open(looked.save(tmp_path / "page.html", single_file=True).as_uri())
+    show(page, "block2_conv1", order="max")
+    maps = looked["block2_conv1"].values[0]
+    unit = int(maps.max((1, 2)).argmax())
+    field = net.receptive_field("block2_conv1", tuple(int(at) for at in np.unravel_index(maps[unit].argmax(), maps[unit].shape)))
+    (top, left), (bottom, right) = field.start, field.stop
+    page.locator(".grid").press("Home")
+    said = page.locator(".panel [data-field]").inner_text()
+    assert said == f"Outlined: what it sees where it is strongest, rows {top} to {bottom - 1}, columns {left} to {right - 1}."
+    inside, outside = page.evaluate(
+        """([y, x]) => { const canvas = document.querySelector(".panel canvas.seen"), context = canvas.getContext("2d");
+           return [context.getImageData(x * 4, y * 4, 1, 1), context.getImageData(2, 2, 1, 1)].map(each => Array.from(each.data.slice(0, 3))); }""",
+        [(top + bottom) // 2, (left + right) // 2],
+    )
+    seen = looked.pictures[0].pixels
+    np.testing.assert_array_equal(inside, seen[(top + bottom) // 2, (left + right) // 2])
+    np.testing.assert_allclose(outside, seen[0, 0] * 0.55, atol=1)  # darkened
+    show(page, "block5_conv3")
+    assert "Laid over it: its map" in page.locator(".panel [data-field]").inner_text()
+    watched.assert_calm()
+
+
 def test_one_file_shows_the_same_with_nothing_beside_it(context, tmp_path):
     path = maps_of("conv", "raw").save(tmp_path / "mailed" / "page.html", single_file=True)
     assert [each.name for each in path.parent.iterdir()] == ["page.html"]

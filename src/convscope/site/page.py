@@ -47,7 +47,8 @@ def environment() -> Environment:
         loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     result.filters |= {
-        "link": link, "shape": shape, "times": times, "number": number, "units": units, "large": large, "drawing": drawing,
+        "link": link, "shape": shape, "times": times, "number": number, "units": units, "large": large,
+        "lasts": lasts, "drawing": drawing,
     }  # fmt: skip
     return result
 
@@ -107,6 +108,13 @@ def large(value: int | None) -> str:
         if value >= size:
             return f"{value / size:.3g} {letter}"
     return str(value)
+
+
+def lasts(blocks: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Which maps to show at a glance: those of the last layer with a size of each block, by their place among the maps."""
+    shown = [[each["shows"] for each in block["layers"] if each["shows"] is not None and len(each["shape"] or ()) == 3]
+             for block in blocks]  # fmt: skip
+    return [block[-1] for block in shown if block]
 
 
 def units(numbers: Sequence[int], most: int = 24) -> str:

@@ -39,6 +39,7 @@ PAGES: dict[str, Page] = {
             Section("pictures", "Picture"),
             Section("why", "Why", lambda study: bool(study.get("why"))),
             Section("network", "Network", lambda study: bool(study["blocks"])),
+            Section("glance", "At a glance", lambda study: any(len(each["shape"]) == 3 for each in study["maps"])),
             Section("maps", "Feature maps"),
             Section("filters", "Filters", lambda study: bool(study["filters"])),
             Section("layers", "Layers"),

@@ -32,15 +32,19 @@ export class Colours {
 
   // 256 colours as the canvas stores them, one for each byte of a unit's map.
   lookup(layer, unit, scale, name) {
+    const one = layer.column("low")[unit] === layer.column("high")[unit] || layer.isConstant(unit);
+    return this.between(layer, unit, this.limits(layer, unit, scale, name), name, scale === "map" && one);
+  }
+
+  // The same for limits of any origin; `flat`: all of it in the colour in the middle.
+  between(layer, unit, [low, high], name, flat = false) {
     const table = this.tables[name];
     const last = table.length / 3 - 1;
-    const [low, high] = this.limits(layer, unit, scale, name);
     const [least, greatest] = [layer.column("low")[unit], layer.column("high")[unit]];
-    const flat = scale === "map" && (least === greatest || layer.isConstant(unit));
     const result = new Uint32Array(256);
     for (let level = 0; level <= STEPS; level++) {
       const value = least + (level / STEPS) * (greatest - least);
-      const ratio = flat ? 0.5 : high > low ? (value - low) / (high - low) : 0;
+      const ratio = high > low ? (value - low) / (high - low) : 0;
       const at = flat ? last / 2 : Math.floor(Math.min(Math.max(ratio * last + 0.5, 0), last + 0.5));
       result[level] = packed(table[3 * at], table[3 * at + 1], table[3 * at + 2]);
     }
@@ -92,6 +96,19 @@ export class Atlas {
     context.imageSmoothingEnabled = false;
     context.drawImage(this.canvas, ...this.place(unit), w, h, x, y, width, height);
   }
+}
+
+// One unit's map at its true size.
+export function drawn(layer, unit, lookup) {
+  const [h, w] = layer.size;
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [w, h];
+  const picture = new ImageData(w, h);
+  const pixels = new Uint32Array(picture.data.buffer);
+  const from = unit * h * w;
+  for (let at = 0; at < h * w; at++) pixels[at] = lookup[layer.levels[from + at]];
+  canvas.getContext("2d").putImageData(picture, 0, 0);
+  return canvas;
 }
 
 // What a dead map looks like: like no map.

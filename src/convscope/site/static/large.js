@@ -1,7 +1,8 @@
 // One unit, large: its map with a colour bar, the picture, its kernel, and the units that look like it.
 
 import { alike } from "./alike.js";
-import { drawBar, drawMap, factsOf, fieldWords, fill } from "./panel.js";
+import { drawn, hatch } from "./colour.js";
+import { drawBar, drawMap, factsOf, fieldWords, fill, isWide, laidOver } from "./panel.js";
 import { Picture } from "./picture.js";
 import { counted, short } from "./numbers.js";
 
@@ -34,6 +35,7 @@ export class Large {
     this.redraw(null);
     this.kernel();
     this.neighbours();
+    this.pictures();
     if (!this.dialog.open) this.dialog.showModal();
   }
 
@@ -41,16 +43,16 @@ export class Large {
     const { view, unit } = this;
     const strongest = view.layer.isDead(unit) ? null : view.layer.field(view.layer.peak(unit));
     const pointed = place && view.layer.field(place);
-    const fields = pointed ? [{ field: pointed, strong: true }] : strongest && !this.over.checked ? [{ field: strongest, strong: true }] : [];
-    this.picture.show(view.image, fields, this.over.checked && !pointed ? (context, w, h) => this.overlay(context, w, h) : null);
-    this.find("[data-field]").textContent = pointed ? "Outlined: what it sees at the pointer." : this.over.checked ? "The map over the picture, stretched to its size." : fieldWords(view, unit, strongest);
+    const over = !pointed && (this.over.checked || (strongest && isWide(strongest, view.image)));
+    const outlined = pointed ?? (this.over.checked ? null : strongest);
+    this.picture.show(view.image, outlined ? [{ field: outlined, strong: true }] : [], over ? laidOver(view, unit) : null);
+    this.find("[data-field]").textContent = this.words(strongest, pointed);
     fill(this.find("dl"), factsOf(view, unit, place));
   }
 
-  overlay(context, width, height) {
-    context.globalAlpha = 0.6;
-    if (!this.view.layer.isDead(this.unit)) this.view.atlas.draw(context, this.unit, 0, 0, width, height);
-    context.globalAlpha = 1;
+  words(strongest, pointed) {
+    if (pointed) return "Outlined: what it sees at the pointer.";
+    return this.over.checked ? "The map over the picture, stretched to its size." : fieldWords(this.view, this.unit, strongest);
   }
 
   placeOn(map, event) {
@@ -114,6 +116,39 @@ export class Large {
         return button;
       }),
     );
+  }
+
+  // The same unit for every picture, coloured by one range.
+  async pictures() {
+    const { view, unit } = this;
+    this.find("[data-pictures]").hidden = view.names.length < 2;
+    if (view.names.length < 2) return;
+    const layers = await view.everyPicture();
+    if (view !== this.view || unit !== this.unit) return;
+    const side = (name) => layers.map((layer) => layer.column(name)[unit]);
+    let [low, high] = [Math.min(...side("low")), Math.max(...side("high"))];
+    const name = view.colours.of("auto", { low: Math.min(...layers.map((layer) => layer.low)) });
+    if (name === "diverging") [low, high] = [-Math.max(-low, high), Math.max(-low, high)];
+    this.find("[data-pictures-says]").textContent = `${name}, all by one range, ${short(low)} to ${short(high)}.`;
+    const figures = layers.map((layer, at) => this.figure(layer, at, view.colours.between(layer, unit, [low, high], name)));
+    this.find("[data-every]").replaceChildren(...figures);
+  }
+
+  figure(layer, picture, lookup) {
+    const figure = document.createElement("figure");
+    const canvas = figure.appendChild(document.createElement("canvas"));
+    const [h, w] = layer.size;
+    const factor = Math.max(1, Math.floor(112 / Math.max(h, w)));
+    [canvas.width, canvas.height] = [w * factor, h * factor];
+    const context = canvas.getContext("2d");
+    context.imageSmoothingEnabled = false;
+    if (layer.isDead(this.unit)) hatch(context, this.view.marks, 0, 0, canvas.width, canvas.height);
+    else context.drawImage(drawn(layer, this.unit, lookup), 0, 0, canvas.width, canvas.height);
+    const name = this.view.names[picture];
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", `Its map for ${name}, greatest value ${short(layer.column("high")[this.unit])}`);
+    figure.appendChild(document.createElement("figcaption")).textContent = layer.isDead(this.unit) ? `${name}, dead` : name;
+    return figure;
   }
 
   key(event) {

@@ -24,7 +24,7 @@ export class Panel {
     const strongest = layer.isDead(unit) ? null : layer.field(layer.peak(unit));
     const pointed = place && layer.field(place);
     const fields = [strongest && { field: strongest, strong: true }, pointed && { field: pointed, strong: false }].filter(Boolean);
-    this.picture.show(image, fields);
+    this.picture.show(image, fields, strongest && isWide(strongest, image) ? laidOver(view, unit) : null);
     this.field.textContent = fieldWords(view, unit, strongest, pointed);
   }
 }
@@ -33,8 +33,23 @@ export function fieldWords({ layer, image }, unit, strongest, pointed = null) {
   const size = [image.naturalHeight, image.naturalWidth];
   if (!layer.entry.receptive) return `What units of this layer see of the picture is not known${layer.entry.receptive_note ? `: ${layer.entry.receptive_note}` : ""}.`;
   if (!strongest) return "It is zero everywhere, so it has no strongest place.";
-  const where = `Outlined: what it sees where it is strongest, ${fieldText(strongest, size)}.`;
+  const over = isWide(strongest, image) ? " Laid over it: its map, stretched to the picture's size." : "";
+  const where = `Outlined: what it sees where it is strongest, ${fieldText(strongest, size)}.${over}`;
   return pointed ? `${where} Dashed: what it sees at the pointer.` : where;
+}
+
+// Whether a field is so large a part of the picture that its outline tells less than the map laid over it.
+export function isWide([top, left, bottom, right], image) {
+  return (bottom - top) * (right - left) > 0.5 * image.naturalHeight * image.naturalWidth;
+}
+
+// Draws a unit's map over a picture, nothing for a dead one.
+export function laidOver({ layer, atlas }, unit) {
+  return (context, width, height) => {
+    context.globalAlpha = 0.6;
+    if (!layer.isDead(unit)) atlas.draw(context, unit, 0, 0, width, height);
+    context.globalAlpha = 1;
+  };
 }
 
 // The facts of a unit as [word, value] pairs.

@@ -14,14 +14,16 @@ export class Picture {
     context.imageSmoothingEnabled = false;
     context.drawImage(image, 0, 0, width * scale, height * scale);
     over?.(context, width * scale, height * scale);
-    for (const { field, strong } of fields) outline(context, field.map((side) => side * scale), [width * scale, height * scale], strong);
+    for (const { field, strong } of fields) {
+      outline(context, field.map((side) => side * scale), [width * scale, height * scale], { strong, dim: strong && !over });
+    }
   }
 }
 
-// A rectangle that can be seen on any picture: light within dark. What lies outside of a strong one is dimmed.
-export function outline(context, [top, left, bottom, right], [width, height], strong) {
+// A rectangle that can be seen on any picture: light within dark; strong or dashed. `dim` darkens what lies outside.
+function outline(context, [top, left, bottom, right], [width, height], { strong, dim }) {
   context.save();
-  if (strong) {
+  if (dim) {
     context.fillStyle = "rgb(0 0 0 / 0.45)";
     context.beginPath();
     context.rect(0, 0, width, height);

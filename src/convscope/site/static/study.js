@@ -3,6 +3,7 @@
 import { Atlas, Colours, SCALES } from "./colour.js";
 import { Data } from "./data.js";
 import { Grid } from "./grid.js";
+import { Glance } from "./glance.js";
 import { shortcuts } from "./keys.js";
 import { Large } from "./large.js";
 import { counted, percent, short } from "./numbers.js";
@@ -24,6 +25,15 @@ class Viewer {
     this.large = new Large(document.getElementById("large"), { step: (by) => this.stepLarge(by), go: (unit) => this.open(unit) });
     this.picture = 0;
     this.controls();
+    this.glance = new Glance(document, this.colours, {
+      load: (at) => this.bring(at, this.picture),
+      rank: (layer) => this.ordered(Array.from({ length: layer.units }, (_, unit) => unit), layer, layer.entry.answer ? "answer" : "mean"),
+      title: (layer) => (layer.entry.answer ? `by how much each speaks for ${layer.entry.answer.labels[this.picture]}` : "by their mean"),
+      open: async (at, unit) => {
+        await this.show(at);
+        this.open(unit);
+      },
+    });
   }
 
   controls() {
@@ -63,15 +73,22 @@ class Viewer {
     addEventListener("afterprint", () => this.spread(false));
   }
 
+  // [layer, image], by the numbers of both.
+  bring(at, picture) {
+    return Promise.all([this.data.load(this.study.maps[at], picture), this.images[picture]]);
+  }
+
   // Show a layer, by its place among those that were read.
   async show(at, picture = this.picture) {
     const entry = this.study.maps[at];
     const asked = (this.asked = Symbol(entry.layer));
     this.root.setAttribute("aria-busy", "true");
     try {
-      const [layer, image] = await Promise.all([this.data.load(entry, picture), this.images[picture]]);
+      const [layer, image] = await this.bring(at, picture);
       if (asked !== this.asked) return; // another layer was asked for meanwhile
+      const turned = picture !== this.picture;
       Object.assign(this, { at, picture, layer, image });
+      if (turned) this.glance.refresh();
       this.layers.selectedIndex = at;
       for (const button of document.querySelectorAll("[data-shows]")) button.setAttribute("aria-pressed", String(Number(button.dataset.shows) === at));
       this.orders();
@@ -150,7 +167,7 @@ class Viewer {
       this.atlas = new Atlas(layer, colours, this.scale.value, this.colourName);
       this.drawn = drawn;
     }
-    this.order_ = this.ordered(this.kept());
+    this.order_ = this.ordered(this.kept(), layer, this.order.value);
     this.grid.show({ layer, atlas: this.atlas, order: this.order_, side: Number(this.side.value), marks: colours.marks, note: (unit) => this.note(unit), painter: this.painter() });
     this.find("[data-caption]").textContent = this.caption();
     this.find("[data-count]").textContent = this.order_.length === layer.units ? counted(layer.units, "map") : `${this.order_.length} of ${counted(layer.units, "map")}`;
@@ -176,9 +193,9 @@ class Viewer {
   }
 
   // The greatest first, what is not a number last, equal ones by their number.
-  ordered(units) {
-    if (this.order.value === "unit") return units;
-    const column = this.layer.column(this.order.value);
+  ordered(units, layer, by) {
+    if (by === "unit") return units;
+    const column = layer.column(by);
     const rank = (unit) => (Number.isNaN(column[unit]) ? -Infinity : column[unit]);
     return units.slice().sort((a, b) => rank(b) - rank(a) || a - b);
   }
@@ -243,7 +260,8 @@ class Viewer {
       layer: this.layer, image: this.image, atlas: this.atlas, colours: this.colours, marks: this.colours.marks,
       scale: this.scale.value, colour: this.colourName, titles: this.titles(),
       describe: (unit) => this.describe(unit), says: (unit) => this.says(unit),
-      kernels: () => this.data.kernels(this.layer.entry),
+      kernels: () => this.data.kernels(this.layer.entry), names: this.study.pictures.map((picture) => picture.name),
+      everyPicture: () => Promise.all(this.study.pictures.map((_, picture) => this.data.load(this.layer.entry, picture))),
     };
   }
 

@@ -1,0 +1,60 @@
+// The few maps of each block that matter most, each above the part of the picture where it is strongest.
+
+import { Atlas } from "./colour.js";
+import { drawMap, isWide, laidOver } from "./panel.js";
+import { crop, Picture } from "./picture.js";
+
+const COUNT = 8;
+const SIDE = 84;
+
+export class Glance {
+  // on: {load(at): Promise of [layer, image], rank(layer): unit numbers, title(layer): what they are ranked by, open(at, unit)}
+  constructor(root, colours, on) {
+    Object.assign(this, { root, colours, on });
+    this.rows = Array.from(root.querySelectorAll("[data-glance]"));
+    this.seen = new IntersectionObserver((changes) => {
+      for (const { isIntersecting, target } of changes) if (isIntersecting) this.fill(target);
+    }, { rootMargin: "300px" });
+    this.refresh();
+  }
+
+  // Fill each row again when it is next seen: another picture was chosen.
+  refresh() {
+    for (const row of this.rows) {
+      this.seen.unobserve(row);
+      this.seen.observe(row);
+    }
+  }
+
+  async fill(row) {
+    this.seen.unobserve(row);
+    const at = Number(row.dataset.glance);
+    const asked = (row.asked = Symbol(at)); // a property of the element: the latest call fills it
+    const [layer, image] = await this.on.load(at);
+    if (row.asked !== asked) return;
+    const name = this.colours.of("auto", layer);
+    const view = { layer, image, marks: this.colours.marks, atlas: new Atlas(layer, this.colours, "map", name) };
+    const units = this.on.rank(layer).filter((unit) => !layer.isDead(unit)).slice(0, COUNT);
+    row.querySelector("[data-ranked]").textContent = this.on.title(layer);
+    row.querySelector("[data-tiles]").replaceChildren(...units.map((unit) => this.tile(view, at, unit)));
+  }
+
+  tile(view, at, unit) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.setAttribute("aria-label", `Unit ${unit} of ${view.layer.entry.layer}, large`);
+    drawMap(button.appendChild(document.createElement("canvas")), view, unit, SIDE);
+    const field = view.layer.field(view.layer.peak(unit));
+    if (field) {
+      const part = button.appendChild(document.createElement("canvas"));
+      if (isWide(field, view.image)) new Picture(part).show(view.image, [], laidOver(view, unit));
+      else {
+        part.width = part.height = SIDE;
+        crop(part.getContext("2d"), view.image, field, 0, 0, SIDE, SIDE);
+      }
+    }
+    button.append(String(unit));
+    button.addEventListener("click", () => this.on.open(at, unit));
+    return button;
+  }
+}
