@@ -140,7 +140,9 @@ def _file(path: Path, how: How, *, name: str, source: str) -> Opened:
         facts["source"] += ", converted from ONNX" if how.via else ""
         return onnx_engine, facts | {"notes": onnx_engine.notes}, _card(onnx_engine.metadata)
     if kind == "keras":
-        _need_keras(f"'{path.name}'")
+        from .engines.keras_setup import settle
+
+        settle(f"'{path.name}'")
         from .engines.keras_files import load
         from .engines.keras_preprocess import preprocess_of
 
@@ -154,15 +156,15 @@ def _file(path: Path, how: How, *, name: str, source: str) -> Opened:
 
 def _weights(path: Path, kind: str, how: How) -> Opened:
     """The network `how.architecture` with the weights in a file."""
-    if kind == "onnx" or (kind == "keras") != str(how.architecture).startswith("keras:"):
+    library = how.architecture.partition(":")[0] if isinstance(how.architecture, str) else ""
+    of_other = library in ("torchvision", "timm", "hf") if kind == "keras" else library == "keras"
+    if kind == "onnx" or of_other:
         raise InputError(
-            f"The weights in '{path}' cannot go into '{how.architecture}': .h5 files are for 'keras:NAME', .pth and .safetensors "
-            "files for torch, and an ONNX file holds its network.",
+            f"The weights in '{path}' cannot go into '{how.architecture}': .h5 files are for networks of Keras, .pth and "
+            ".safetensors files for torch, and an ONNX file holds its network.",
             received=str(how.architecture),
         )
-    if kind == "torch" and not isinstance(how.architecture, str):
-        return _torch_named(how.architecture, replace(how, weights=path))
-    return _named(how.architecture, replace(how, weights=path))
+    return (_keras_named if kind == "keras" else _torch_named)(how.architecture, replace(how, weights=path))
 
 
 def _named(name: str, how: How) -> Opened:
@@ -178,18 +180,19 @@ def _named(name: str, how: How) -> Opened:
     )
 
 
-def _keras_named(name: str, how: How) -> Opened:
-    _need_keras(f"'{name}'")
-    from .engines.keras_files import by_name, imagenet_labels
+def _keras_named(name: Any, how: How) -> Opened:
+    from .engines.keras_setup import settle
+
+    settle(f"'{name}'")
+    from .engines.keras_files import imagenet_labels, named
     from .engines.keras_preprocess import preprocess_of
 
-    weights = None if how.weights is None else str(how.weights)
-    engine = by_name(name.partition(":")[2], weights=weights, progress=how.progress)
-    facts = {"name": name, "source": f"keras.applications, weights: {weights or 'random'}", "notes": () if weights else (RANDOM,)}
-    card = _found(preprocess_of(engine.graph, engine.operation))
-    if weights == "imagenet":
+    found = named(name, weights=None if how.weights is None else str(how.weights), partial=how.partial, progress=how.progress)
+    facts = {"name": name if isinstance(name, str) else found.engine.model.name, "source": found.source}
+    card = _found(preprocess_of(found.engine.graph, found.engine.operation))
+    if how.weights == "imagenet":
         card["labels"] = imagenet_labels()
-    return engine, facts, card
+    return found.engine, facts | {"notes": found.notes if how.weights else (RANDOM,)}, card
 
 
 def _torch_named(name: Any, how: How) -> Opened:
@@ -211,6 +214,9 @@ def _live(model: Any, how: How) -> Opened:
     homes = {base.__module__.split(".")[0] for base in type(model).__mro__}
     facts = {"name": getattr(model, "name", None) or type(model).__name__, "source": f"a live {type(model).__name__}"}
     if "keras" in homes:
+        from .engines.keras_setup import check_version
+
+        check_version(f"This {type(model).__name__}")
         from .engines.keras import KerasEngine
         from .engines.keras_preprocess import preprocess_of
 
@@ -228,7 +234,7 @@ def _live(model: Any, how: How) -> Opened:
         facts["name"] = model.graph.name or "ModelProto"
         return onnx_engine, facts | {"notes": onnx_engine.notes}, _card(onnx_engine.metadata)
     if "tf_keras" in homes:
-        raise Unsupported("This is a Keras 2 model (tf_keras). Save it as .h5 and open that file, or load it with Keras 3.")
+        raise Unsupported("This is a Keras 2 model (tf_keras). Save it as .h5 and open that file.")
     raise Unsupported(
         f"Cannot open a {type(model).__module__}.{type(model).__qualname__} as a network. "
         "Give a keras.Model, a torch.nn.Module, an onnx.ModelProto, a file, 'demo', or a name such as 'keras:VGG16'."
@@ -275,25 +281,6 @@ def input_shape(graph: Graph) -> Shape:
 def _need(package: str, extra: str, what: str) -> None:
     if package not in sys.modules and importlib.util.find_spec(package) is None:
         raise MissingExtra(package, extra, what)
-
-
-def _need_keras(what: str) -> None:
-    _need("keras", "keras", what)
-    if "keras" in sys.modules or "KERAS_BACKEND" in os.environ:
-        return
-    # Keras would take TensorFlow without asking whether it is there; and the file is written by Keras, not by the user.
-    backends = [name for name in (_configured_backend(), "tensorflow", "torch", "jax") if name and importlib.util.find_spec(name)]
-    if not backends:
-        raise MissingExtra("a backend (torch, tensorflow or jax)", "torch", what)
-    os.environ["KERAS_BACKEND"] = backends[0]
-
-
-def _configured_backend() -> str | None:
-    try:
-        backend = json.loads((Path.home() / ".keras" / "keras.json").read_text(encoding="utf-8")).get("backend")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return backend if backend in ("tensorflow", "torch", "jax") else None
 
 
 def _near(path: Path) -> str:

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import Unsupported
 from .keras_arrays import host
 from .keras_calls import ONE_AT_A_TIME
 from .keras_forward import Forward, Plan
@@ -42,12 +43,16 @@ class Backend(Protocol):
 
 
 def backend(forward: Forward) -> Backend:
+    """Raises Unsupported for one that only predicts."""
     kinds: dict[str, Callable[[Forward], Backend]] = {
         "torch": TorchBackend,
         "tensorflow": TensorFlowBackend,
         "jax": JaxBackend,
     }
-    return kinds[keras.backend.backend()](forward)
+    name = keras.backend.backend()
+    if name not in kinds:
+        raise Unsupported(f"Keras runs on {name} here, but networks are read on torch, tensorflow or jax. Set KERAS_BACKEND.")
+    return kinds[name](forward)
 
 
 def same(value: Any) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import warnings
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,12 @@ import keras
 import numpy as np
 
 from ..downloads import Progress
-from ..errors import ConvscopeError, DownloadError, InputError, ModelError, NotAModel, UnknownName, Untrusted
+from ..errors import DownloadError, InputError, ModelError, NotAModel, UnknownName, Untrusted
 from .keras import KerasEngine
 from .keras_downloads import resumable
+from .keras_two import is_of_keras_two
+from .keras_two import load as load_keras_two
+from .keras_weights import built, fill, first_line
 
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 UNREGISTERED = re.compile(r"[Cc]ould not locate (?:class|function) '(\w+)'|Unknown (?:layer|object|class)[^']*'(\w+)'")
@@ -33,36 +36,59 @@ def load(path: Path, *, trust: bool = False) -> KerasEngine:
     raises   NotAModel for what is empty, damaged, of another kind, weights without their network, or made of classes that are
              not known; Untrusted for Lambda layers unless `trust`
     """
-    config = _config_of_zip(path) if path.suffix == ".keras" else _config_of_hdf5(path)
+    config, version = _config_of_zip(path) if path.suffix == ".keras" else _config_of_hdf5(path)
     code = sorted(set(lambdas(config)))
     if code and not trust:
         raise Untrusted(path, f"holds Python code, in {', '.join(code[:3])}")
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=not trust)
+        if is_of_keras_two(version):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of arguments that have other names today
+                model = load_keras_two(path, config, trust=trust)
+        else:
+            model = keras.saving.load_model(path, compile=False, safe_mode=not trust)
     except Exception as error:
-        raise NotAModel(path, _why(error)) from error
+        raise NotAModel(path, _why(error, version)) from error
     return KerasEngine(model)
 
 
-def by_name(name: str, *, weights: str | None = None, progress: Progress | None = None) -> KerasEngine:
-    """A network of keras.applications, with random weights, those of ImageNet ("imagenet"), or those in a file.
+@dataclass(frozen=True)
+class Named:
+    """A network that has a name. `source`: where it and its weights are from; `notes`: what was done to it."""
+
+    engine: KerasEngine
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+def named(name: Any, *, weights: str | None, partial: bool = False, progress: Progress | None = None) -> Named:
+    """A network of keras.applications ("keras:VGG16"), with random weights, those of ImageNet ("imagenet"), or those in a file;
+    or one of the user's own, "my.module:build" or live, with those in a file.
 
     progress   called with (bytes done, bytes in all) while weights are fetched
-    raises     ModelError for a name that is not there and for weights that cannot be had; DownloadError
+    raises     ModelError for a name that is not there and for weights that cannot be had; NotAModel, DownloadError
     """
+    of_library = isinstance(name, str) and name.startswith("keras:")
+    own = name if isinstance(name, str) else str(getattr(name, "name", None) or getattr(name, "__name__", type(name).__name__))
+    what = "keras.applications" if of_library else own
+    file = Path(weights) if weights not in (None, "imagenet") else None
+    if file and not file.is_file():
+        raise InputError(f"The weights of '{own}' can be None, 'imagenet' or a file, but there is no file '{weights}'.")
+    model = application(name.partition(":")[2], None if file else weights, progress) if of_library else built(name)
+    notes = fill(model, file, of=own.removeprefix("keras:"), partial=partial) if file else ()
+    return Named(KerasEngine(model), f"{what}, weights: {file.name if file else weights or 'random'}", notes)
+
+
+def application(name: str, weights: str | None, progress: Progress | None) -> Any:
     if name not in APPLICATIONS:
         raise UnknownName("keras.applications", name, APPLICATIONS)
-    if weights not in (None, "imagenet") and not os.path.isfile(weights):
-        raise InputError(f"The weights of '{name}' can be None, 'imagenet' or a file, but there is no file '{weights}'.")
     try:
-        with resumable(progress), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a line for every array that does not fit, before the error that says so
-            model = getattr(keras.applications, name)(weights=weights)
+        with resumable(progress):
+            return getattr(keras.applications, name)(weights=weights)
     except DownloadError:
         raise
     except Exception as error:
-        raise _no_weights(name, weights, error) from error
-    return KerasEngine(model)
+        raise ModelError(f"'{name}' cannot be made: {first_line(error)}") from error
 
 
 def imagenet_labels() -> list[str] | None:
@@ -89,11 +115,13 @@ def lambdas(config: Any) -> Iterator[str]:
             yield from lambdas(each)
 
 
-def _config_of_zip(path: Path) -> Any:
+def _config_of_zip(path: Path) -> tuple[Any, str | None]:
+    """The description of the network, and the version of Keras that wrote it."""
     _check_kind(path, ZIP, "a .keras file, which is a zip file")
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
+            version = json.loads(archive.read("metadata.json")).get("keras_version")
             damaged = archive.testzip()
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
         raise NotAModel(path, "it is damaged, or was cut off.") from error
@@ -101,24 +129,24 @@ def _config_of_zip(path: Path) -> Any:
         raise NotAModel(path, "it is a zip file, but holds no network of Keras (no config.json).") from error
     if damaged:
         raise NotAModel(path, f"it is damaged, in '{damaged}'.")
-    return config
+    return config, version
 
 
-def _config_of_hdf5(path: Path) -> Any:
+def _config_of_hdf5(path: Path) -> tuple[Any, str | None]:
     _check_kind(path, HDF5, "an HDF5 file")
     try:
         with h5py.File(path, "r") as file:
-            config, names = file.attrs.get("model_config"), list(file)
+            config, version, names = file.attrs.get("model_config"), file.attrs.get("keras_version"), list(file)
     except OSError as error:
         raise NotAModel(path, "it is damaged, or was cut off.") from error
     if config is None:
         raise NotAModel(
             path,
             f"it holds weights only (its groups: {', '.join(names[:4]) or 'none'}), not the network they belong to. "
-            "Open that by name, as in convscope.open('keras:VGG16', weights=PATH), or build it in Python and call load_weights.",
+            "Say which that is: architecture='keras:VGG16', or 'my.module:build' for one of your own.",
         )
     try:
-        return json.loads(config)
+        return json.loads(config), version.decode() if isinstance(version, bytes) else version
     except ValueError as error:
         raise NotAModel(path, "its description of the network cannot be read.") from error
 
@@ -139,22 +167,22 @@ def _check_kind(path: Path, beginning: bytes, what: str) -> None:
         raise NotAModel(path, f"it is not {what}. {others.get(start[:8], others.get(start[:4], ''))}".strip())
 
 
-def _why(error: Exception) -> str:
-    """Why Keras cannot load a file, in a sentence."""
+def _why(error: Exception, version: str | None) -> str:
+    """Why Keras cannot load a file, in a sentence, and what to do."""
     text = str(error)
     found = UNREGISTERED.search(text)
-    if found:
-        name = found[1] or found[2]
+    name = found and (found[1] or found[2])
+    first = first_line(error)
+    if is_of_keras_two(version):
+        what = f"it is made of '{name}'." if name else first
+        return (
+            f"Keras {version or '1'} wrote it, and Keras {keras.__version__} does not know all that is in it: {what} Build the "
+            "same network with Keras 3 and open the file with architecture='my.module:build', or convert it to ONNX where it "
+            "still runs (pip install tf_keras tf2onnx)."
+        )
+    if name:
         return (
             f"it is made of '{name}', which Keras does not know. Import the module that defines it, with "
             "@keras.saving.register_keras_serializable() on it, and open the file from Python."
         )
-    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     return f"Keras {keras.__version__} cannot load it. {first}"
-
-
-def _no_weights(name: str, weights: str | None, error: Exception) -> ConvscopeError:
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    if weights in (None, "imagenet"):
-        return ModelError(f"'{name}' cannot be made: {first}")
-    return NotAModel(weights, f"these are no weights of '{name}'. {first}")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
 import math
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +15,7 @@ from torch import nn
 
 from ..downloads import fetch
 from ..errors import ModelError, UnknownName
+from .importing import made
 from .torch_hub import from_hub
 from .torch_library import Filling, Named, library
 from .torch_weights import fill
@@ -43,22 +41,7 @@ def named(name: str | nn.Module, filling: Filling) -> Named:
 
 def built(name: str) -> Named:
     """From "my.module:build": what the function, the class or the module of that name is. The working folder is looked into."""
-    home, _, attribute = name.partition(":")
-    sys.path.insert(0, folder := str(Path.cwd()))
-    try:
-        found: Any = importlib.import_module(home)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-        module = found if isinstance(found, nn.Module) else found()
-    except ModuleNotFoundError as error:
-        raise ModelError(f"Cannot import '{error.name}' for '{name}'. Start where it lies, or install it.") from error
-    except AttributeError as error:
-        raise ModelError(f"Cannot make '{name}': {error}.") from error
-    except Exception as error:
-        raise ModelError(f"Cannot make '{name}', it raises {type(error).__name__}: {error}.") from error
-    finally:
-        if folder in sys.path:
-            sys.path.remove(folder)
+    module = made(name, nn.Module)
     if not isinstance(module, nn.Module):
         raise ModelError(f"'{name}' gives a {type(module).__name__}, but a torch.nn.Module is needed.")
     return Named(module, name)
