@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import explaining
+from . import explaining, reweighing
 from .core import Array, Engine, Graph, Pictures, input_names
 from .errors import ModelError, UnknownLayer
 from .layers import Layers
@@ -73,6 +73,17 @@ class Network(Why, Scanning):
         norm = folding.batch_norm_after(self.graph, name) if folded else None
         weights = folding.folded(self.engine, name, norm) if norm else kernels.kernels(self.engine, name)
         return Filters(self.graph[name], weights, self.preprocess.order, silent.silent(self.engine, name), norm)
+
+    def with_filters(self, layer: str | int, kernels: Any, *, units: Sequence[int] | None = None) -> Network:
+        """A copy of the network with your own kernels in a convolution; this one and your model stay as they are.
+
+        kernels   (k, h, w), which look at the mean of the input channels, as convscope.kernels has them; or (k, in, h, w).
+                  Smaller ones than the layer's stand in the middle
+        units     which filters they replace, by default the first k; their biases become zero. The others stay
+        raises    UnknownLayer; InputError for kernels that do not fit; Unsupported for a network that cannot be copied
+        """
+        name = by_index(self.graph, layer) if isinstance(layer, int) else layer
+        return reweighing.with_filters(self, name, kernels, units)
 
     def maps(
         self,

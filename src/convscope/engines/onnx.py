@@ -6,6 +6,7 @@ ONNX Runtime has no gradients, so this engine is not Differentiable.
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,19 @@ class OnnxEngine:
         node = self._table.nodes[layer]
         weights = {role: self._value(name) for role, name in self._wiring.weights(node).items()}
         return protocol_layout(node, real_weights(node, weights, self._value))
+
+    def with_weights(self, weights: Mapping[str, Mapping[str, Array]]) -> OnnxEngine:
+        """See Reweighable.with_weights. Raises Unsupported also for what the file computes from others, or uses twice."""
+        from .onnx_reweighed import replaced
+
+        nodes = {layer: self._table.nodes[self.graph[layer].name] for layer in weights}
+        arrays = replaced(weights, nodes, self._wiring, list(self._model.graph.node))
+        result = copy.copy(self)
+        result._constants = self._constants.replaced(arrays)
+        result._wiring = Wiring(self._model.graph, self.inputs.names, result._constants, self._types)
+        result._sessions = Sessions(self._model, result._wiring)
+        result._tabulate(self.inputs.names)
+        return result
 
     def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
         """See Engine.run. A file with a fixed batch size gets its pictures in batches of that size.

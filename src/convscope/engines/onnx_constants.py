@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,17 @@ class Constants:
         else:
             copy.raw_data = content.tobytes()
         self._small[name] = copy
+
+    def replaced(self, arrays: Mapping[str, np.ndarray]) -> Constants:
+        """The same with other values for some, of the same shape and type."""
+        result = Constants(GraphProto(), None)
+        result._small, result._large = dict(self._small), dict(self._large)
+        for name, array in arrays.items():
+            if name in self._large:
+                result._large[name] = array
+            else:
+                result._small[name] = numpy_helper.from_array(array, name)
+        return result
 
     def __contains__(self, name: str) -> bool:
         return name in self._small or name in self._large
