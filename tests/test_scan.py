@@ -77,7 +77,8 @@ def test_top_lists_are_the_greatest_with_their_places(scan, whole, pictures):
         flat = maps.reshape(*maps.shape[:2], -1)
         for unit in range(4):
             peaks = flat[:, unit].max(1)
-            order = sorted(range(len(peaks)), key=lambda number: (-peaks[number], number))[:4]
+            means = flat[:, unit].mean(1)
+            order = sorted(range(len(peaks)), key=lambda number: (-peaks[number], -means[number], number))[:4]
             rows = scan.top(layer, unit).rows
             assert rows["picture"].tolist() == order
             assert rows["name"].tolist() == [pictures[1][number][0] for number in order]

@@ -125,6 +125,8 @@ def test_concepts_make_up_the_maps_and_show_where(scan):
     assert (found.directions >= 0).all()
     assert 0.9 < found.explained <= 1  # sums of pairs of three maps that are not dead
     np.testing.assert_allclose(np.linalg.norm(found.directions, axis=1), 1, rtol=1e-4)
+    for concept in range(3):
+        assert set(found.top(concept).rows["name"]) <= set(scan.pictures["name"])
     values = found.top(0).rows["value"].tolist()
     assert values == sorted(values, reverse=True)
     assert all(crop is not None for crop in found.top(0).crops())

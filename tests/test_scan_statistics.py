@@ -37,7 +37,7 @@ def all_of(values, labels):
         return (
             Moments().update(v),
             Firing().update(v, shares),
-            Top(k=4).update(v, np.asarray(rows, np.int64), positions),
+            Top(k=4).update(v, np.round(v), np.asarray(rows, np.int64), positions),
             Histogram(np.zeros((UNITS, BINS), np.uint32)).update(v),
             ClassSums(*(np.zeros(shape) for shape in ((CLASSES,), (CLASSES, UNITS), (CLASSES, UNITS)))).update(y, CLASSES, v, v),
             CoMoments().update(v),
@@ -58,7 +58,7 @@ def same(left, right):
             assert a.keys() == b.keys()
             for key in a:
                 np.testing.assert_allclose(a[key], b[key], rtol=1e-9, atol=1e-6)
-        elif name in EXACT:
+        elif name in EXACT or isinstance(left, Top):
             np.testing.assert_array_equal(a, b, err_msg=f"{type(left).__name__}.{name}")
         else:
             scale = max(1.0, float(np.max(np.abs(a), initial=0)))
@@ -99,7 +99,7 @@ def test_variance_survives_a_mean_that_is_large():
 def test_top_lists_are_in_order_and_ties_go_to_the_lower_number():
     values = np.array([[1, 0], [5, 0], [5, 0], [2, 0]], np.float32)
     where = np.arange(8, dtype=np.float32).reshape(4, 2)
-    top = Top(k=3).update(values, np.array([10, 7, 3, 4]), where)
+    top = Top(k=3).update(values, np.zeros_like(values), np.array([10, 7, 3, 4]), where)
     assert top.values.T.tolist() == [[5, 5, 2], [0, 0, 0]]
     assert top.pictures.T.tolist() == [[3, 7, 4], [3, 4, 7]]
     assert top.positions.T.tolist() == [[4, 2, 6], [5, 7, 3]]
@@ -107,12 +107,16 @@ def test_top_lists_are_in_order_and_ties_go_to_the_lower_number():
 
 def test_the_order_of_top_lists_is_that_of_a_plain_sort():
     rng = np.random.default_rng(1)
-    values = rng.choice([-2.5, -1e-30, -0.0, 0.0, 1e-30, 1.0, 3e38], (200, 4)).astype(np.float32)
+    few = np.array([-2.5, -1e-30, -0.0, 0.0, 1e-30, 1.0, 3e38], np.float32)
+    values, means = rng.choice(few, (200, 4)), rng.choice(few, (200, 4))
+    values[:, 0], means[:, 0] = 6, 6  # all equal
+    values[:, 1] = rng.normal(size=200)  # all different
     numbers = rng.permutation(200)
-    top = Top(k=20).update(values, numbers, np.zeros_like(values))
+    top = Top(k=20).update(values, means, numbers, np.zeros_like(values))
     for unit in range(4):
-        expected = sorted(zip(values[:, unit], numbers, strict=True), key=lambda each: (-each[0], each[1]))[:20]
-        assert top.pictures[:, unit].tolist() == [number for _, number in expected]
+        rows = zip(values[:, unit], means[:, unit], numbers, strict=True)
+        expected = sorted(rows, key=lambda each: (-each[0], -each[1], each[2]))[:20]
+        assert top.pictures[:, unit].tolist() == [number for *_, number in expected]
 
 
 def test_bins_are_in_order_and_hold_what_their_edges_say():

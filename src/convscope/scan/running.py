@@ -40,7 +40,7 @@ class RunsAgain:
         raises    InputError, also for a layer whose values may be negative; MissingExtra
         """
         net, pictures = again(self)
-        names = zip(*(self.pictures[name].tolist() for name in ("picture", "name", "label")), strict=True)
+        names = list(zip(*(self.pictures[name].tolist() for name in ("picture", "name", "label")), strict=True))
         return concepts(
             net.engine, pictures, net.preprocess, self.part(layer), Store(self.folder), self.field(layer), names,
             count=count, first=first, k=k, seed=seed,

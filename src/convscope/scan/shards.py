@@ -68,7 +68,7 @@ class Statistics:
             self.peaks.update(read["max"]),
             self.firing.update(read["max"], read["active"]),
             self.histogram.update(read["max"]),
-            self.top.update(read["max"], pooled.numbers, read["argmax"]),
+            self.top.update(read["max"], read["mean"], pooled.numbers, read["argmax"]),
             self.classes.update(labels, len(plan.classes), read["mean"], read["max"]),
             self.confusion.update(labels, pooled.answers, (len(plan.classes), plan.outputs)) if plan.outputs else self.confusion,
             {layer: each.update(read["mean"][:, plan[layer].place]) for layer, each in self.pairs.items()},

@@ -85,47 +85,69 @@ class Firing:
         )
 
 
+def nothing(kind: Any) -> Any:
+    return field(default_factory=lambda: np.empty((0, 0), kind))
+
+
 @dataclass(frozen=True, eq=False)
 class Top:
     """The k greatest values of each unit, greatest first, with their pictures and positions.
 
-    Of equal values the picture of the lower number comes first, so that the list does not depend on who was first.
+    Of equal values the one of the greater mean comes first: a ReLU6 stops at 6, which many pictures reach. Of those equal
+    in that too, the picture of the lower number, so that the list does not depend on who was first.
 
     values      (at most k, units)
+    means       of the maps that the values are the maxima of
     pictures    numbers of the pictures
     positions   where in the map: the index into the spatial axes laid flat
     """
 
     k: int = 9
-    values: Array = field(default_factory=lambda: np.empty((0, 0), np.float32))
-    pictures: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 0), np.int64))
-    positions: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 0), np.int32))
+    values: Array = nothing(np.float32)
+    means: Array = nothing(np.float32)
+    pictures: npt.NDArray[np.int64] = nothing(np.int64)
+    positions: npt.NDArray[np.int32] = nothing(np.int32)
 
-    def update(self, values: Array, pictures: Whole, positions: Array) -> Top:
-        """values, positions   (n, units); pictures (n,), each once"""
+    def update(self, values: Array, means: Array, pictures: Whole, positions: Array) -> Top:
+        """values, means, positions   (n, units); pictures (n,), each once"""
         numbers = np.broadcast_to(np.asarray(pictures, np.int64)[:, None], values.shape)
-        return self.merge(Top(self.k, values, numbers, positions.astype(np.int32)))
+        return self.merge(Top(self.k, values, means, numbers, positions.astype(np.int32)))
 
     def merge(self, other: Top) -> Top:
         """Of both, in order."""
         full = [each for each in (self, other) if len(each.values)]
         if not full:
             return self
-        keys = np.concatenate([ordered(each.values, each.pictures) for each in full]).T.copy()
-        if self.k < keys.shape[1]:
-            among = np.argpartition(keys, -self.k, axis=1)[:, -self.k :]
-            order = np.take_along_axis(among, np.argsort(-np.take_along_axis(keys, among, 1), axis=1), 1).T
-        else:
-            order = np.argsort(-keys, axis=1).T
-        names = ("values", "pictures", "positions")
-        return Top(self.k, *(np.take_along_axis(np.concatenate([getattr(e, name) for e in full]), order, 0) for name in names))
+        names = ("values", "means", "pictures", "positions")
+        values, means, pictures, positions = (np.concatenate([getattr(each, name) for each in full]) for name in names)
+        order = leading(pairs(values, means), pictures, self.k)
+        return Top(self.k, *(np.take_along_axis(each, order, 0) for each in (values, means, pictures, positions)))
 
 
-def ordered(values: Array, pictures: Whole) -> Whole:
-    """Whole numbers that sort as (value, -picture) does: the bits of a float32 above, the number of the picture below."""
-    bits = (values + np.float32(0)).view(np.int32).astype(np.int64)  # + 0 makes -0 the same as 0
-    bits ^= np.where(bits < 0, 0x7FFFFFFF, 0)
-    return (bits << 32) + (0x7FFFFFFF - pictures)
+def leading(keys: Whole, pictures: Whole, k: int) -> npt.NDArray[np.intp]:
+    """(at most k, units): the rows of the greatest keys (n, units), greatest first, of equal ones the lower picture."""
+    n = len(keys)
+    if n <= k:
+        return np.lexsort((pictures, ~keys), axis=0)
+    lanes = np.ascontiguousarray(keys.T)
+    rows = np.argpartition(lanes, n - k, axis=1)[:, n - k :].T
+    least = np.take_along_axis(keys, rows[:1], 0)
+    # Where more are as great as the last one, which of them was taken is chance: these few units are sorted as a whole.
+    tied = np.flatnonzero((keys >= least).sum(0) > k)
+    rows[:, tied] = np.lexsort((pictures[:, tied], ~keys[:, tied]), axis=0)[:k]
+    order = np.lexsort((np.take_along_axis(pictures, rows, 0), ~np.take_along_axis(keys, rows, 0)), axis=0)
+    return np.take_along_axis(rows, order, 0)
+
+
+def pairs(first: Array, second: Array) -> Whole:
+    """Whole numbers that sort as (first, second) does."""
+    return (ordered(first) << 32) + ordered(second) + (1 << 31)
+
+
+def ordered(values: Array) -> Whole:
+    """Whole numbers of 32 bits that sort as float32 does, -0 and 0 being the same."""
+    bits = (values + np.float32(0)).view(np.int32).astype(np.int64)
+    return bits ^ np.where(bits < 0, 0x7FFFFFFF, 0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,6 +77,7 @@ def top_columns(plan: Plan, statistics: Statistics, names: Mapping[int, str], la
         "unit": np.repeat(np.concatenate([np.arange(part.units) for part in plan.parts]), length),
         "rank": np.tile(np.arange(length), plan.units),
         "value": top.values.T.reshape(-1),
+        "mean": top.means.T.reshape(-1),
         "picture": pictures,
         "name": np.array([names[int(number)] for number in pictures], object),
         "label": known(named(labels[pictures], plan.classes), labels[pictures] >= 0),

@@ -65,6 +65,11 @@ class TopPictures:
         rows: list[dict[str, Any]] = self.rows.to_dicts()
         values = [row["value"] for row in rows]
         span = f"{max(values):.4g} to {min(values):.4g}" if values else "none"
+        equal = (
+            " All are equal, and in the order of the means of their maps."
+            if len(values) > 1 and max(values) == min(values) > 0
+            else ""
+        )
         silent = " It fires in none of them." if values and max(values) <= 0 else ""
         seen = "the whole picture" if self.field is None else self.field.words
         return CropSheet(
@@ -72,7 +77,7 @@ class TopPictures:
             labels=tuple(f"{row['value']:.4g} · {row['label'] or row['name'].split('/')[-1]}" for row in rows),
             title=f"{self.layer} · unit {self.unit} · the {len(rows)} pictures that drive it most",
             subtitle=f"Maxima {span}, the strongest first; shown: {seen}; pictures as the network received them, "
-            f"{self.preprocess}.{silent}",
+            f"{self.preprocess}.{equal}{silent}",
             columns=columns or max(1, int(np.ceil(np.sqrt(len(rows))))),
             side=side,
         )
