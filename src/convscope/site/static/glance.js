@@ -12,26 +12,22 @@ export class Glance {
   constructor(root, colours, on) {
     Object.assign(this, { root, colours, on });
     this.rows = Array.from(root.querySelectorAll("[data-glance]"));
-    this.seen = new IntersectionObserver((changes) => {
-      for (const { isIntersecting, target } of changes) if (isIntersecting) this.fill(target);
-    }, { rootMargin: "300px" });
-    this.refresh();
   }
 
-  // Fill each row again when it is next seen: another picture was chosen.
-  refresh() {
+  // Fill the rows one after the other; again, if another picture was chosen meanwhile.
+  async refresh() {
+    const asked = (this.asked = Symbol("rows"));
     for (const row of this.rows) {
-      this.seen.unobserve(row);
-      this.seen.observe(row);
+      await this.fill(row).catch(() => {}); // a missing file is said where its layer is chosen
+      if (asked !== this.asked) return;
     }
   }
 
   async fill(row) {
-    this.seen.unobserve(row);
+    const { asked } = this;
     const at = Number(row.dataset.glance);
-    const asked = (row.asked = Symbol(at)); // a property of the element: the latest call fills it
     const [layer, image] = await this.on.load(at);
-    if (row.asked !== asked) return;
+    if (asked !== this.asked) return;
     const name = this.colours.of("auto", layer);
     const view = { layer, image, marks: this.colours.marks, atlas: new Atlas(layer, this.colours, "map", name) };
     const units = this.on.rank(layer).filter((unit) => !layer.isDead(unit)).slice(0, COUNT);

@@ -246,7 +246,7 @@ class Viewer {
       ...(nonfinite ? [`${counted(nonfinite, "value")} not finite: magenta`] : []),
       `colours in 254 steps of each map's range; the numbers are exact`,
       `the picture was ${study.preprocess_text}`,
-    ].join(". ").concat(".");
+    ].join("; ").concat(".");
   }
 
   countOf(test) {
@@ -326,5 +326,5 @@ if (root) {
   const study = JSON.parse(document.getElementById("study").textContent);
   const viewer = new Viewer(root, study);
   globalThis.convscope.viewer = viewer; // to look into from a console, and from tests
-  viewer.show(study.first);
+  viewer.show(study.first).then(() => viewer.glance.refresh());
 }
