@@ -18,7 +18,7 @@ from .methods import filters as kernels
 from .methods import folding, ranking, receptive, silent
 from .methods import maps as reading
 from .methods.answers import Answer
-from .methods.heaviest import slices
+from .methods.heaviest import groups_of, slices
 from .methods.receptive import ReceptiveField
 from .methods.select import At, by_index, select
 from .pictures import Prepared, Preprocess, prepare_inputs
@@ -72,7 +72,9 @@ class Network(Why, Scanning):
             raise UnknownLayer(name, [row.name for row in self.graph if row.kernel is not None])
         norm = folding.batch_norm_after(self.graph, name) if folded else None
         weights = folding.folded(self.engine, name, norm) if norm else kernels.kernels(self.engine, name)
-        return Filters(self.graph[name], weights, self.preprocess.order, silent.silent(self.engine, name), norm)
+        kernel = weights.get("kernel", weights.get("depthwise_kernel"))
+        groups = 1 if kernel is None else groups_of(self.graph, name, kernel.shape[1])
+        return Filters(self.graph[name], weights, self.preprocess.order, silent.silent(self.engine, name), norm, groups)
 
     def with_filters(self, layer: str | int, kernels: Any, *, units: Sequence[int] | None = None) -> Network:
         """A copy of the network with your own kernels in a convolution; this one and your model stay as they are.

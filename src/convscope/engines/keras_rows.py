@@ -11,6 +11,7 @@ from ..core import CONVOLUTIONS, Array, Kind
 from ..errors import Shape
 from .keras_arrays import contiguous, host
 from .keras_calls import is_of_keras
+from .keras_kernels import einsum_kernel, protocol_kernel
 from .keras_quantised import kernel_values, size
 
 # Where in keras.src.layers a layer's class, or the class that it derives from, is defined.
@@ -107,7 +108,9 @@ def weights_of(operation: Any, kind: Kind) -> dict[str, Array]:
         name = weight.name if weight.name not in found else weight.path
         found[name] = contiguous(host(weight.value))
     for name in [name for name in found if name.endswith("kernel") and kind in (*CONVOLUTIONS, "dense")]:
-        found[name] = protocol_kernel(kernel_values(inner, name), name, kind)
+        values = kernel_values(inner, name)
+        equation = getattr(inner, "equation", None)
+        found[name] = einsum_kernel(values, equation) if equation else protocol_kernel(values, name, kind)
     return found
 
 
@@ -116,20 +119,3 @@ def own_weights(operation: Any) -> list[Any]:
     inside = getattr(operation, "_layers", ())
     below = {id(weight) for layer in inside for weight in layer.weights}
     return [weight for weight in getattr(operation, "weights", ()) if id(weight) not in below]
-
-
-def protocol_kernel(kernel: Array, name: str, kind: Kind) -> Array:
-    """From Keras' layout to (out, in / groups, *kernel).
-
-    convolution, dense   (*kernel, in / groups, out)
-    transposed           (*kernel, out, in)
-    depthwise            (*kernel, in, multiplier), whose outputs are numbered in * multiplier + number
-    """
-    spatial = tuple(range(kernel.ndim - 2))
-    if kind == "transposed":
-        turned = kernel.transpose(-2, -1, *spatial)
-    elif kind in ("depthwise", "separable") and name != "pointwise_kernel":
-        turned = kernel.transpose(-2, -1, *spatial).reshape(-1, 1, *kernel.shape[:-2])
-    else:
-        turned = kernel.transpose(-1, -2, *spatial)
-    return contiguous(turned)

@@ -17,6 +17,13 @@ def kernels(engine: Engine, layer: str) -> dict[str, Array]:
     weights = {name: values for name, values in engine.weights(layer).items() if name.endswith(("kernel", "bias"))}
     if row.function and row.is_convolution:
         raise InputError(f"'{layer}' is computed by a function ({row.native}), which has no kernel of its own.", received=layer)
+    if row.kind == "other" and any(name.endswith("kernel") for name in weights):
+        shapes = ", ".join(f"'{name}' {values.shape}" for name, values in weights.items())
+        raise InputError(
+            f"'{layer}' ({row.native}) is a layer of which it is not known what its weights mean, so they are not shown as "
+            f"filters. They are {shapes}: engine.weights('{layer}').",
+            received=layer,
+        )
     if not any(name.endswith("kernel") for name in weights):
         convolutions = [each.name for each in engine.graph if each.is_convolution]
         hint = f" The first convolution is '{convolutions[0]}'." if convolutions else ""

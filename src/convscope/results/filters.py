@@ -28,6 +28,7 @@ class Filters:
     order     in which the network receives the colours of a picture: "rgb", or "bgr" with blue as input channel 0
     silent    the filters that cannot fire, whatever the picture: their ReLU is proven to give zero; None where no ReLU follows
     folded    the BatchNorm whose scale and shift are in the weights
+    groups    into how many the channels that the layer receives are parted: a filter sees those of its own group only
     """
 
     layer: Layer
@@ -35,6 +36,7 @@ class Filters:
     order: str = "rgb"
     silent: tuple[int, ...] | None = None
     folded: str | None = None
+    groups: int = 1
 
     @property
     def values(self) -> Array:
@@ -48,8 +50,13 @@ class Filters:
 
     @property
     def note(self) -> str:
-        """What a sheet has to say besides: the BatchNorm in the weights, the filters that cannot fire."""
+        """What a sheet has to say besides: the BatchNorm in the weights, groups, the filters that cannot fire."""
         parts = [f"with '{self.folded}' folded in"] if self.folded else []
+        if self.groups > 1 and self.values.shape[1] > 1:  # of depthwise ones each tile says its channel
+            size = self.values.shape[1]
+            parts.append(
+                f"{self.groups} groups, each filter sees {size} of {size * self.groups} channels, counted within its group"
+            )
         if self.silent:
             first = ", ".join(map(str, self.silent[:12])) + (" and more" if len(self.silent) > 12 else "")
             parts.append(f"{len(self.silent)} cannot fire for any picture ({first})")
