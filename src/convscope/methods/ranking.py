@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
-from ..core import Array, Differentiable, Edit, Engine, Graph, Pictures, Resumable, Tap, batch, count, each_array
+from ..core import Array, Differentiable, Edit, Engine, Pictures, Resumable, Tap, batch, count
+from .costs import multiply_adds
+from .resume import at_once, chunks, held
 from .scores import Scores, scores
 
 # What units can be ranked by, and how a sheet says it.
@@ -21,7 +22,6 @@ MEASURES = {
 }
 ORDERS = ("auto", "answer", *MEASURES, "plain")
 BATCH = 8
-COPIES = 32  # of a picture that pass at a time, each with another unit switched off
 # Multiplications that switching units off may cost where nobody asked for all of them: about a second on two cores.
 BUDGET = 2e10
 FEWEST = 16  # a ranking of fewer units than that says less than their means
@@ -112,10 +112,10 @@ def by_switching_off(
         drops = np.full(maps.shape[1], np.nan, np.float32)
         drops[~maps.reshape(maps.shape[1], -1).any(1)] = 0  # nothing is lost with what is zero already
         alive = ranked(np.where(drops == 0, np.nan, statistics(maps)["mean"][0]))[: np.count_nonzero(np.isnan(drops))][:most]
-        without = going_on(engine, picture, layer, at.layer)
-        for start in range(0, len(alive), COPIES):
-            units = alive[start : start + COPIES]
-            drops[units] = score - at.of(without(switched_off(layer, units, maps.shape)))[:, number]
+        stopped = held(engine, picture, layer)
+        for part in chunks(len(alive), at_once(engine.graph, layer)):
+            off = switched_off(layer, alive[part], maps.shape)
+            drops[alive[part]] = score - at.of(stopped.run([at.layer], [off], repeat=len(alive[part]))[at.layer])[:, number]
         rows.append(drops)
     return np.stack(rows)
 
@@ -127,33 +127,11 @@ def switched_off(layer: str, units: npt.NDArray[np.intp], shape: tuple[int, ...]
     return Edit(layer, scale=mask.reshape(*mask.shape, *[1] * (len(shape) - 2)))
 
 
-def going_on(engine: Engine, picture: Pictures, layer: str, to: str) -> Callable[[Edit], Array]:
-    """What `to` gives after an edit of `layer` with a batch axis: of a network held there, or by running all of it again."""
-    if isinstance(engine, Resumable):
-        held = engine.hold(picture, layer)
-        return lambda edit: held.run([to], [edit], repeat=len(np.asarray(edit.scale)))[to]
-
-    def again(edit: Edit) -> Array:
-        copies = len(np.asarray(edit.scale))
-        return engine.run(each_array(picture, lambda array: np.repeat(array, copies, axis=0)), [to], [edit])[to]
-
-    return again
-
-
 def cost(engine: Engine, layer: str) -> int:
     """About how many multiplications it takes to switch off one unit: all that lies after the layer, or the whole network."""
     graph = engine.graph
     start = graph[layer].index + 1 if isinstance(engine, Resumable) else 0
-    return sum(multiplications(graph, each.name) for each in graph.layers[start:])
-
-
-def multiplications(graph: Graph, name: str) -> int:
-    """Of a convolution or dense layer, from its kernel and the size of its map; 0 of any other and of what has no known size."""
-    layer = graph[name]
-    sizes = (layer.shape or ())[1:]
-    if layer.kernel is None or None in layer.kernel:
-        return 0
-    return prod(size or 0 for size in layer.kernel) * prod(size or 0 for size in sizes)
+    return sum(multiply_adds(graph, each.name) or 0 for each in graph.layers[start:])
 
 
 def summed(values: Array) -> Array:
