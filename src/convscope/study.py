@@ -88,10 +88,13 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder` that takes its place if all goes well, and vanishes otherwise."""
+def replacing(folder: Path, mark: str = "study.json") -> Iterator[Path]:
+    """A new folder beside `folder` that takes its place if all goes well, and vanishes otherwise.
+
+    mark   the file by which an earlier one of the same kind is known, which may be replaced
+    """
     _recover(folder)
-    _refuse_other_files(folder)
+    _refuse_other_files(folder, mark)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.new-", dir=folder.parent))
@@ -125,10 +128,10 @@ def _old(folder: Path) -> Path:
     return folder.parent / f".{folder.name}.old"
 
 
-def _refuse_other_files(folder: Path) -> None:
+def _refuse_other_files(folder: Path, mark: str) -> None:
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise OutputError(folder, "there is a file or a link of that name. Choose another folder with -o.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "study.json").is_file():
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / mark).is_file():
         raise OutputError(folder, "the folder holds other files, which would be lost. Choose an empty or a new one with -o.")
 
 

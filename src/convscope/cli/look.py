@@ -10,6 +10,7 @@ from .opened import Given, open_network, run
 from .options import (
     Activated,
     Architecture,
+    Arrays,
     At,
     Channels,
     Colour,
@@ -26,6 +27,7 @@ from .options import (
     Scale,
     Shape,
     SingleFile,
+    Table,
     Trust,
     Via,
     Weights,
@@ -95,6 +97,8 @@ def maps(
     shape: Shape = None,
     trust: Trust = False,
     via: Via = None,
+    table: Table = None,
+    arrays: Arrays = None,
     as_json: Json = False,
 ) -> None:
     """Write the feature maps that PICTURES leave, as arrays and sheets. The network runs only as far as it has to."""
@@ -104,10 +108,13 @@ def maps(
         )
         result = run(steps, network.maps, pictures, at, activated=activated, ranked=order == "answer")
         steps.begin("Drawing the sheets")
+        written = [result.export(path) for path in (table, arrays) if path is not None]
         folder = result.save(out, first=first or None, order=order, scale=scale, colour=colour)
     if as_json:
-        print_json({"study": str(folder), "layers": [row_of(result, name) for name in result]})
+        print_json({"study": str(folder), "files": list(map(str, written)), "layers": [row_of(result, name) for name in result]})
     else:
         print_maps(result)
         count = len(result) * len(result.pictures)
         print(f"\n{count} {'sheet' if count == 1 else 'sheets'}: {folder / 'index.html'}")
+        for path in written:
+            print(path)

@@ -44,6 +44,8 @@ Order = Annotated[
 ]
 Scale = Annotated[str, typer.Option(help="map: each map by its own range. shared: one range for all maps of a sheet.")]
 Colour = Annotated[str, typer.Option(help="auto, gray, viridis, magma, diverging.")]
+Table = Annotated[Path | None, typer.Option("--table", help="Write a row per picture, layer and unit too: .csv or .parquet.")]
+Arrays = Annotated[Path | None, typer.Option("--arrays", help="Write the maps of all layers to one file too: .npz or .zarr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, for a program to read.")]
 Why = Annotated[str, typer.Option(help="The method that explains the answer on the page, or none. auto: grad-cam or cam.")]
 Raw = Annotated[bool, typer.Option("--raw", help="Show a convolution's own output, before the activation that follows it.")]

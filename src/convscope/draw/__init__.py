@@ -1,5 +1,6 @@
 """Arrays to pixels, with NumPy and Pillow. Drawing never runs a network, and every sheet says what it shows."""
 
+from .film import save_gif as save_gif
 from .panels import Panels as Panels
 from .planes import as_planes as as_planes
 from .planes import nearly_square as nearly_square

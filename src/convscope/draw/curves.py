@@ -13,13 +13,13 @@ HEIGHT, NARROWEST, WIDEST = 64, 96, 960
 THICK, LONG = 14, 320
 
 
-def curves(signals: Array, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> Bytes:
+def curves(signals: Array, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], *, most: int | None = None) -> Bytes:
     """(t, HEIGHT, w) of (t, n) signals; row 0 is `high`, the last one `low`. A sample is a point, joined to the next one.
 
     Of a signal with more samples than there are columns each column shows the range of its samples, so that no peak is lost.
     """
     t, n = signals.shape
-    wide = min(WIDEST, n * max(1, -(-NARROWEST // n)))
+    wide = min(WIDEST if most is None else most, n * max(1, -(-NARROWEST // n)))
     span = np.where(high > low, high - low, 1.0)[:, None]
     finite = np.nan_to_num(signals.astype(np.float64), posinf=0, neginf=0)
     heights = np.clip((HEIGHT - 1) * (1 - (finite - low[:, None]) / span), 0, HEIGHT - 1)

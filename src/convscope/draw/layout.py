@@ -14,6 +14,7 @@ from .text import Text, line_height, shortened, width, wrapped
 Bytes = npt.NDArray[np.uint8]
 TITLE, SUBTITLE, CAPTION, LABEL = 20, 13, 12, 11
 MARGIN, GAP = 20, 6
+LEAST = 24  # pixels of a column on a sheet of a given width: less cannot be told apart
 NARROWEST = 440  # a caption in a narrower column is hard to read
 
 
@@ -72,6 +73,15 @@ def grid_of(count: int, columns: int, words: Words, *, roomy: bool) -> Grid:
     return Grid(-(-count // columns), columns, strip, left, top, numbers)
 
 
+def fitting(width_of_map: int, columns: int, room: int, *, fixed: bool) -> int:
+    """How many columns to lay out in `room`: fewer than asked for where they do not fit, more where that fills the line."""
+    fit = max(1, (room + GAP) // (max(width_of_map, LEAST) + GAP))
+    if fixed or fit < columns:
+        return min(columns, fit)
+    factor = max(1, ((room + GAP) // columns - GAP) // width_of_map)
+    return max(columns, (room + GAP) // (max(width_of_map * factor, LEAST) + GAP))
+
+
 def number_in(label: str) -> str:
     """A label without what is said beside the unit's number."""
     return label.partition(" ")[0]
@@ -100,12 +110,31 @@ def wanted_factor(shape: tuple[int, int], grid: Grid, count: int) -> int:
 
 
 def arrange(
-    indices: Bytes, words: Words, *, columns: int, magnify: int | None, size: tuple[int, int] | None, dead: npt.NDArray[np.bool_]
+    indices: Bytes,
+    words: Words,
+    *,
+    columns: int,
+    magnify: int | None,
+    size: tuple[int, int] | None,
+    dead: npt.NDArray[np.bool_],
+    wide: int | None = None,
 ) -> Page:
-    """Lay out (t, h, w) palette indices. `size`: (width, height) of the whole sheet; None: as large as it needs to be."""
-    grid = grid_of(len(indices), columns, words, roomy=size is None)
-    margin = MARGIN if size is None else MARGIN // 2
-    if size is None:
+    """Lay out (t, h, w) palette indices. `size`: (width, height) of the whole sheet; None: as large as it needs to be.
+
+    wide   the width of a sheet whose height is what it needs; as many columns as fit, where `columns` do not
+    """
+    margin = MARGIN if size is None and wide is None else MARGIN // 2
+    if wide is not None and not words.column_labels:
+        columns = fitting(indices.shape[2], columns, wide - 2 * margin, fixed=bool(words.row_labels))
+    grid = grid_of(len(indices), columns, words, roomy=size is None and wide is None)
+    if wide is not None:
+        room = (10**6, wide - 2 * margin)
+        tile = drawn_size(indices.shape[1:], grid, len(indices), None, room)
+        across = wide
+        header, top = _header(words, across, margin)
+        footer = _footer_lines(words, across, margin)
+        down = top + grid.extent(tile)[0] + _footer_height(words, footer) + margin
+    elif size is None:
         tile = drawn_size(indices.shape[1:], grid, len(indices), magnify, None)
         across = max(NARROWEST, grid.extent(tile)[1]) + 2 * margin
         header, top = _header(words, across, margin)

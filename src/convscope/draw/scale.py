@@ -54,11 +54,12 @@ def ranges(tiles: Array) -> Ranges:
 
 
 def limits(
-    known: Ranges, scale: str, *, signed: bool, tiles: Array | None = None
+    known: Ranges, scale: str, *, signed: bool, tiles: Array | None = None, between: tuple[float, float] | None = None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """(t,) the values that get the first and the last colour. Of signed maps they lie around zero, so that zero is the middle.
 
-    tiles   the maps themselves, for their percentiles; a map whose percentiles are equal keeps its whole range
+    tiles     the maps themselves, for their percentiles; a map whose percentiles are equal keeps its whole range
+    between   the shared range, where it is not that of these maps alone
     """
     low, high = known.low, known.high
     if scale == "percentile" and tiles is not None:
@@ -68,7 +69,8 @@ def limits(
         apart = inner[1] > inner[0]
         low, high = np.where(apart, inner[0], low), np.where(apart, inner[1], high)
     if scale == "shared":
-        low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
+        least, greatest = between or known.whole
+        low, high = np.full_like(low, least), np.full_like(high, greatest)
     if signed:
         high = np.maximum(np.abs(low), np.abs(high))
         low = -high

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ..errors import InputError, OutputError, WrongOption
 from . import colour as colours
-from . import png, vector, words
+from . import paper, png, vector, words
 from .colour import LEVELS, MIDDLE
 from .curves import bars, curves
 from .layout import Page, Words, arrange, resized
@@ -42,6 +42,7 @@ class Sheet:
     scale     "map": each map by its own range; "shared": one range for all; "percentile": each by its 1st to 99th percentile.
               It is written on the sheet
     colour    "auto" (diverging around zero if any value is negative, else viridis), "gray", "viridis", "magma", "diverging"
+    between   with scale="shared": the range instead of that of these tiles, so that several sheets have one
     dead_is_meaningful   whether a map of zeros is a dead one; before an activation it is only a constant
     raises    InputError for no tiles or labels that do not fit; WrongOption
     """
@@ -57,6 +58,7 @@ class Sheet:
     row_labels: Sequence[str] | None = None
     column_labels: Sequence[str] | None = None
     dead_is_meaningful: bool = True
+    between: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.tiles.size == 0 or self.tiles.ndim not in (3, 4):
@@ -101,30 +103,43 @@ class Sheet:
         """In words: what is shown, in which size, colours, range and scale, and what in it is out of the ordinary."""
         return f"{self.title}: {self.subtitle}. {self._how()}"
 
-    def save(self, path: str | Path, *, magnify: int | None = None, size: tuple[int, int] | None = None) -> Path:
+    def save(
+        self,
+        path: str | Path,
+        *,
+        magnify: int | None = None,
+        size: tuple[int, int] | None = None,
+        width_mm: float | None = None,
+        dpi: int = 300,
+    ) -> Path:
         """Write the sheet, as its ending says: .png, .pdf, .svg, .jpg or .webp. In PDF and SVG labels are text.
 
-        magnify   pixels of the sheet per pixel of a map; 1 is true size; None: small maps are magnified to be seen
-        size      (width, height) of the whole sheet in pixels; maps that do not fit are reduced, which is said
-        raises    WrongOption for another ending; OutputError; then nothing is half-written
+        magnify    pixels of the sheet per pixel of a map; 1 is true size; None: small maps are magnified to be seen
+        size       (width, height) of the whole sheet in pixels; maps that do not fit are reduced, which is said
+        width_mm   instead: its width on paper, 85 for a column say; with fewer columns of maps where they do not fit
+        dpi        dots per inch of a PNG, JPEG or WebP of that width
+        raises     WrongOption for another ending; InputError; OutputError; then nothing is half-written
         """
         path = Path(path)
         ending = path.suffix.lower()
         if ending not in ENDINGS:
             raise WrongOption(f"The ending of '{path.name}'", ending, ENDINGS)
-        page = self._page(magnify, size)
+        wide = None if width_mm is None else paper.layout_width(width_mm)
+        page = self._page(magnify, size, wide)
         about = {"Title": self.title, "Description": self._caption(page), "Software": "convscope"}
         if ending in (".svg", ".pdf"):
             draw = vector.svg if ending == ".svg" else vector.pdf
             pixels, palette = self._pixels(page, with_text=False)
-            write_whole(path, draw(pixels, palette, page.texts, title=self.title, about=about["Description"]))
-        elif ending == ".png":
-            write_whole(path, png.encoded(*self._pixels(page), about=about))
+            return write_whole(path, draw(pixels, palette, page.texts, title=self.title, about=about["Description"]))
+        page = page if width_mm is None else paper.dotted(page, width_mm, dpi)
+        if ending == ".png":
+            write_whole(path, png.encoded(*self._pixels(page), about=about, dpi=paper.SCREEN if width_mm is None else dpi))
         else:
             from PIL import Image
 
             buffer = io.BytesIO()
-            Image.fromarray(self._colours(page)).save(buffer, "WEBP" if ending == ".webp" else "JPEG", quality=95)
+            how = {"quality": 95} if width_mm is None else {"quality": 95, "dpi": (dpi, dpi)}
+            Image.fromarray(self._colours(page)).save(buffer, "WEBP" if ending == ".webp" else "JPEG", **how)
             write_whole(path, buffer.getvalue())
         return path
 
@@ -144,15 +159,15 @@ class Sheet:
         page = self._page(None, None)
         return png.encoded(*self._pixels(page), about={"Description": self._caption(page)})
 
-    def _page(self, magnify: int | None, size: tuple[int, int] | None) -> Page:
+    def _page(self, magnify: int | None, size: tuple[int, int] | None, wide: int | None = None) -> Page:
         if magnify is not None and magnify < 1:
             raise InputError(f"A map can be magnified by a whole number from 1 up, but received {magnify}.", received=magnify)
         known, marked = self.ranges, self.ranges.dead & self.dead_is_meaningful
         signed = self.form == "map" and (self.colour_map == "diverging" or self.colour == "rgb")
-        low, high = limits(known, self.scale, signed=signed, tiles=self.tiles)
+        low, high = limits(known, self.scale, signed=signed, tiles=self.tiles, between=self.between)
         # Of RGB tiles only the place is laid out here; their colours are put in it afterwards.
         if self.form == "curve":
-            flat, magnify = curves(self.tiles[:, 0], low, high), 1
+            flat, magnify = curves(self.tiles[:, 0], low, high, most=wide), 1
         elif self.form == "bar":
             flat, magnify = bars(self.tiles[:, 0, 0], low, high), 1
         elif self.colour == "rgb":
@@ -170,7 +185,9 @@ class Sheet:
             words.bar(coloured, low, high, self.scale),
             words.values(known, low, high, self.scale) if self.form == "map" and self.colour != "rgb" else (),
         )
-        return arrange(flat, said, columns=self.columns, magnify=magnify, size=size, dead=marked & (self.form != "bar"))
+        return arrange(
+            flat, said, columns=self.columns, magnify=magnify, size=size, wide=wide, dead=marked & (self.form != "bar")
+        )
 
     def tile(self, number: int) -> Bytes:
         """One tile alone, (h, w, 3) colours, as many pixels as it has values."""

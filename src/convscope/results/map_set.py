@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy.typing as npt
+
 from ..errors import InputError, UnknownLayer
 from ..methods.answers import Answer
 from ..methods.heaviest import Slices
 from ..methods.select import by_index
-from . import map_sheets
+from . import arrays, map_sheets
 from .explanation import Explanation
 from .filters import Filters
 from .maps import FeatureMaps
 from .provenance import NetworkInfo, Shown
+from .tables import save_table
 
 if TYPE_CHECKING:
     from ..draw import Panels, Sheet
@@ -90,6 +93,20 @@ class MapSet(Mapping[str, FeatureMaps]):
         maps = self[layer]
         number, (chosen, how) = maps._picture(picture), maps._chosen(picture, first, units, order)
         return map_sheets.crops(maps, self.pictures[number], self.network.graph, number, chosen, how)
+
+    def table(self) -> dict[str, npt.NDArray[Any]]:
+        """Columns with a row per picture, layer and unit: picture, layer, unit, mean, max, active, variance, answer."""
+        return arrays.table(self.maps)
+
+    def export(self, path: str | Path) -> Path:
+        """Write the maps of all layers, or what is known of each unit, to one file, as the ending says.
+
+        .npz, .zarr         {layer: (n, c, *spatial)}
+        .csv, .parquet      `table()`
+        raises              WrongOption for another ending; MissingExtra; OutputError; then nothing is half-written
+        """
+        values = {name: each.values for name, each in self.maps.items()}
+        return save_table(Path(path), self.table(), values=None, arrays=values)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.maps)

@@ -130,6 +130,20 @@ def several(maps: FeatureMaps, units: Sequence[int], how: str, scale: str, colou
     )
 
 
+def frames(maps: FeatureMaps, units: Sequence[int], colour: str) -> list[Sheet]:
+    """A sheet per picture of the same units, by one range."""
+    from dataclasses import replace
+
+    sheets = [
+        grid(maps, number, units, "", columns=None, scale="shared", colour=colour, form=None)
+        for number in range(len(maps.pictures))
+    ]
+    whole = [sheet.ranges.whole for sheet in sheets]
+    between = min(low for low, _ in whole), max(high for _, high in whole)
+    colour = "diverging" if colour == "auto" and between[0] < 0 else "viridis" if colour == "auto" else colour
+    return [replace(sheet, between=between, colour=colour) for sheet in sheets]
+
+
 def beside(before: FeatureMaps, after: FeatureMaps, picture: int, first: int | None, scale: str, colour: str) -> Sheet:
     """A row per unit, those that changed most first; before, after, and the difference. Raises InputError for other shapes."""
     changed = change(before, after)[picture]

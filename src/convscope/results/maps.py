@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from ..core import Array, Layer
 from ..errors import InputError, WrongOption
 from ..methods.maps import Reading
 from ..methods.ranking import MEASURES, ORDERS, Evidence, ranked, statistics
-from . import map_sheets
+from . import arrays, map_sheets
 from .oddities import oddities, sentences
+from .tables import save_table
 
 if TYPE_CHECKING:
     from ..draw import Sheet
@@ -169,6 +171,36 @@ class FeatureMaps:
         raises   InputError where `after` is not of the same pictures and sizes
         """
         return map_sheets.beside(self, after, self._picture(picture), first, scale, colour)
+
+    def gif(
+        self,
+        path: str | Path,
+        *,
+        first: int | None = 16,
+        units: Sequence[int] | None = None,
+        order: str = "auto",
+        colour: str = "auto",
+        seconds: float = 0.8,
+    ) -> Path:
+        """Write a .gif with a frame per picture: the same units, chosen by picture 0, all by one range. Raises as `sheet`."""
+        from ..draw import save_gif
+
+        chosen, _ = self._chosen(0, first, units, order)
+        return save_gif(map_sheets.frames(self, chosen, colour), Path(path), seconds=seconds)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the values, or what `statistics` says of each unit, as the ending says.
+
+        .npy, .npz, .zarr    `values`, (n, c, *spatial)
+        .csv, .parquet       a row per picture and unit
+        raises               WrongOption for another ending; MissingExtra; OutputError; then nothing is half-written
+        """
+        name = self.layer.name
+        return save_table(Path(path), arrays.table({name: self}), values=self.values, arrays={name: self.values})
+
+    def to_xarray(self) -> Any:
+        """An xarray.DataArray (picture, unit, y, x), with the pictures' names and where it was read. Raises MissingExtra."""
+        return arrays.to_xarray(self)
 
     def _chosen(self, picture: int, first: int | None, units: Sequence[int] | None, order: str) -> tuple[list[int], str]:
         """Unit numbers, and in words how they were chosen. Raises InputError, WrongOption."""

@@ -14,18 +14,21 @@ import numpy.typing as npt
 from ..core import Array
 from ..errors import MissingExtra, WrongOption
 
+ENDINGS = (".csv", ".npz", ".parquet", ".zarr", ".npy")
 Columns = Mapping[str, npt.NDArray[Any]]
 
 
-def save_table(path: Path, columns: Columns, *, values: Array, arrays: Mapping[str, Array]) -> Path:
-    """Write what the ending of `path` asks for: `columns` (.csv, .parquet), `values` (.npy), or `arrays` by name (.npz).
+def save_table(path: Path, columns: Columns, *, values: Array | None, arrays: Mapping[str, Array]) -> Path:
+    """Write what the ending of `path` asks for: `columns` (.csv, .parquet), `values` (.npy), or `arrays` by name (.npz, .zarr).
 
     raises   WrongOption for another ending; MissingExtra; OutputError; then nothing is half-written
     """
     from ..draw import write_whole
 
     ending, content = path.suffix.lower(), io.BytesIO()
-    if ending == ".npy":
+    if ending == ".zarr":
+        return save_zarr(path, arrays)
+    if ending == ".npy" and values is not None:
         np.save(content, values)
     elif ending == ".npz":
         np.savez(content, **arrays)  # type: ignore[arg-type]
@@ -34,7 +37,7 @@ def save_table(path: Path, columns: Columns, *, values: Array, arrays: Mapping[s
     elif ending == ".parquet":
         content.write(as_parquet(columns))
     else:
-        raise WrongOption(f"The ending of '{path.name}'", ending, (".csv", ".npy", ".npz", ".parquet"))
+        raise WrongOption(f"The ending of '{path.name}'", ending, ENDINGS if values is not None else ENDINGS[:-1])
     return write_whole(path, content.getvalue())
 
 
@@ -53,8 +56,23 @@ def as_parquet(columns: Columns) -> bytes:
         import pyarrow as arrow
         import pyarrow.parquet as parquet
     except ImportError:
-        raise MissingExtra("pyarrow", "scan", "Parquet") from None
+        raise MissingExtra("pyarrow", "arrays", "Parquet") from None
     content = arrow.BufferOutputStream()
     parquet.write_table(arrow.table({name: np.ascontiguousarray(column) for name, column in columns.items()}), content)
     result: bytes = content.getvalue().to_pybytes()
     return result
+
+
+def save_zarr(path: Path, arrays: Mapping[str, Array]) -> Path:
+    """A Zarr group with an array per name, slashes in names as groups in groups. An earlier one there is replaced."""
+    from ..study import replacing
+
+    try:
+        import zarr
+    except ImportError:
+        raise MissingExtra("zarr", "arrays", "Zarr") from None
+    with replacing(path, mark="zarr.json") as draft:
+        group = zarr.open_group(draft, mode="w")
+        for name, values in arrays.items():
+            group.create_array(name, data=np.ascontiguousarray(values))
+    return path
