@@ -9,10 +9,10 @@ from convscope.engines.fake import FakeEngine
 from convscope.engines.keras import KerasEngine
 from convscope.engines.torch import TorchEngine
 from convscope.errors import InputError, UnknownLayer, Unsupported
-from convscope.methods.randomisation import cascade, rank_correlation, ranks, shuffled, with_kernels
+from convscope.methods.randomisation import Step, cascade, rank_correlation, ranks, shuffled, with_kernels
 from convscope.network import Network
 from convscope.pictures import Preprocess
-from convscope.results import NetworkInfo
+from convscope.results import Check, NetworkInfo
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
@@ -125,18 +125,44 @@ def test_the_check_tells_a_method_that_looks_from_one_that_does_not():
     engine = FakeEngine()
     net = Network(engine, NetworkInfo("fake", "by hand", "numpy", engine.graph), Preprocess(size=(8, 8)), ["a", "b", "c"])
     pictures = [np.random.default_rng(number).integers(20, 255, (8, 8, 3), np.uint8) for number in range(3)]
-    found = convscope.check("hires-cam", net, pictures)
+    found = convscope.check("saliency", net, pictures)
     assert found.passes
     assert [step.layer for step in found.steps] == ["classes", "conv2", "conv1"]
-    assert "it depends on the weights" in str(found)
+    assert "it depends on what was learned" in str(found)
     blind = convscope.check("input-x-gradient", net, pictures, target=lambda output: (output.sum(1) * 0, 0 * output))
     assert all(step.correlation == 0 for step in blind.steps)  # a map of zeros has no ranks
-    few = convscope.check("saliency", net, pictures[:1], steps=2)
+    few = convscope.check("saliency", net, pictures[:1], layers=2)
     assert [step.layer for step in few.steps] == ["classes", "conv1"]
-    with pytest.raises(InputError, match="at least 2 steps"):
-        convscope.check("saliency", net, pictures[:1], steps=1)
+    named = convscope.check("integrated-gradients", net, pictures[:1], layers=["conv2", "classes"], steps=3)
+    assert [step.layer for step in named.steps] == ["classes", "conv2"]
+    with pytest.raises(InputError, match="at least 2 layers"):
+        convscope.check("saliency", net, pictures[:1], layers=1)
+
+
+def test_what_is_said_of_a_check():
+    def said(*magnitudes):
+        info = NetworkInfo("fake", "by hand", "numpy", FakeEngine().graph)
+        return Check("method", tuple(Step(f"layer{at}", each, each) for at, each in enumerate(magnitudes)), 1, info)
+
+    assert said(0.3, 0.2, 0.1).passes
+    assert not said(0.99, 0.72, 0.07).passes  # guided backpropagation: the same without all that was learned in the later half
+    assert not said(0.99, 0.2).says_class
+    assert "hardly tells one class from another" in str(said(1.0, 0.2))
+    assert "it shows the picture" in str(said(0.3, 0.9))
 
 
 def test_without_a_copy_it_is_refused():
-    with pytest.raises(Unsupported, match="via='torch'"):
-        convscope.check("cam", convscope.open("demo"), np.zeros((128, 128, 3), np.uint8))
+    class Plain:
+        def __init__(self, engine):
+            self.graph, self.framework, self.weights, self.run = engine.graph, "plain", engine.weights, engine.run
+
+    with pytest.raises(Unsupported, match="which plain does not give"):
+        list(cascade(Plain(FakeEngine()), lambda _engine: np.zeros((1, 2, 2), np.float32)))
+
+
+def test_a_file_can_be_checked_too():
+    found = convscope.check(
+        "cam", convscope.open("demo"), np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8), layers=2
+    )
+    assert [step.layer for step in found.steps] == ["predictions", "block1_conv1"]
+    assert found.passes

@@ -134,12 +134,12 @@ class Bench:
         return float(np.mean([set(np.argsort(row)[-2:]) == set(each) for row, each in zip(outputs, self.boxes, strict=True)]))
 
     def alike(self, name: str) -> str:
-        """How alike its maps are when all weights are shuffled."""
+        """How alike its maps still are when the later half of the layers is random."""
         if name not in METHODS:
             return ""
         first = min(self.boxes[0])
-        found = convscope.check(name, self.net, self.shown[:6], steps=2, target=OBJECTS[first], **self.options(name))
-        return f"{found.steps[-1].magnitude:+.2f}"
+        found = convscope.check(name, self.net, self.shown[:6], layers=3, target=OBJECTS[first], **self.options(name))
+        return f"{found.steps[1].magnitude:+.2f}"
 
 
 def probability_of(number: int):
@@ -162,7 +162,7 @@ def main() -> None:
     net = convscope.open(trained(), picture_shape=(3, SIZE, SIZE), preprocess="-1..1", labels=OBJECTS)
     bench = Bench(net, *pictures(arguments.pictures, seed=2))
     print(f"both objects named in {bench.named():.0%} of {len(bench.shown)} pictures\n")
-    print("| method | points at it | deletion | insertion | average drop | increase | alike when random |")
+    print("| method | points at it | deletion | insertion | average drop | increase | alike when half is random |")
     print("|---|---|---|---|---|---|---|")
     for name in [*arguments.methods.split(","), "centre", "random"]:
         row = measured(bench, name)

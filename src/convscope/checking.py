@@ -26,7 +26,7 @@ def check(
     pictures: Any,
     *,
     target: Any = None,
-    steps: int | None = None,
+    layers: int | Sequence[str] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
     **options: Any,
@@ -37,7 +37,7 @@ def check(
 
     method    a name, as in `explain`, with its `options`
     target    a class, as in `explain`; None: the first answer of the network as it is, also when it is random
-    steps     at so many layers only, evenly spread; None: at every layer with a kernel
+    layers    at so many layers only, evenly spread, or at these; None: at every layer with a kernel
     returns   `.steps`, per layer the rank correlation with the maps of the network as it is; printed, a table
     raises    Unsupported where no copy of the network can be made; what `explain` raises
     """
@@ -56,19 +56,19 @@ def check(
         maps = [other.explain(prepared.values[at : at + 1], method, target=top, **options).heat() for at, top in enumerate(tops)]
         return np.stack(maps)
 
-    layers = spread(with_kernels(network.graph), steps)
+    named = spread(with_kernels(network.graph), layers) if isinstance(layers, int | None) else list(layers)
     found = []
-    for step in cascade(network.engine, heat, layers=layers, seed=seed):
+    for step in cascade(network.engine, heat, layers=named, seed=seed):
         found.append(step)
         if progress:
-            progress(len(found), len(layers))
+            progress(len(found), len(named))
     return Check(method, tuple(found), len(prepared.values), network.info)
 
 
-def spread(layers: Sequence[str], steps: int | None) -> list[str]:
+def spread(layers: Sequence[str], count: int | None) -> list[str]:
     """Some of the layers, evenly, the first and the last among them. Raises InputError."""
-    if steps is None or steps >= len(layers):
+    if count is None or count >= len(layers):
         return list(layers)
-    if steps < 2:
-        raise InputError(f"The check takes at least 2 steps, the last layer and the first, but received {steps}.", received=steps)
-    return [layers[round(at)] for at in np.linspace(0, len(layers) - 1, steps)]
+    if count < 2:
+        raise InputError(f"The check takes at least 2 layers, the last and the first, but received {count}.", received=count)
+    return [layers[round(at)] for at in np.linspace(0, len(layers) - 1, count)]
