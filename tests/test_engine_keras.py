@@ -14,7 +14,7 @@ from zoo_keras import PICTURES, ZOO, Subclassed, conv  # noqa: E402
 
 import convscope  # noqa: E402
 from convscope import downloads  # noqa: E402
-from convscope.conformance import check_engine, compare, laws  # noqa: E402
+from convscope.conformance import check_engine, compare, holding, laws  # noqa: E402
 from convscope.core import Edit  # noqa: E402
 from convscope.engines import keras_backends  # noqa: E402
 from convscope.engines.keras import KerasEngine  # noqa: E402
@@ -63,8 +63,29 @@ def test_the_laws_hold(name, monkeypatch):
     if keras.backend.backend() != "torch":  # each question is compiled there, which takes half a second
         monkeypatch.setattr(compare, "MOST", 3)
         monkeypatch.setattr(keras_backends, "KEPT", 200)  # the laws come back to the same questions
-    without_holding = [law for law, it in laws().items() if it.__annotations__["engine"] != "Resumable"]
-    assert check_engine(KerasEngine(ZOO[name]()), pictures(name)) == without_holding
+        monkeypatch.setattr(holding, "CUTS", 1)
+        if name not in HELD:
+            monkeypatch.delattr(KerasEngine, "hold")
+    expected = [law for law, it in laws().items() if hasattr(KerasEngine, "hold") or it.__annotations__["engine"] != "Resumable"]
+    assert check_engine(KerasEngine(ZOO[name]()), pictures(name)) == expected
+
+
+HELD = ("residual", "nested_sequential", "subclassed")  # on the backends that compile
+
+
+@pytest.mark.parametrize("taps", [["conv3"], ["conv2", "conv3"], ["input", "conv3"], []], ids=str)
+def test_a_second_trace_is_compiled_and_gives_the_same(taps):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("only on TensorFlow are traces compiled")
+    engine, edits = KerasEngine(ZOO["residual"]()), [Edit("conv1", 0.5, 0.1), Edit("conv3", 1.5, -0.1)]
+    seed = {"output": np.random.default_rng(1).normal(size=(2, 3)).astype(np.float32)}
+    eager, compiled = (engine.trace(pictures("residual"), taps, edits) for _ in range(2))
+    assert type(eager._traced).__name__ != type(compiled._traced).__name__ == "CompiledTrace"
+    for name in [*taps, "output"]:
+        np.testing.assert_allclose(compiled[name], eager[name], atol=1e-5)
+    for name in taps or ["input"]:
+        wanted = eager.pullback(seed, [name])[name]
+        np.testing.assert_allclose(compiled.pullback(seed, [name])[name], wanted, atol=1e-5 * np.abs(wanted).max())
 
 
 def check_that_it_runs(engine, pictures):

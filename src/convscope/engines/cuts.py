@@ -75,6 +75,20 @@ class Cut:
         return values.repeat(repeat, 0) if whole and len(values) == pictures else values
 
 
+def crossing(graph: Graph, names: Iterable[str]) -> tuple[str, ...]:
+    """The rows from which all that follows the first of `names` can be computed, itself among them.
+
+    () where that is not known, or is the inputs: one of `names` is an input, or none of them a row.
+    """
+    indices = [row.index for row in graph if row.name in set(names)]
+    known = graph.wired and indices and all(name in graph.names or name.partition(":")[0] == "output" for name in names)
+    if not known or graph.layers[min(indices)].kind == "input":
+        return ()
+    cut = min(indices)
+    fed = {name for row in graph.layers[cut + 1 :] for name in row.inputs}
+    return tuple(row.name for row in graph.layers[: cut + 1] if row.name in fed or row.index == cut)
+
+
 def axes(shape: Sequence[int | None] | None) -> int | None:
     return None if shape is None else len(shape) + 1
 

@@ -5,20 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
 
-from ..core import Array, Edit, Graph, Layer, Pictures, Rule, Run, Tap, as_tap, by_input, merged, reduced
+from ..core import Array, Edit, Graph, Layer, Pictures, Rule, Run, Tap, as_tap, by_input, each_array, merged, reduced
 from ..errors import ConvscopeError, EngineError, InputError, Shape, Unsupported, WrongPictureShape
+from .cuts import Cut, crossing
 from .keras_arrays import to_native, to_protocol
-from .keras_backends import Native, Traced, backend
+from .keras_backends import Native, TorchBackend, Traced, backend
 from .keras_calls import Operations
 from .keras_forward import Forward, Plan
 from .keras_graph import Place, survey
+from .keras_held import KerasHeld
 from .keras_inputs import Start, inputs_of
 from .keras_rows import weights_of
 
@@ -68,37 +71,54 @@ class KerasEngine:
             fill(result.operation(row.name), row.kind, weights[layer], layer)
         return result
 
+    def hold(self, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> KerasHeld:
+        """See Resumable.hold."""
+        outputs = [name for name in self._places if name.partition(":")[0] == "output" and name not in self.graph.names]
+        return KerasHeld(self, pictures, Cut.at(layer, self.graph, outputs, {end: row for row, end in self._ends.items()}), edits)
+
     def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
         """See Engine.run."""
+        return self.run_from({}, pictures, taps, edits)
+
+    def run_from(self, held: Mapping[str, Any], pictures: Pictures, taps: Iterable[Tap | str], edits: Iterable[Edit]) -> Run:
+        """As `run`. `held`: what need not be computed, see keras_held."""
         asked = [as_tap(tap) for tap in taps] or [Tap("output")]
         changes = self._changes(edits)
         plan = Plan(tuple(dict.fromkeys(map(self._resolved, asked))), changes)
         received = by_input(pictures, self.graph)
         native = self._received(received)
-        try:
-            found = self._backend.run(plan, native, self._numbers(changes))
-        except ConvscopeError:
-            raise
-        except Exception as error:
-            raise self._failed(error, received) from self._forward.failure or error
+        with self._failing(received):
+            found = self._backend.run(plan, native, self._numbers(changes), held)
         arrays = dict(zip(plan.taps, self._arrays(plan.taps, found), strict=True))
         return Run({tap: arrays[self._resolved(tap)] for tap in asked})
 
+    def stopped(self, pictures: Pictures, layer: str, edits: Iterable[Edit]) -> tuple[dict[str, Any], bool]:
+        """On torch: what each call gave until `layer` was known, and whether something wrote into that."""
+        changes, received = self._changes(edits), by_input(pictures, self.graph)
+        plan = Plan((self._resolved(Tap(layer)),), changes)
+        with self._failing(received):
+            return cast(TorchBackend, self._backend).stop(plan, self._received(received), self._numbers(changes))
+
     def trace(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> KerasTrace:
         """See Differentiable.trace."""
-        asked = [as_tap(tap) for tap in taps]
-        changes = self._changes(edits)
-        whole = [Tap(self._resolved(tap).layer) for tap in (*map(Tap, self._inputs.names), *asked, Tap("output"))]
-        plan = Plan(tuple(dict.fromkeys(whole)), changes)
+        asked, changes = [as_tap(tap) for tap in taps], self._changes(edits)
+        given = each_array(by_input(pictures, self.graph), np.array)
+        inputs = list(map(Tap, self._inputs.names))
+        return KerasTrace(
+            self,
+            {*asked, *inputs, Tap("output")},
+            self._traced(given, [*asked, Tap("output")], changes),
+            lambda: self._traced(given, [*inputs, *asked, Tap("output")], changes),
+        )
+
+    def _traced(self, pictures: Pictures, taps: Sequence[Tap], changes: Mapping[str, Edit]) -> tuple[Plan, Traced]:
+        """A run whose gradients begin at what is tapped."""
+        names = tuple(dict.fromkeys(self._resolved(tap).layer for tap in taps))
+        plan = Plan(tuple(map(Tap, names)), changes, crossing(self.graph, names))
         received = by_input(pictures, self.graph)
         native = self._received(received)
-        try:
-            traced = self._backend.trace(plan, native, self._numbers(changes))
-        except ConvscopeError:
-            raise
-        except Exception as error:
-            raise self._failed(error, received) from self._forward.failure or error
-        return KerasTrace(self, plan, traced, asked)
+        with self._failing(received):
+            return plan, self._backend.trace(plan, native, self._numbers(changes))
 
     def trace_by(self, rule: Rule, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> KerasTrace:
         """See RuledBackward.trace_by. Raises Unsupported on backends other than torch."""
@@ -110,7 +130,7 @@ class KerasEngine:
         from .torch_rules import ReluRule
 
         with ReluRule(rule) as standing:
-            trace = self.trace(pictures, taps, edits)
+            trace = self.trace(pictures, (*self._inputs.names, *taps), edits)
         standing.check()
         return trace
 
@@ -161,25 +181,40 @@ class KerasEngine:
         last = [self._places[tap.layer].channels_last and tap.reduce == "none" for tap in taps]
         return to_protocol(values, last)
 
-    def _failed(self, error: Exception, pictures: Mapping[str, Array]) -> EngineError:
-        reached, cause = self._forward.reached, self._forward.failure or error
-        where = f"after '{reached}'" if reached else "in its first layer"
-        said, shape = str(cause).strip().splitlines() or [""], ", ".join(str(np.shape(each)) for each in pictures.values())
-        return EngineError(f"The network failed {where}, on pictures of shape {shape}. {said[0]}", reached)
+    @contextmanager
+    def _failing(self, pictures: Mapping[str, Array]) -> Iterator[None]:
+        """Turns what Keras raises into an EngineError that names the layer."""
+        try:
+            yield
+        except ConvscopeError:
+            raise
+        except Exception as error:
+            reached, cause = self._forward.reached, self._forward.failure or error
+            where = f"after '{reached}'" if reached else "in its first layer"
+            said, shape = str(cause).strip().splitlines() or [""], ", ".join(str(np.shape(each)) for each in pictures.values())
+            message = f"The network failed {where}, on pictures of shape {shape}. {said[0]}"
+            raise EngineError(message, reached) from cause
 
 
 class KerasTrace:
     """A run that remembers how it was computed."""
 
-    def __init__(self, engine: KerasEngine, plan: Plan, traced: Traced, asked: Sequence[Tap]):
-        self._engine, self._plan, self._traced = engine, plan, traced
-        self._asked = {*asked, *map(Tap, engine._inputs.names), Tap("output")}
+    def __init__(
+        self,
+        engine: KerasEngine,
+        asked: Collection[Tap],
+        traced: tuple[Plan, Traced],
+        again: Callable[[], tuple[Plan, Traced]],
+    ):
+        self._engine, self._asked, self._again = engine, asked, again
+        self._plan, self._traced = traced
 
     def __getitem__(self, tap: Tap | str) -> Array:
         tap = as_tap(tap)
         if tap not in self._asked:
             return Run(dict.fromkeys(self._asked, np.empty(0, np.float32)))[tap]  # raises, and says what was asked
         whole = Tap(self._engine._resolved(tap).layer)
+        self._run_again_for([tap.layer])
         return reduced(self._values(whole), tap.reduce)
 
     def pullback(self, seeds: Mapping[str, Array], wrt: Sequence[str]) -> dict[str, Array]:
@@ -187,6 +222,7 @@ class KerasTrace:
 
         raises   InputError for what was not tapped, and for a seed of another shape than the value; EngineError
         """
+        self._run_again_for([*seeds, *wrt])
         numbers = {self._number(name): self._seed(name, seed) for name, seed in seeds.items()}
         places = [self._number(name) for name in wrt]
         try:
@@ -196,6 +232,12 @@ class KerasTrace:
             raise EngineError(f"{self._engine.framework} cannot take this gradient. {said[0]}") from error
         taps = [self._plan.taps[at] for at in places]
         return dict(zip(wrt, self._engine._arrays(taps, gradients), strict=True))
+
+    def _run_again_for(self, names: Sequence[str]) -> None:
+        """Where an input is asked for that was not tapped: gradients begin at what is."""
+        ends = {self._engine._resolved(Tap(name)).layer for name in names} & set(self._engine._inputs.names)
+        if not ends <= {tap.layer for tap in self._plan.taps}:
+            self._plan, self._traced = self._again()
 
     def _number(self, name: str) -> int:
         tap = Tap(self._engine._resolved(Tap(name)).layer)

@@ -1,14 +1,16 @@
 """How each of Keras' backends runs a forward of ours, and how it is pulled back.
 
 torch        eagerly; a run is repeated with copies if a layer wrote into what was read
-tensorflow   a graph per question, the numbers of edits are its inputs; gradients by an eager tape
+tensorflow   a graph per question, the numbers of edits are its inputs; gradients by an eager tape, and from the second time
+             on by a graph that begins at the first tap
 jax          compiled per question, the weights and the numbers of edits are inputs; gradients by vjp with zeros added at the taps
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import keras
@@ -37,22 +39,23 @@ class Traced(Protocol):
 
 
 class Backend(Protocol):
-    def run(self, plan: Plan, pictures: Natives, edits: Numbers) -> list[Native]: ...
+    """`held`: what `stop` gave of an earlier run, see keras_held."""
+
+    def run(self, plan: Plan, pictures: Natives, edits: Numbers, held: Mapping[str, Any] | None = None) -> list[Native]: ...
 
     def trace(self, plan: Plan, pictures: Natives, edits: Numbers) -> Traced: ...
 
 
 def backend(forward: Forward) -> Backend:
     """Raises Unsupported for one that only predicts."""
-    kinds: dict[str, Callable[[Forward], Backend]] = {
-        "torch": TorchBackend,
-        "tensorflow": TensorFlowBackend,
-        "jax": JaxBackend,
-    }
     name = keras.backend.backend()
-    if name not in kinds:
+    if name == "tensorflow":
+        from .keras_tensorflow import TensorFlowBackend
+
+        return TensorFlowBackend(forward)
+    if name not in ("torch", "jax"):
         raise Unsupported(f"Keras runs on {name} here, but networks are read on torch, tensorflow or jax. Set KERAS_BACKEND.")
-    return kinds[name](forward)
+    return TorchBackend(forward) if name == "torch" else JaxBackend(forward)
 
 
 def same(value: Any) -> Any:
@@ -73,7 +76,7 @@ class TorchBackend:
         self._forward = forward
         self._writes = False  # whether a layer of this network writes into what it received
 
-    def run(self, plan: Plan, pictures: Natives, edits: Numbers) -> list[Native]:
+    def run(self, plan: Plan, pictures: Natives, edits: Numbers, held: Mapping[str, Any] | None = None) -> list[Native]:
         import torch
 
         kept: list[tuple[Any, int]] = []
@@ -87,20 +90,52 @@ class TorchBackend:
         with torch.no_grad():
             if not self._writes:
                 copies = list(map(torch.clone, given))  # what is written into must not be what the second forward starts from
-                values = self._forward(plan, copies, tensors(edits), keep=keep)
+                values = self._forward(plan, copies, tensors(edits), keep=keep, instead=held)
                 self._writes = self._writes or any(value._version != version for value, version in kept)
             if self._writes:
-                values = self._forward(plan, given, tensors(edits), keep=same, hand_on=torch.clone)
+                values = self._forward(plan, given, tensors(edits), keep=same, hand_on=torch.clone, instead=held)
             return [host(to_float(value)) for value in values]
+
+    def stop(self, plan: Plan, pictures: Natives, edits: Numbers) -> tuple[dict[str, Any], bool]:
+        """What each call gave until all that `plan` reads was known, and whether something wrote into that."""
+        import torch
+
+        gave, versions = dict[str, Any](), list[tuple[Any, int]]()
+
+        def keep(call: str, outputs: Any) -> None:
+            gave[call] = outputs
+            tensors = [each for each in keras.tree.flatten(outputs) if isinstance(each, torch.Tensor)]
+            versions.extend((each, -1 if each.is_inference() else each._version) for each in tensors)
+
+        copies = [keras.ops.convert_to_tensor(each).clone() for each in pictures]
+        with torch.no_grad():
+            self._forward(plan, copies, tensors(edits), keep=same, gave=keep)
+        return gave, self._writes or any(before < 0 or each._version != before for each, before in versions)
 
     def trace(self, plan: Plan, pictures: Natives, edits: Numbers) -> TorchTraced:
         import torch
 
-        starts = list(map(keras.ops.convert_to_tensor, pictures))
-        with torch.enable_grad(), torch.inference_mode(False):
-            for start in starts:
-                start.requires_grad_(start.is_floating_point())
-            return TorchTraced(self._forward(plan, starts, tensors(edits), keep=same, hand_on=torch.clone))
+        def begin(value: Any) -> Any:
+            """From here on, what follows depends on it, and on no other name for the same tensor."""
+            free = value.is_floating_point() and not value.requires_grad
+            return value.detach().requires_grad_() if free else value.view_as(value)
+
+        starts = [keras.ops.convert_to_tensor(each).clone() for each in pictures]
+        with torch.enable_grad(), torch.inference_mode(False), frozen(self._forward.model):
+            return TorchTraced(self._forward(plan, starts, tensors(edits), keep=same, hand_on=torch.clone, begin=begin))
+
+
+@contextmanager
+def frozen(model: Any) -> Iterator[None]:
+    """No gradients for weights inside, which nobody asks for and which would cost as much again."""
+    trained = [each.value for each in model.variables if each.value.requires_grad]
+    try:
+        for each in trained:
+            each.requires_grad_(False)
+        yield
+    finally:
+        for each in trained:
+            each.requires_grad_(True)
 
 
 class TorchTraced:
@@ -143,65 +178,24 @@ class Compiled:
             return self._functions[key]
 
 
-def question(forward: Forward, plan: Plan, pictures: Natives, edits: Numbers) -> Hashable:
+def question(
+    forward: Forward, plan: Plan, pictures: Natives, edits: Numbers, held: Mapping[str, Native] | None = None
+) -> Hashable:
     """What a compiled forward is good for. Another set of variables, after quantising say, is another question."""
     shapes = tuple((name, scale.shape, shift.shape) for name, (scale, shift) in edits.items())
-    return plan.taps, shapes, tuple(each.shape for each in pictures), tuple(map(id, forward.model.variables))
-
-
-class TensorFlowBackend:
-    def __init__(self, forward: Forward):
-        self._forward, self._compiled = forward, Compiled()
-
-    def run(self, plan: Plan, pictures: Natives, edits: Numbers) -> list[Native]:
-        import tensorflow as tf
-
-        def make() -> Any:
-            def function(pictures: Any, edits: Any) -> Any:
-                return self._forward(plan, pictures, edits, keep=to_float)
-
-            starts = [tf.TensorSpec(each.shape, each.dtype) for each in pictures]
-            return tf.function(function, autograph=False).get_concrete_function(starts, tensors(edits))
-
-        function = self._compiled.get(question(self._forward, plan, pictures, edits), make)
-        return list(map(host, function(list(map(tf.constant, pictures)), tensors(edits))))
-
-    def trace(self, plan: Plan, pictures: Natives, edits: Numbers) -> TensorFlowTraced:
-        import tensorflow as tf
-
-        starts = list(map(tf.constant, pictures))
-        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch([start for start in starts if start.dtype.is_floating])
-            values = self._forward(plan, starts, tensors(edits), keep=same, hand_on=tf.identity)
-        return TensorFlowTraced(tape, values)
-
-
-class TensorFlowTraced:
-    def __init__(self, tape: Any, values: Sequence[Any]):
-        self._tape, self.values = tape, values
-
-    def pull(self, seeds: Mapping[int, Native], wrt: Sequence[int]) -> list[Native]:
-        import tensorflow as tf
-
-        ends, starts = [self.values[at] for at in seeds], [self.values[at] for at in wrt]
-        numbers = [tf.cast(seed, end.dtype) for end, seed in zip(ends, seeds.values(), strict=True)]
-        zero = tf.UnconnectedGradients.ZERO
-        found = self._tape.gradient(ends, starts, numbers, unconnected_gradients=zero) if seeds else map(tf.zeros_like, starts)
-        return [host(to_float(each)) for each in found]
+    kept = tuple((name, each.shape) for name, each in (held or {}).items())
+    return plan.taps, shapes, tuple(each.shape for each in pictures), kept, tuple(map(id, forward.model.variables))
 
 
 class JaxBackend:
     def __init__(self, forward: Forward):
         self._forward, self._compiled = forward, Compiled()
 
-    def run(self, plan: Plan, pictures: Natives, edits: Numbers) -> list[Native]:
-        variables = [each.value for each in self._forward.model.variables]
-
-        def make() -> Any:
-            return self._function(plan).lower(variables, list(pictures), dict(edits), {}).compile()
-
-        function = self._compiled.get(question(self._forward, plan, pictures, edits), make)
-        return list(map(host, function(variables, list(pictures), dict(edits), {})))
+    def run(self, plan: Plan, pictures: Natives, edits: Numbers, held: Mapping[str, Native] | None = None) -> list[Native]:
+        given: Any = ([each.value for each in self._forward.model.variables], list(pictures), dict(edits), {}, dict(held or {}))
+        key = question(self._forward, plan, pictures, edits, held)
+        function = self._compiled.get(key, lambda: self._function(plan).lower(*given).compile())
+        return list(map(host, function(*given)))
 
     def trace(self, plan: Plan, pictures: Natives, edits: Numbers) -> JaxTraced:
         import jax
@@ -210,17 +204,17 @@ class JaxBackend:
         key = ("trace", question(self._forward, plan, pictures, edits))
         with ONE_AT_A_TIME:
             function = self._compiled.get(key, lambda: self._function(plan))
-            shapes = jax.eval_shape(function, variables, list(pictures), dict(edits), {})
+            shapes = jax.eval_shape(function, variables, list(pictures), dict(edits), {}, {})
             nudges = {tap.layer: np.zeros(each.shape, np.float32) for tap, each in zip(plan.taps, shapes, strict=True)}
-            values, pull = jax.vjp(lambda nudges: function(variables, list(pictures), dict(edits), nudges), nudges)
+            values, pull = jax.vjp(lambda nudges: function(variables, list(pictures), dict(edits), nudges, {}), nudges)
         return JaxTraced([tap.layer for tap in plan.taps], values, pull)
 
     def _function(self, plan: Plan) -> Any:
         import jax
 
-        def function(variables: Sequence[Any], pictures: Any, edits: Any, nudges: Any) -> Any:
+        def function(variables: Sequence[Any], pictures: Any, edits: Any, nudges: Any, held: Any) -> Any:
             pairs = list(zip(self._forward.model.variables, variables, strict=True))
-            return self._forward(plan, pictures, edits, keep=to_float, nudges=nudges, variables=pairs)
+            return self._forward(plan, pictures, edits, keep=to_float, nudges=nudges, variables=pairs, held=held)
 
         return jax.jit(function)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -41,14 +41,15 @@ Visit = Callable[[Call, Any], Any]  # gets what the call returned, gives what it
 class Watch:
     """One forward in which `visit` stands behind every operation.
 
+    instead   by name, what calls give that need not run
     reached   the last call that came to its end
     failure   what an operation raised first; Keras raises another exception in its place
     """
 
-    def __init__(self, operations: Operations, visit: Visit):
+    def __init__(self, operations: Operations, visit: Visit, instead: Mapping[str, Any] | None = None):
         self.reached: str | None = None
         self.failure: Exception | None = None
-        self._operations, self._visit = operations, visit
+        self._operations, self._visit, self._instead = operations, visit, instead or {}
         self._calls: list[Call] = []
         self._counts: Counter[str] = Counter()
         self._thread = threading.get_ident()
@@ -72,7 +73,7 @@ class Watch:
             made = Call(operation, numbered(path, self._counts[path]), self._calls[-1] if self._calls else None)
             self._calls.append(made)
             try:
-                outputs = call(*args, **kwargs)
+                outputs = self._instead[made.name] if made.name in self._instead else call(*args, **kwargs)
             except Exception as error:
                 self.failure = self.failure or error
                 raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,10 +22,14 @@ Hook = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a forward reads and changes: `edits` only say where and of which shapes, their numbers are inputs."""
+    """What a forward reads and changes: `edits` only say where and of which shapes, their numbers are inputs.
+
+    crossing   of a trace: the rows from which all that follows the first tap can be computed; () where they are not known
+    """
 
     taps: tuple[Tap, ...]
     edits: Mapping[str, Edit] = field(default_factory=dict)
+    crossing: tuple[str, ...] = ()
 
 
 @dataclass
@@ -35,6 +39,9 @@ class Reader:
     keep       from a tensor to what is kept of it
     hand_on    from a tensor that was read to what the next layer receives
     nudges     zeros that are added, so that a gradient with respect to them is one with respect to the layer
+    held       what rows give, whatever came out of them; edits come after it
+    begin      from a tensor that is read to one that a gradient can be taken for
+    gave       is told what each call gave that is no network
     """
 
     plan: Plan
@@ -43,6 +50,10 @@ class Reader:
     keep: Hook
     hand_on: Hook
     nudges: Mapping[str, Any]
+    held: Mapping[str, Any] = field(default_factory=dict)
+    begin: Hook = lambda value: value
+    gave: Callable[[str, Any], None] | None = None
+    networks: Container[Any] = ()
     seen: dict[Tap, Any] = field(default_factory=dict)
     edited: set[str] = field(default_factory=set)
     refused: InputError | None = None
@@ -51,15 +62,17 @@ class Reader:
         self._taps: dict[str, list[Tap]] = {}
         for tap in self.plan.taps:
             self._taps.setdefault(tap.layer, []).append(tap)
-        self._calls = {self.places[name].call for name in (*self._taps, *self.edits)}
+        self._calls = {self.places[name].call for name in (*self._taps, *self.edits, *self.held)}
 
     def visit(self, call: Call, outputs: Any) -> Any:
-        if call.name not in self._calls:
-            return outputs
-        leaves = keras.tree.flatten(outputs)
-        names = array_names(call.name, len(leaves))
-        changed = keras.tree.pack_sequence_as(outputs, [self.read(*pair) for pair in zip(names, leaves, strict=True)])
-        if self.done:
+        changed = outputs
+        if call.name in self._calls:
+            leaves = keras.tree.flatten(outputs)
+            names = array_names(call.name, len(leaves))
+            changed = keras.tree.pack_sequence_as(outputs, [self.read(*pair) for pair in zip(names, leaves, strict=True)])
+        if self.gave and call.operation not in self.networks:
+            self.gave(call.name, changed)
+        if self.done and call.name in self._calls:
             raise Enough
         return changed
 
@@ -75,10 +88,14 @@ class Reader:
         ]
 
     def read(self, name: str, value: Any) -> Any:
+        if name in self.held:
+            value = keras.ops.cast(self.held[name], value.dtype)
         if name in self.edits:
             value = self._edited(name, value)
         if name in self.nudges:
             value = value + keras.ops.cast(self.nudges[name], value.dtype)
+        if name in self._taps:
+            value = self.begin(value)
         for tap in self._taps.get(name, ()):
             self.seen[tap] = self.keep(reduced(value, tap.reduce, self.places[name].channels_last))
         return self.hand_on(value) if name in self._taps else value
@@ -116,14 +133,20 @@ class Forward:
         hand_on: Hook = lambda value: value,
         nudges: Mapping[str, Any] | None = None,
         variables: Sequence[tuple[Any, Any]] = (),
+        held: Mapping[str, Any] | None = None,
+        begin: Hook = lambda value: value,
+        instead: Mapping[str, Any] | None = None,
+        gave: Callable[[str, Any], None] | None = None,
     ) -> list[Any]:
         """What `plan.taps` ask for, in their order. Raises InputError for an edit that does not fit, EngineError.
 
         pictures    an array for each of the inputs
         variables   values to run with instead of the model's own
+        instead     by name, what calls give that need not run
         """
-        reader = Reader(plan, self.places, edits, keep, hand_on, nudges or {})
-        watch = Watch(self.operations, reader.visit)
+        networks = self.operations.networks
+        reader = Reader(plan, self.places, edits, keep, hand_on, nudges or {}, held or {}, begin, gave, networks)
+        watch = Watch(self.operations, reader.visit, instead)
         try:
             # Whatever the network assigns, seeds and statistics, stays in the scope and is dropped with it.
             with keras.StatelessScope(state_mapping=variables), watch.standing():

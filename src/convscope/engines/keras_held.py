@@ -1,0 +1,114 @@
+"""A run of a Keras model that was stopped after one row, and goes on from there.
+
+On TensorFlow and JAX the values that cross the cut are given to a compiled forward, which leaves out what nobody uses any more.
+On torch calls give back what they gave. Where the graph is not known, all that was given before the cut is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from ..core import Edit, Pictures, Run, Tap, as_tap, count, each_array
+from .cuts import Cut, checked_repeat, crossing
+from .keras_arrays import to_native
+from .names import array_names
+
+if TYPE_CHECKING:
+    from .keras import KerasEngine
+
+
+class KerasHeld:
+    """See Held. `edits`: made in every run, as if they were given first."""
+
+    def __init__(self, engine: KerasEngine, pictures: Pictures, cut: Cut, edits: Iterable[Edit]):
+        self.layer = cut.layer
+        self._engine, self._cut, self._pictures = engine, cut, each_array(pictures, np.array)
+        self._here, self._later = cut.split(edits)
+        self._rows = crossing(engine.graph, [cut.layer]) or self._before()
+        self._held: dict[str, Any] = {}
+        self._repeatable = True
+        self.value = self._torch() if keras.backend.backend() == "torch" else self._graph()
+
+    def run(self, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = (), *, repeat: int = 1) -> Run:
+        """See Held.run."""
+        asked, changes = tuple(map(as_tap, taps)) or (Tap("output"),), list(edits)
+        self._cut.check(asked, changes)
+        n, repeat = count(self._pictures), checked_repeat(repeat)
+        here, later = (self._cut.repeated(each, n, repeat) for each in (self._here, self._later))
+        pictures = each_array(self._pictures, lambda array: array.repeat(repeat, 0))
+        if not self._held or (repeat > 1 and not self._repeatable):
+            return self._engine.run(pictures, asked, [*here, *later, *changes])
+        again = [edit for edit in here if self._key(edit.layer) not in self._held]
+        held = keras.tree.map_structure(lambda each: repeated(each, repeat), self._held)
+        return self._engine.run_from(held, pictures, asked, [*again, *later, *changes])
+
+    def _before(self) -> tuple[str, ...]:
+        """All rows up to the cut but the inputs."""
+        at = self._cut.ranks[self.layer][0]
+        return tuple(row.name for row in self._engine.graph.layers[: at + 1] if row.kind != "input")
+
+    def _key(self, name: str) -> str:
+        """Under which a row is held: on torch by its call."""
+        row = self._engine._resolved(Tap(name)).layer
+        return self._engine._places[row].call if keras.backend.backend() == "torch" else row
+
+    def _graph(self) -> Any:
+        """Keeps the rows that cross the cut, as arrays in Keras' layout."""
+        engine, whole = self._engine, any(self._engine._places[name].whole for name in self._rows)
+        if self._is_input() or whole:
+            return engine.run(self._pictures, [self.layer], self._here)[self.layer]
+        run = engine.run(self._pictures, [*self._rows, self.layer], self._here)
+        self._held = {name: to_native(run[name], engine._places[name].channels_last) for name in self._rows}
+        self._repeatable = all(engine.graph[name].shape is not None for name in self._rows)
+        return run[self.layer]
+
+    def _torch(self) -> Any:
+        """Keeps what calls gave: those that cross the cut as they are, of the others whose rows are known only the shape."""
+        engine = self._engine
+        value = engine.run(self._pictures, [self.layer], self._here)[self.layer]
+        if self._is_input():
+            return value
+        gave, written = engine.stopped(self._pictures, self.layer, self._here)
+        if written:
+            return value
+        known, real = engine.graph.wired and "output:1" not in engine._places, self._real()
+        for call, outputs in gave.items():
+            names = array_names(call, len(keras.tree.flatten(outputs)))
+            tensors = all(keras.ops.is_tensor(each) for each in keras.tree.flatten(outputs))
+            rows = tensors and all(name in engine.graph.names for name in names)
+            self._repeatable = self._repeatable and rows and all(engine.graph[name].shape is not None for name in names)
+            crosses = not (known and rows) or not real.isdisjoint(names)
+            self._held[call] = outputs if crosses else keras.tree.map_structure(stand_in, outputs)
+        return value
+
+    def _real(self) -> set[str]:
+        """The rows that cross the cut, and of networks among them, which run again, what they end in."""
+        found, left = set[str](), list(self._rows)
+        while left:
+            row = self._engine.graph[left.pop()]
+            found.add(row.name)
+            left += row.inputs if row.kind == "network" else ()
+        return found
+
+    def _is_input(self) -> bool:
+        return self._engine._resolved(Tap(self.layer)).layer in self._engine._inputs.names
+
+
+def stand_in(tensor: Any) -> Any:
+    """Of the same shape, without memory: what nobody looks at."""
+    return tensor.new_zeros(()).expand(tensor.shape)
+
+
+def repeated(value: Any, repeat: int) -> Any:
+    """Each picture so many times in a row; of torch's tensors a copy, as layers may write into them."""
+    if isinstance(value, np.ndarray):
+        return value.repeat(repeat, 0) if repeat > 1 else value
+    if not keras.ops.is_tensor(value):
+        return value
+    if value.ndim and not any(value.stride()):  # a stand-in
+        return value[:1].expand(len(value) * repeat, *value.shape[1:])
+    return value.repeat_interleave(repeat, 0) if repeat > 1 else value.clone()

@@ -1,0 +1,117 @@
+"""How Keras on TensorFlow runs a forward of ours, and how it is pulled back: by graphs, one for each question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ..core import Tap
+from .keras_arrays import host
+from .keras_backends import Compiled, Native, Natives, Numbers, Traced, question, same, tensors, to_float
+from .keras_forward import Forward, Plan
+
+
+class TensorFlowBackend:
+    def __init__(self, forward: Forward):
+        self._forward, self._compiled = forward, Compiled()
+        self._traced: set[Hashable] = set()
+
+    def run(self, plan: Plan, pictures: Natives, edits: Numbers, held: Mapping[str, Native] | None = None) -> list[Native]:
+        def make() -> Any:
+            def function(pictures: Any, edits: Any, held: Any) -> Any:
+                return self._forward(plan, pictures, edits, keep=to_float, held=held)
+
+            return compiled(function, pictures, tensors(edits), held or {})
+
+        function = self._compiled.get(question(self._forward, plan, pictures, edits, held), make)
+        given = {name: tf.constant(each) for name, each in (held or {}).items()}
+        return list(map(host, function(list(map(tf.constant, pictures)), tensors(edits), given)))
+
+    def trace(self, plan: Plan, pictures: Natives, edits: Numbers) -> Traced:
+        """The first time eagerly, which is sooner done than compiling; then compiled."""
+        key = question(self._forward, plan, pictures, edits)
+        if key in self._traced:
+            return CompiledTrace(self._forward, self._compiled, plan, pictures, edits)
+        self._traced.add(key)
+        return self._eagerly(plan, pictures, edits)
+
+    def _eagerly(self, plan: Plan, pictures: Natives, edits: Numbers) -> TensorFlowTraced:
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            starts, begin = list(map(tf.constant, pictures)), watched_by(tape)
+            values = self._forward(plan, starts, tensors(edits), keep=same, hand_on=tf.identity, begin=begin)
+        return TensorFlowTraced(tape, values)
+
+
+def compiled(function: Callable[..., Any], pictures: Natives, *others: Any) -> Any:
+    starts = [tf.TensorSpec(each.shape, each.dtype) for each in pictures]
+    specs = tf.nest.map_structure(lambda each: tf.TensorSpec(each.shape, each.dtype), others)
+    return tf.function(function, autograph=False).get_concrete_function(starts, *specs)
+
+
+def watched_by(tape: Any) -> Callable[[Any], Any]:
+    """From a tensor to one from where on the tape remembers, and which is known by no other name."""
+
+    def begin(value: Any) -> Any:
+        value = tf.identity(value)
+        if value.dtype.is_floating:
+            tape.watch(value)
+        return value
+
+    return begin
+
+
+class CompiledTrace:
+    """A compiled forward that also gives what crosses the first tap, and a compiled gradient that begins there.
+
+    In that, what lies before is never used, so that TensorFlow leaves it out.
+    """
+
+    def __init__(self, forward: Forward, functions: Compiled, plan: Plan, pictures: Natives, edits: Numbers):
+        self._forward, self._functions, self._plan, self._edits = forward, functions, plan, edits
+        self._pictures = list(map(tf.constant, pictures))
+        taps = tuple(dict.fromkeys((*plan.taps, *map(Tap, plan.crossing))))
+
+        def make() -> Any:
+            def function(pictures: Any, edits: Any) -> Any:
+                return forward(Plan(taps, plan.edits), pictures, edits, keep=same, hand_on=tf.identity)
+
+            return compiled(function, pictures, tensors(edits))
+
+        key = ("trace", plan.crossing, question(forward, plan, pictures, edits))
+        found = functions.get(key, make)(self._pictures, tensors(edits))
+        self._key, self.values = key, found[: len(plan.taps)]
+        self._held = {tap.layer: value for tap, value in zip(taps, found, strict=True) if tap.layer in plan.crossing}
+
+    def pull(self, seeds: Mapping[int, Native], wrt: Sequence[int]) -> list[Native]:
+        if not seeds:
+            return [np.zeros(self.values[at].shape, np.float32) for at in wrt]
+        numbers = [tf.cast(seed, self.values[at].dtype) for at, seed in seeds.items()]
+        edits = tensors({name: each for name, each in self._edits.items() if name not in self._held})
+        plan = Plan(self._plan.taps, {name: each for name, each in self._plan.edits.items() if name not in self._held})
+
+        def gradient(pictures: Any, edits: Any, held: Any, numbers: Any) -> Any:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                begin = watched_by(tape)
+                values = self._forward(plan, pictures, edits, keep=same, hand_on=tf.identity, begin=begin, held=held)
+            ends, starts = [values[at] for at in seeds], [values[at] for at in wrt]
+            found = tape.gradient(ends, starts, numbers, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            return list(map(to_float, found))
+
+        key = ("pull", tuple(seeds), tuple(wrt), self._key)
+        function = self._functions.get(key, lambda: compiled(gradient, self._pictures, edits, self._held, numbers))
+        return list(map(host, function(self._pictures, edits, self._held, numbers)))
+
+
+class TensorFlowTraced:
+    def __init__(self, tape: Any, values: Sequence[Any]):
+        self._tape, self.values = tape, values
+
+    def pull(self, seeds: Mapping[int, Native], wrt: Sequence[int]) -> list[Native]:
+        ends, starts = [self.values[at] for at in seeds], [self.values[at] for at in wrt]
+        numbers = [tf.cast(seed, end.dtype) for end, seed in zip(ends, seeds.values(), strict=True)]
+        zero = tf.UnconnectedGradients.ZERO
+        found = self._tape.gradient(ends, starts, numbers, unconnected_gradients=zero) if seeds else map(tf.zeros_like, starts)
+        return [host(to_float(each)) for each in found]
