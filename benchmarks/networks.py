@@ -73,10 +73,18 @@ class _Writer:
         self.weights.append(numpy_helper.from_array(values, name))
         return name
 
-    def conv(self, x, name, channels, units, size, stride=1):
-        inputs = [x, self.weight(f"{name}.weight", units, channels, size, size), self.weight(f"{name}.bias", units, 1)]
+    def scalar(self, name, value):
+        from onnx import numpy_helper
+
+        if name not in [each.name for each in self.weights]:
+            self.weights.append(numpy_helper.from_array(np.float32(value), name))
+        return name
+
+    def conv(self, x, name, channels, units, size, stride=1, groups=1):
+        inputs = [x, self.weight(f"{name}.weight", units, channels // groups, size, size), self.weight(f"{name}.bias", units, 1)]
         self.weights[-1].dims[:] = [units]
-        return self.node("Conv", inputs, name, kernel_shape=[size] * 2, strides=[stride] * 2, pads=[size // 2] * 4)
+        sizes = {"kernel_shape": [size] * 2, "strides": [stride] * 2, "pads": [size // 2] * 4}
+        return self.node("Conv", inputs, name, group=groups, **sizes)
 
     def dense(self, x, name, inputs, units):
         bias = self.weight(f"{name}.bias", units, 1)
@@ -130,3 +138,26 @@ def onnx_resnet50():
             x, channels = writer.node("Relu", [writer.node("Add", [y, shortcut])]), 4 * width
     x = writer.node("Flatten", [writer.node("GlobalAveragePool", [x])])
     return writer.model(writer.dense(x, "fc", 2048, 1000))
+
+
+MOBILENET_V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+
+
+def onnx_mobilenet_v2():
+    """With BatchNorm folded, as an exported file has it. Rows: (expansion, width, blocks, stride)."""
+    writer = _Writer()
+
+    def relu6(x):
+        return writer.node("Clip", [x, writer.scalar("low", 0.0), writer.scalar("high", 6.0)])
+
+    x, channels = relu6(writer.conv("input", "stem", 3, 32, 3, 2)), 32
+    for stage, (expansion, width, number, first_stride) in enumerate(MOBILENET_V2):
+        for index in range(number):
+            stride, wide, name = first_stride if index == 0 else 1, channels * expansion, f"features.{stage}.{index}"
+            y = relu6(writer.conv(x, f"{name}.expand", channels, wide, 1)) if expansion > 1 else x
+            y = relu6(writer.conv(y, f"{name}.depthwise", wide, wide, 3, stride, groups=wide))
+            y = writer.conv(y, f"{name}.project", wide, width, 1)
+            x, channels = writer.node("Add", [x, y]) if stride == 1 and channels == width else y, width
+    x = relu6(writer.conv(x, "last", 320, 1280, 1))
+    x = writer.node("Flatten", [writer.node("GlobalAveragePool", [x])])
+    return writer.model(writer.dense(x, "classifier", 1280, 1000))

@@ -17,6 +17,7 @@ from rich.table import Table
 HERE = Path(__file__).parent
 SCRIPTS: list[tuple[list[str], dict[str, str]]] = [
     (["capture.py", "onnx"], {}),
+    (["onnx_whole.py"], {}),
     (["capture.py", "torch"], {}),
     (["capture.py", "keras"], {"KERAS_BACKEND": "torch"}),
     (["capture.py", "keras"], {"KERAS_BACKEND": "tensorflow"}),

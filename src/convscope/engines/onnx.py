@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from .onnx_inputs import Inputs, inputs_of
 from .onnx_layout import Layouts
 from .onnx_quantised import quantised, real_weights
 from .onnx_rows import inner_convolutions, table
-from .onnx_sessions import Session, Sessions, failed
+from .onnx_sessions import KEPT, Session, Sessions, failed
 from .onnx_wiring import Type, Wiring, infer, protocol_layout
 
 SIDES = (32, 64, 96, 128, 224)  # in pixels, of pictures to learn shapes with
@@ -70,6 +71,7 @@ class OnnxEngine:
         self.layouts = Layouts(self._model.graph.node, self._wiring)
         self.inputs = Inputs(names, self._types, self.layouts)
         self._table = table(self._model, self._wiring, self.layouts)
+        self._planned = functools.lru_cache(KEPT)(self._plan)  # of a hundred taps it takes as long as a layer
 
     @property
     def graph(self) -> Graph:
@@ -109,16 +111,20 @@ class OnnxEngine:
         given = self.given(pictures)
         size, count = self.inputs.batch_size(given), len(next(iter(given.values())))
         wanted = tuple(dict.fromkeys(map(as_tap, taps))) or (Tap("output"),)
-        reads = {tap: self._read(tap) for tap in wanted}
+        reads, computed = self._planned(wanted)
         changes = merged(self.on_tensor(edit, count) for edit in edits)
-        computed = sorted({read for read in reads.values() if read.tensor not in given})
-        session = self._sessions.get(tuple(computed), changes) if computed else None
+        session = self._sessions.get(computed, changes) if computed else None
         parts = []
         for at in range(0, max(count, 1), size):
             these = {name: array[at : at + size] for name, array in given.items()}
             parts.append(self._pass(session, these, [self.of_batch(each, at, size) for each in changes.values()]))
         whole = parts[0] if len(parts) == 1 else {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         return Run({tap: whole[read] if read.axes else reduced(whole[read], tap.reduce) for tap, read in reads.items()})
+
+    def _plan(self, wanted: tuple[Tap, ...]) -> tuple[dict[Tap, Read], tuple[Read, ...]]:
+        """What each tap reads, and what of it has to be computed."""
+        reads = {tap: self._read(tap) for tap in wanted}
+        return reads, tuple(sorted({read for read in reads.values() if read.tensor not in self.inputs.names}))
 
     def hold(self, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> OnnxHeld:
         """See Resumable.hold."""
