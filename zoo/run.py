@@ -20,6 +20,8 @@ SOURCES = {  # the module, and its function that gives networks
     "timm": ("torch_networks", "timm_networks"),
     "huggingface": ("huggingface_networks", "networks"),
     "keras": ("keras_networks", "networks"),
+    "onnx": ("onnx_networks", "networks"),
+    "onnx-keras": ("onnx_networks", "keras_networks"),
 }
 
 
