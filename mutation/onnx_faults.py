@@ -13,8 +13,9 @@ from convscope.engines import onnx as engines
 from convscope.engines import onnx_sessions
 from convscope.engines.onnx import OnnxEngine
 from convscope.engines.onnx_inputs import Inputs
+from convscope.engines.onnx_layout import Layouts
 
-NETWORKS = ("residual", "concatenation", "depthwise_separable", "two_outputs")
+NETWORKS = ("residual", "concatenation", "depthwise_separable", "two_outputs", "channels_last")
 
 
 def engine(name):
@@ -62,6 +63,15 @@ def mirrored(self, name, array):
     return np.ascontiguousarray(RECEIVED(self, name, array)[..., ::-1])
 
 
+def fed_as_it_is(self, values, tensor):
+    return (
+        values.reshape(np.moveaxis(values, 1, -1).shape)
+        if self.last(tensor) and values.ndim > 2
+        else NATIVE(self, values, tensor)
+    )
+
+
+NATIVE = Layouts.native
 RECEIVED = Inputs._received
 BUFFERS: dict[object, object] = {}
 RUN, GET = onnx_sessions.Session.run, onnx_sessions.Sessions.get
@@ -74,5 +84,6 @@ FAULTS = {
     "an edit without its shift": lambda: patch.object(OnnxEngine, "on_tensor", scale_only),
     "an edit without its sign": lambda: patch.object(OnnxEngine, "of_batch", unlike_the_batch),
     "reduced over one axis of two": lambda: patch.object(OnnxEngine, "_read", wrong_reduction),
+    "channels that are last are laid out as if they were first": lambda: patch.object(Layouts, "native", fed_as_it_is),
     "pictures are mirrored": lambda: patch.object(Inputs, "_received", mirrored),
 }

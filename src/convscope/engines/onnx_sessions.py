@@ -123,13 +123,19 @@ def cannot_run(error: Exception, *, opset: int = OLDEST) -> ModelError:
 def failed(error: Exception, received: Sequence[Sequence[int]], names: Sequence[str]) -> EngineError:
     """For a run that fails. The node is named as far as ONNX Runtime says which it was."""
     shape = " and ".join(map(str, map(tuple, received)))
+    why = brief(error)
+    if asked := re.search(r"Failed to allocate memory for requested buffer of size (\d+)", str(error)):
+        why = (
+            f"it asked for {int(asked[1]) / 1e9:,.0f} GB of memory at once, which are not there. Give fewer pictures at a time, "
+            "smaller ones where the network takes any size, or read fewer layers."
+        )
     node = re.search(r"running (?P<operator>\w+) node\. Name:'(?P<name>[^']*)'", str(error))
     if node is None:
-        return EngineError(f"ONNX Runtime failed on pictures of shape {shape}: {brief(error)}")
+        return EngineError(f"ONNX Runtime failed on pictures of shape {shape}: {why}")
     # A node that ONNX Runtime made of several is called after one of them.
     layer = max((name for name in names if name in node["name"]), key=len, default=None)
     place = f"in node '{node['name']}' ({node['operator']})"
-    return EngineError(f"ONNX Runtime failed {place} on pictures of shape {shape}: {brief(error)}", layer)
+    return EngineError(f"ONNX Runtime failed {place} on pictures of shape {shape}: {why}", layer)
 
 
 def brief(error: Exception) -> str:
