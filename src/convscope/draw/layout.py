@@ -105,7 +105,7 @@ def drawn_size(
 
 def wanted_factor(shape: tuple[int, int], grid: Grid, count: int) -> int:
     """Small maps are magnified until they can be seen, one alone until it is large."""
-    target = 480 if count == 1 else 48 if grid.left else 96 if count <= 64 else 64 if count <= 256 else 36
+    target = 480 if count == 1 else 48 if grid.left and max(shape) < 16 else 96 if count <= 64 else 64 if count <= 256 else 36
     return max(1, round(target / max(shape)), -(-24 // shape[1]) if grid.strip else 1)
 
 
