@@ -24,7 +24,7 @@ def pictures(name):
     return np.random.default_rng(0).normal(size=(2, *PICTURES[name])).astype(np.float32)
 
 
-def without_a_copy(tensor):
+def without_a_copy(tensor, _empty=None):
     return tensor.detach().to("cpu", torch.float32).numpy()
 
 
@@ -44,8 +44,8 @@ def edit_after_the_tap(self, name, tensor):
 
 
 @contextmanager
-def hooks_left_behind(names, visit, enter=None, running=None):
-    with VISITING(names, visit, enter, running):
+def hooks_left_behind(names, visit, way):
+    with VISITING(names, visit, way):
         yield
     for module in names:
         module.register_forward_hook(lambda _module, _args, out: out * 1.01 if isinstance(out, torch.Tensor) else out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import chain
@@ -19,11 +19,13 @@ from .names import end_names
 from .torch_functions import Functions
 from .torch_graph import Survey, is_looked_into, to_numpy, weights_of
 from .torch_held import TorchHeld
-from .torch_inputs import Input, PictureShape, check_whole, possible_inputs
-from .torch_modules import Visit, Way, frozen, names_of, notes_on, untouched, unwrapped, visiting
+from .torch_inputs import Input, PictureShape, check_whole, possible_inputs, shapes_of
+from .torch_memory import Pool
+from .torch_modules import Visit, Way, frozen, names_of, notes_on, unwrapped, visiting
 from .torch_outputs import note_on, outputs_of
 from .torch_reweighed import copied, fill
 from .torch_rules import ReluRule
+from .torch_untouched import RUNNING, untouched
 from .torch_watchers import Enough, Reader, Recorder, Saved, Watcher, constant, reduced
 
 TRIAL = 2  # pictures in the run that finds the layers: an axis of as many is that of the pictures
@@ -49,7 +51,7 @@ class TorchEngine:
         self._names = names_of(self.module)
         self._paths = {each: self._names.get(each, "") for each in (self.module, *self._names) if is_looked_into(each)}
         self._writes = False  # whether the network writes into what a gradient needs
-        self._lock = threading.Lock()  # hooks belong to the module, so one call at a time
+        self._pool = Pool()
         tensors = chain(self.module.parameters(), self.module.buffers(), [torch.empty(0)])
         self._like = next(each for each in tensors if each.is_floating_point())
         survey, self._inputs, note = self._survey(picture_shape)
@@ -66,21 +68,26 @@ class TorchEngine:
     def weights(self, layer: str) -> Mapping[str, Array]:
         """`kernel` (out, in / groups, *kernel) and `bias`, or parameters and buffers by torch's names. Raises UnknownLayer."""
         row = self.graph[layer]
-        return weights_of(self._modules[row.name]) if row.name in self._modules else {}
+        if row.name not in self._modules:
+            return {}
+        module = self._modules[row.name]
+        with RUNNING, untouched(module, self._like.device):  # a spectral norm in training would go a step on
+            return weights_of(module)
 
     def with_weights(self, weights: Mapping[str, Mapping[str, Array]]) -> TorchEngine:
         """See Reweighable.with_weights."""
         rows = {layer: self.graph[layer].name for layer in weights}
-        result = TorchEngine(copied(self.module), picture_shape=[each.shape for each in self._inputs])
+        result = TorchEngine(copied(self.module), picture_shape=shapes_of(self._inputs))
         for layer, row in rows.items():
             fill(result._modules[row], weights[layer], layer)
         return result
 
     def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
         asked, changes = self._asked(taps, edits)
-        reader = Reader(asked or (Tap("output"),), changes)
+        reader = Reader(asked or (Tap("output"),), changes, self._pool)
         with torch.no_grad():
             self._forward(pictures, reader)
+        self._pool.trim()
         return Run(reader.values)
 
     def trace(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> TorchTrace:
@@ -132,7 +139,10 @@ class TorchEngine:
             check_whole(name, given[name], each)
             if received[name][1:2] != each.shape[:1]:
                 self._wrong_shape(name, received[name], (*each.shape[:1], *[None] * len(each.shape[1:])))
-        way.functions = way.functions or not self._functions.isdisjoint((*watcher.taps, *watcher.edits))
+        rows = (*watcher.taps, *watcher.edits)
+        way.functions = way.functions or not self._functions.isdisjoint(rows)
+        if not (way.functions or way.enter or way.leave or visit):
+            way.wanted = frozenset(self._modules[name] for name in rows if name in self._modules)
         try:
             self._call(given, visit or watcher.visit, way)
         except Enough:
@@ -142,16 +152,28 @@ class TorchEngine:
                 for name, each in zip(given, self._inputs, strict=True):
                     if received[name][1:] != each.shape:
                         self._wrong_shape(name, received[name], each.shape, error)
-                raise failure(error, watcher.last, list(received.values())) from error
+                last = watcher.last if way.wanted is None else self._last(given, watcher, error)
+                raise failure(error, last, list(received.values())) from error
         watcher.check()
+
+    def _last(self, pictures: Mapping[str, Array], watcher: Watcher, error: Exception) -> str | None:
+        """The layer that was reached before the network failed: it runs again, and all layers are looked at."""
+        if is_out_of_memory(error):
+            return watcher.last
+        again = watcher.again()
+        with contextlib.suppress(Exception, Enough):
+            self._call(pictures, again.visit, Way())
+        return again.last
 
     def _wrong_shape(self, name: str, received: tuple[int, ...], takes: Shape, cause: Exception | None = None) -> NoReturn:
         raise WrongPictureShape(received, (None, *takes), name if len(self._inputs) > 1 else None) from cause
 
     def _call(self, pictures: Mapping[str, Array], visit: Visit, way: Way) -> Any:
         """What the module returns."""
-        device, watched = self._like.device, visiting(self._names, visit, way)
-        with self._lock, torch.inference_mode(False), untouched(self.module, device), way.standing(), watched:
+        device, watched, grad = self._like.device, visiting(self._names, visit, way), torch.is_grad_enabled()
+        # Leaving a caller's inference mode switches gradients on, and all that they need would be kept.
+        mode = torch.inference_mode(False)
+        with RUNNING, mode, torch.set_grad_enabled(grad), untouched(self.module, device), way.standing(), watched:
             tensors = [
                 visit(name, self._tensor(pictures[name], each), None, False)
                 for name, each in zip(pictures, self._inputs, strict=True)
@@ -247,6 +269,11 @@ class TorchTrace:
             message = f"The seed of '{name}' has shape {received}, but its value has {tuple(handle.shape)}."
             raise InputError(message, received=received, expected=tuple(handle.shape))
         return constant(seed, handle)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """torch says it in an error of its own on a GPU, and in words on a CPU."""
+    return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
 
 
 def failure(error: Exception, last: str | None, shapes: Sequence[Sequence[int]]) -> EngineError:

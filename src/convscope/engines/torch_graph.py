@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -200,9 +200,10 @@ def weights_of(module: nn.Module) -> dict[str, Array]:
         return {name: to_numpy(each) for name, each in found.items() if each.is_floating_point()}
 
 
-def to_numpy(tensor: torch.Tensor) -> Array:
-    """A copy, float32 and in one piece, whatever the dtype, the strides and the device are."""
+def to_numpy(tensor: torch.Tensor, empty: Callable[[Sequence[int]], Array] | None = None) -> Array:
+    """A copy, float32 and in one piece, whatever the dtype, the strides and the device are. `empty`: where memory is from."""
     values = tensor.detach()
-    array: Array = np.empty(tuple(values.shape), np.float32)  # NumPy asks for large pages, torch does not
+    shape = tuple(values.shape)
+    array = empty(shape) if empty else np.empty(shape, np.float32)  # NumPy asks for large pages, torch does not
     torch.from_numpy(array).copy_(values.dequantize() if values.is_quantized else values)
     return array

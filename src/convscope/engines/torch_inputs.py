@@ -55,6 +55,13 @@ def possible_inputs(module: nn.Module, given: PictureShape | None) -> Iterator[t
         yield (first, *(Input(each.shape, each.keyword, kind) for each, kind in zip(others, kinds, strict=True)))
 
 
+def shapes_of(inputs: Sequence[Input]) -> PictureShape:
+    """As `picture_shape` has it."""
+    if any(each.keyword is not None for each in inputs):
+        return {each.keyword: each.shape for each in inputs if each.keyword is not None}
+    return [each.shape for each in inputs]
+
+
 def needed_parameters(module: nn.Module) -> list[str]:
     """The names of forward's parameters that have no default."""
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -49,6 +50,7 @@ class Way:
     counts      kept up to date
     running     kept up to date where functions are looked at: the modules whose code runs, the innermost last
     standing    entered around the run
+    wanted      the modules that are looked at; None: all
     """
 
     enter: Enter | None = None
@@ -57,6 +59,7 @@ class Way:
     counts: Counts = field(default_factory=Counts)
     running: list[nn.Module | None] = field(default_factory=list)
     standing: Callable[[], AbstractContextManager[Any]] = nullcontext
+    wanted: frozenset[nn.Module] | None = None
 
     @contextmanager
     def unseen(self) -> Iterator[None]:
@@ -70,60 +73,55 @@ class Way:
 
 @contextmanager
 def visiting(names: Mapping[nn.Module, str], visit: Visit, way: Way) -> Iterator[None]:
-    """Hooks on all modules in `names`, which are gone afterwards, whatever happens."""
-    calls, enter = way.counts.modules, way.enter
+    """Hooks on the modules in `names`, which are gone afterwards, whatever happens. Other threads run by them unseen."""
+    calls, enter, thread = way.counts.modules, way.enter, threading.get_ident()
 
     def begin(module: nn.Module, args: Any, kwargs: Any) -> None:
+        if threading.get_ident() != thread:
+            return
         if enter:
             with way.unseen():
                 enter(module, args, kwargs)
         way.running.append(module)
 
     def end(module: nn.Module, args: Any, out: Any) -> Any:
+        if threading.get_ident() != thread:
+            return None
         while way.running and way.running.pop() is not module:
             pass  # one that was left by an exception
         calls[module] += 1
-        tensors = flattened(out)
-        rows = array_names(numbered(names[module], calls[module]), len(tensors))
+        name = numbered(names[module], calls[module])
+        if isinstance(out, torch.Tensor) and not (way.functions or way.leave):  # most calls, and this costs in each of them
+            given = visit(name, out, module, is_passed_on(out, args))
+            return None if given is out else given
         with way.unseen():
-            given = [visit(row, each, module, is_alias(each, flattened(args))) for row, each in zip(rows, tensors, strict=True)]
-            unchanged = all(new is old for new, old in zip(given, tensors, strict=True))
-            result = out if unchanged else rebuilt(out, iter(given))
-            if way.leave:
-                way.leave(module, args, result, rows)
-        return None if unchanged else result
+            return handed_on(module, args, out, name, visit, way)
 
     with ExitStack() as stack:
-        for module in names:
+        for module in names if way.wanted is None else way.wanted:
             if enter or way.functions:
                 stack.callback(module.register_forward_pre_hook(begin, with_kwargs=True).remove)
             stack.callback(module.register_forward_hook(end).remove)
         yield
 
 
-@contextmanager
-def untouched(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """Evaluation mode inside; the modes, the buffers and the random state are put back, whatever happens."""
-    training = [each for each in module.modules() if each.training]
-    buffers = [
-        (owner, name, buffer, version(buffer), buffer.clone())
-        for owner in module.modules()
-        for name, buffer in owner.named_buffers(recurse=False)
-    ]
-    with torch.random.fork_rng([device] if device.type == "cuda" else []), not_compiled():
-        try:
-            for each in training:  # not .eval(): that may be code of the user's that does more
-                each.training = False
-            yield
-        finally:
-            for each in training:
-                each.training = True
-            for owner, name, buffer, before, kept in buffers:
-                if getattr(owner, name, None) is not buffer:
-                    setattr(owner, name, buffer)
-                if version(buffer) != before:
-                    with torch.no_grad():
-                        buffer.copy_(kept)
+def handed_on(module: nn.Module, args: Any, out: Any, name: str, visit: Visit, way: Way) -> Any:
+    """What the next layer receives instead of `out`; None if that is it."""
+    tensors = flattened(out)
+    rows = array_names(name, len(tensors))
+    given = [visit(row, each, module, is_passed_on(each, args)) for row, each in zip(rows, tensors, strict=True)]
+    unchanged = all(new is old for new, old in zip(given, tensors, strict=True))
+    result = out if unchanged else rebuilt(out, iter(given))
+    if way.leave:
+        way.leave(module, args, result, rows)
+    return None if unchanged else result
+
+
+def is_passed_on(tensor: torch.Tensor, args: Any) -> bool:
+    """Whether it is a view, or among the arguments that it was made from."""
+    if len(args) == 1 and isinstance(args[0], torch.Tensor):
+        return tensor is args[0] or tensor._is_view()
+    return is_alias(tensor, flattened(args))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from ..errors import ConvscopeError, EngineError, InputError, Unsupported
 from .names import is_input
 from .torch_functions import Function
 from .torch_graph import to_numpy
+from .torch_memory import Pool
 from .torch_modules import version
 
 
@@ -30,10 +31,15 @@ class Watcher(ABC):
         for tap in taps:
             self.taps.setdefault(tap.layer, []).append(tap)
         self.edits = dict(edits)
+        self._asked = tuple(tap for each in self.taps.values() for tap in each), dict(edits)
         self.last: str | None = None
         self.refused: ConvscopeError | None = None  # kept, since a network may catch what is raised inside it
         self.pictures = 0
         self._replaced: list[tuple[str, torch.Tensor, int]] = []
+
+    def again(self) -> Self:
+        """One that has not met anything."""
+        return type(self)(*self._asked)
 
     def visit(self, name: str, tensor: torch.Tensor, maker: nn.Module | Function | None, alias: bool) -> torch.Tensor:
         """The array that is handed on instead of `tensor`. Raises Enough when all is read, or something is refused."""
@@ -94,13 +100,14 @@ class Watcher(ABC):
 class Reader(Watcher):
     """Copies at once, so that a later in-place layer cannot change what was read, and hands on the tensor itself."""
 
-    def __init__(self, taps: Iterable[Tap], edits: Mapping[str, Edit]):
+    def __init__(self, taps: Iterable[Tap], edits: Mapping[str, Edit], pool: Pool | None = None):
         super().__init__(taps, edits)
         self.values: dict[Tap, Array] = {}
+        self._empty = pool.empty if pool else None
 
     def take(self, _name: str, tensor: torch.Tensor, taps: Sequence[Tap]) -> torch.Tensor:
         for tap in taps:
-            self.values[tap] = to_numpy(reduced(tensor, tap.reduce))
+            self.values[tap] = to_numpy(reduced(tensor, tap.reduce), self._empty)
         return tensor
 
 
