@@ -23,7 +23,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError, Shape, UnknownLayer, WrongPictureShape
+from .errors import InputError, Shape, UnknownLayer, UnusedLayer, WrongPictureShape
 
 Array = npt.NDArray[np.float32]
 # What a network takes: (n, c, *spatial), or for a network with several inputs such an array for each, by the names of their rows.
@@ -92,6 +92,7 @@ class Graph:
     layers: tuple[Layer, ...]
     wired: bool = True
     parameters: int | None = None  # in all, shared ones counted once; None: the sum of the rows
+    unused: tuple[str, ...] = ()  # layers that the network has, but which did not run
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,7 +108,12 @@ class Graph:
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise UnknownLayer(name, self.names)
+        raise self.unknown(name)
+
+    def unknown(self, name: str, known: Sequence[str] | None = None) -> UnknownLayer:
+        """The error for a name that is none of `known`, by default the rows."""
+        known = self.names if known is None else known
+        return UnusedLayer(name, known) if name in self.unused else UnknownLayer(name, known)
 
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
@@ -199,7 +205,7 @@ class Engine(Protocol):
         """Read `taps` while `pictures` pass: (n, c, *spatial), or of several inputs {name: array}. Without taps, the output.
 
         What is read is what the next layer received, after any edit. Stops as soon as the last tap is known.
-        Raises UnknownLayer, WrongPictureShape, EngineError.
+        Raises UnknownLayer, UnusedLayer, WrongPictureShape, EngineError.
         """
         ...
 

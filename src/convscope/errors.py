@@ -178,6 +178,18 @@ class StudyError(ConvscopeError):
         super().__init__(f"Cannot open the study '{path}': {why}")
 
 
+class UnusedLayer(UnknownLayer):
+    """A layer that the network has and does not use."""
+
+    def __init__(self, name: str, known: Sequence[str]):
+        self.name, self.known = name, tuple(known)
+        ModelError.__init__(
+            self,
+            f"'{name}' is a layer of this network, but was not called when the network was opened, so that nothing passes "
+            "through it. Ask for a layer of the table.",
+        )
+
+
 class UnknownRow(UnknownLayer):
     """No row of that number in the layer table."""
 

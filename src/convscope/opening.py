@@ -32,6 +32,7 @@ ENDINGS = {
     ".safetensors": "torch",
 }
 
+NO_CONVOLUTIONS = "It has no convolutions, so that there are no filters and no blocks; its layers are read with at='all'."
 # Of one input, of several in the order in which a torch module's forward takes them, or by their names there.
 PictureShape = Shape | Sequence[Shape] | Mapping[str, Shape]
 RANDOM = "Its weights are random, so that nothing here was learned. Give weights='imagenet' or a file (--weights)."
@@ -82,7 +83,9 @@ def open(  # noqa: A001 - `convscope.open` reads as what it does
         shape = engine.graph.layers[-1].shape
         check_labels(names, shape[0] if shape is not None and len(shape) == 1 else None)
     assumed: str | None = getattr(engine, "assumed", None)
-    notes = (*facts.pop("notes", ()), *getattr(engine, "notes", ()), *([assumed] if assumed else ()))
+    convolutions = any(row.is_convolution for row in engine.graph)
+    found = [assumed] * bool(assumed) + [NO_CONVOLUTIONS] * (not convolutions)
+    notes = (*facts.pop("notes", ()), *getattr(engine, "notes", ()), *found)
     info = NetworkInfo(framework=engine.framework, graph=engine.graph, notes=notes, **facts)
     return Network(engine, info, known.fitted(input_shape(engine.graph)), names)
 

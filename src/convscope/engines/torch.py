@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from ..core import Array, Edit, Graph, Pictures, Rule, Run, Tap, as_tap, by_input, each_array, input_names, merged
-from ..errors import EngineError, InputError, Shape, UnknownLayer, Unsupported, WrongPictureShape
+from ..errors import EngineError, InputError, Shape, Unsupported, WrongPictureShape
 from .cuts import Cut
 from .names import end_names
+from .torch_failures import failure, is_out_of_memory, raised_in
 from .torch_functions import Functions
 from .torch_graph import Survey, is_looked_into, to_numpy, weights_of
 from .torch_held import TorchHeld
@@ -55,7 +56,7 @@ class TorchEngine:
         tensors = chain(self.module.parameters(), self.module.buffers(), [torch.empty(0)])
         self._like = next(each for each in tensors if each.is_floating_point())
         survey, self._inputs, note = self._survey(picture_shape)
-        self.graph: Graph = survey.graph(self.module)
+        self.graph: Graph = survey.graph(self.module, self._names)
         self._modules, self._functions, self._outputs = survey.modules, survey.functions, tuple(survey.outputs)
         size = " x ".join(map(str, self._inputs[0].shape))
         self.assumed = None if picture_shape else f"The network does not say what it takes; pictures of {size} were assumed."
@@ -125,7 +126,7 @@ class TorchEngine:
         known = (*self.graph.names, *self._outputs)
         for name in (*(tap.layer for tap in asked), *changes):
             if name not in known:
-                raise UnknownLayer(name, known)
+                raise self.graph.unknown(name, known)
         return asked, changes
 
     def _forward(self, pictures: Pictures, watcher: Watcher, way: Way | None = None, visit: Visit | None = None) -> None:
@@ -153,7 +154,7 @@ class TorchEngine:
                     if received[name][1:] != each.shape:
                         self._wrong_shape(name, received[name], each.shape, error)
                 last = watcher.last if way.wanted is None else self._last(given, watcher, error)
-                raise failure(error, last, list(received.values())) from error
+                raise failure(error, last, list(received.values()), raised_in(error, self._names)) from error
         watcher.check()
 
     def _last(self, pictures: Mapping[str, Array], watcher: Watcher, error: Exception) -> str | None:
@@ -215,7 +216,8 @@ class TorchEngine:
                 with torch.no_grad():
                     result = self._call(trial, survey.visit, Way(survey.enter, functions=True))
             except Exception as error:
-                failed = failed or failure(error, survey.last, [array.shape for array in trial.values()])
+                shapes = [array.shape for array in trial.values()]
+                failed = failed or failure(error, survey.last, shapes, raised_in(error, self._names))
             else:
                 return survey, inputs, note_on(result, TRIAL)
         raise failed or Unsupported("No shape of pictures is likely for this network. Give picture_shape=(c, h, w).")
@@ -269,19 +271,3 @@ class TorchTrace:
             message = f"The seed of '{name}' has shape {received}, but its value has {tuple(handle.shape)}."
             raise InputError(message, received=received, expected=tuple(handle.shape))
         return constant(seed, handle)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """torch says it in an error of its own on a GPU, and in words on a CPU."""
-    return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
-
-
-def failure(error: Exception, last: str | None, shapes: Sequence[Sequence[int]]) -> EngineError:
-    where, shape = f"after '{last}'" if last else "in its first layer", shapes[0]
-    hint = " Shapes are channels first: (3, 64, 64)." if len(shape) == 4 and shape[-1] in (1, 3) and shape[1] > 4 else ""
-    received = " and ".join(str(tuple(each)) for each in shapes)
-    result = EngineError(
-        f"The network failed {where}, on pictures of shape {received}.{hint} {type(error).__name__}: {error}", last
-    )
-    result.__cause__ = error
-    return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -65,17 +65,20 @@ class Survey:
         self._constants = {id(each) for each in constants}
         self._pictures = 0
         self._calls: list[Call] = []
+        self._ran: set[nn.Module] = set()
         self._gave: dict[int, tuple[weakref.ref[torch.Tensor], int, tuple[str, ...] | None]] = {}
 
     @property
     def last(self) -> str | None:
         return self.rows[-1].name if len(self.rows) > 1 else None
 
-    def graph(self, module: nn.Module) -> Graph:
-        return Graph(tuple(self.rows), self.wired, sum(each.numel() for each in module.parameters()))
+    def graph(self, module: nn.Module, names: Mapping[nn.Module, str]) -> Graph:
+        unused = tuple(name for each, name in names.items() if each not in self._ran and kind_of(each) != "network")
+        return Graph(tuple(self.rows), self.wired, sum(each.numel() for each in module.parameters()), unused)
 
     def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         given = [(each, version(each)) for each in flattened((args, kwargs))]
+        self._ran.add(module)
         self._calls.append(Call(module, self._sources(given)))
 
     def visit(self, name: str, tensor: torch.Tensor, maker: nn.Module | Function | None, _alias: bool) -> torch.Tensor:

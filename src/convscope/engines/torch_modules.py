@@ -170,7 +170,7 @@ def notes_on(module: nn.Module) -> Iterator[str]:
     """What was made of the module to watch it."""
     if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
         yield f"It was taken out of its {type(module).__name__}, and runs on one device."
-    if any(map(is_compiled, module.modules())):
+    if any(is_compiled(each) or getattr(each, "_compiled_call_impl", None) for each in module.modules()):
         yield "It went through torch.compile, and is read as it was written: compiled code may differ in the last digits."
 
 
@@ -178,7 +178,9 @@ def refuse(module: Any) -> None:
     original = "Open the nn.Module that it was made from."
     if isinstance(module, torch.jit.ScriptModule):
         raise Unsupported(f"This is a TorchScript module ({type(module).__name__}), whose layers cannot be watched. {original}")
-    flat = isinstance(module, torch.fx.GraphModule) and all(node.op != "call_module" for node in module.graph.nodes)
+    flat = isinstance(module, torch.fx.GraphModule) and all(
+        node.op != "call_module" or node.target == "_guards_fn" for node in module.graph.nodes
+    )
     if flat or type(module).__name__ == "ExportedProgram":
         raise Unsupported(f"This is an exported program ({type(module).__name__}), in which there are no layers left. {original}")
     if not isinstance(module, nn.Module):

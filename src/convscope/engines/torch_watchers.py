@@ -146,15 +146,21 @@ class Saved:
         self._copies, self._seen = copies, list[tuple[torch.Tensor, int]]()
 
     def keep(self, tensor: torch.Tensor) -> torch.Tensor:
+        if isinstance(tensor, nn.Parameter):
+            return tensor
+        # Detached: what a step gave and keeps for its own gradient would otherwise hold that step, and nothing would ever be
+        # freed. It has the memory and the version of the tensor itself.
+        tensor = tensor.detach()
         if self._copies:
-            return tensor if isinstance(tensor, nn.Parameter) else tensor.detach().clone()
+            return tensor.clone()
         self._seen.append((tensor, version(tensor)))
         return tensor
 
     @property
     def overwritten(self) -> bool:
-        """After the run: whether an in-place layer changed what was kept. Then its gradients would be wrong."""
-        return any(version(tensor) != before for tensor, before in self._seen)
+        """Once after the run: whether an in-place layer changed what was kept. Then its gradients would be wrong."""
+        seen, self._seen = self._seen, []  # the trace holds `keep`, and need not hold all this
+        return any(version(tensor) != before for tensor, before in seen)
 
 
 def reduced(tensor: torch.Tensor, reduce: Reduce) -> torch.Tensor:

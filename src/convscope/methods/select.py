@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Sequence
 
 from ..core import Graph
-from ..errors import InputError, UnknownLayer, UnknownRow
+from ..errors import InputError, UnknownRow
 from .blocks import block_ends
 
 At = str | int | Sequence[str | int]
@@ -51,7 +51,7 @@ def _one(graph: Graph, part: object) -> tuple[str, ...]:
         return matching
     if part.lstrip("-").isdigit():  # the command line has only text
         return (by_index(graph, int(part)),)
-    raise UnknownLayer(part, graph.names)
+    raise graph.unknown(part)
 
 
 def by_index(graph: Graph, index: int) -> str:
