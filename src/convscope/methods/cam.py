@@ -23,6 +23,8 @@ def grad_cam(activations: Array, slope: Array) -> Array:
 def grad_cam_plus_plus(activations: Array, slope: Array) -> Array:
     """relu(sum_c w_c a_c), w_c = sum(alpha_c relu(g_c)), alpha = g^2 / (2 g^2 + sum(a_c) g^3). Chattopadhay et al. 2018.
 
+    The authors' program, and tf-keras-vis, divide alpha by its sum over the map besides; the paper does not.
+
     With y as the exponent of the score in the paper's derivation; the factor exp(y), the same for all units, is left out.
     """
     squared = slope**2
