@@ -4,13 +4,16 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
-from zoo_onnx import NETWORKS, Writer, chain, pictures
+from zoo_onnx import NETWORKS, Writer, chain, pictures, pixels
 
+import convscope
 from convscope.core import Edit, Tap
 from convscope.engines.onnx import OnnxEngine
 from convscope.engines.onnx_sessions import KEPT
 from convscope.errors import EngineError, Unsupported
+from convscope.pictures import Picture
 
 
 def test_two_threads_on_one_network_each_get_their_own():
@@ -71,3 +74,31 @@ def test_memory_that_is_not_there_is_counted():
     engine = OnnxEngine(model)
     with pytest.raises(EngineError, match=r"'expand'.*asked for 64,000 GB of memory at once.*fewer pictures at a time"):
         engine.run(np.zeros((1, 3, 8, 8), np.float32))
+
+
+# What a file says of its pictures
+
+
+@pytest.mark.parametrize(
+    ("said", "values", "order"),
+    [
+        ({"Image.NominalPixelRange": "NominalRange_0_255", "Image.BitmapPixelFormat": "Bgr8"}, (0, 255), "bgr"),
+        ({"Image.NominalPixelRange": "Normalized_1_1", "Image.BitmapPixelFormat": "Rgb8"}, (-1, 1), "rgb"),
+        ({"Image.NominalPixelRange": "Normalized_0_1"}, (0, 1), "rgb"),
+    ],
+)
+def test_the_range_that_a_file_states_is_that_of_its_pictures(said, values, order):
+    model = chain()
+    onnx.helper.set_model_props(model, said)
+    net = convscope.open(model)
+    levels = net.preprocess.apply(Picture("two levels", np.repeat(np.uint8([0, 255]), 216).reshape(12, 12, 3)))
+    assert (levels.min(), levels.max()) == values
+    assert (net.preprocess.order, net.preprocess.origin) == (order, "the file's image metadata")
+
+
+def test_a_file_that_takes_whole_numbers_gets_pixels():
+    net = convscope.open(pixels())
+    picture = np.random.default_rng(0).integers(0, 256, (12, 12, 3)).astype(np.uint8)
+    scaled = net.maps(picture, at="scaled")["scaled"].values[0]
+    np.testing.assert_array_equal(scaled, (picture / np.float32(255)).transpose(2, 0, 1))
+    assert net.preprocess.origin == "the file takes whole numbers"

@@ -34,7 +34,7 @@ TORCHVISION = (
 )
 TIMM = "resnet26d ghostnet_100 hrnet_w18_small dla34 repvgg_a0 mobileone_s0 tf_efficientnet_lite0 convnextv2_atto fasternet_t0"
 DYNAMO = "resnet18 mobilenet_v2 shufflenet_v2_x0_5"
-KERAS = "MobileNet MobileNetV2 EfficientNetB0 DenseNet121 ResNet50V2 VGG16"
+KERAS = "MobileNet MobileNetV2 DenseNet121 ResNet50V2 VGG16"
 Make = Callable[[int], onnx.ModelProto]
 
 

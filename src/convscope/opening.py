@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -141,7 +140,7 @@ def _file(path: Path, how: How, *, name: str, source: str) -> Opened:
 
         onnx_engine = onnx_files.opened(path, via=how.via)
         facts["source"] += ", converted from ONNX" if how.via else ""
-        return onnx_engine, facts | {"notes": onnx_engine.notes}, _card(onnx_engine.metadata)
+        return onnx_engine, facts | {"notes": onnx_engine.notes}, onnx_engine.card
     if kind == "keras":
         from .engines.keras_setup import settle
 
@@ -235,7 +234,7 @@ def _live(model: Any, how: How) -> Opened:
 
         onnx_engine = through(OnnxEngine(model), how.via)
         facts["name"] = model.graph.name or "ModelProto"
-        return onnx_engine, facts | {"notes": onnx_engine.notes}, _card(onnx_engine.metadata)
+        return onnx_engine, facts | {"notes": onnx_engine.notes}, onnx_engine.card
     if "tf_keras" in homes:
         raise Unsupported("This is a Keras 2 model (tf_keras). Save it as .h5 and open that file.")
     raise Unsupported(
@@ -254,11 +253,6 @@ def check_via(model: Any, via: str | None) -> None:
         raise InputError(
             "via='torch' converts ONNX networks, and this is none. Open it without: its own framework has gradients."
         )
-
-
-def _card(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """What a file that this project wrote says of itself."""
-    return {key: json.loads(metadata[f"convscope.{key}"]) for key in ("preprocess", "labels") if f"convscope.{key}" in metadata}
 
 
 def _found(preprocess: tuple[str, str] | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,6 +22,7 @@ from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, by_input, inp
 from ..errors import EngineError, InputError, Shape, Unsupported
 from . import onnx_graph
 from .cuts import Cut
+from .onnx_card import card
 from .onnx_constants import FLOATS, Constants
 from .onnx_graph import Read
 from .onnx_held import OnnxHeld
@@ -80,6 +82,11 @@ class OnnxEngine:
     @property
     def framework(self) -> str:
         return f"onnxruntime {onnxruntime.__version__}"
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What the file says of the pictures that it expects, and of its classes: "preprocess", "labels"."""
+        return card(self.metadata, whole=self.inputs.whole(self.inputs.names[0]))
 
     def weights(self, layer: str) -> Mapping[str, Array]:
         """`kernel` and `bias` of convolutions and dense layers, else by ONNX' names ("scale", "B"); float32 copies."""

@@ -15,6 +15,7 @@ from torch import nn
 from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, merged, reduced
 from ..errors import EngineError, InputError, MissingExtra, Unsupported
 from .onnx import SIDES, OnnxEngine
+from .onnx_held import OnnxHeld
 from .torch import TorchEngine, TorchTrace
 
 OPSET = 17  # the newest whose operators onnx2torch knows
@@ -56,12 +57,20 @@ class ConvertedEngine:
         return f"{self._torch.framework}, converted from ONNX by {self._by}"
 
     @property
-    def metadata(self) -> Mapping[str, str]:
-        return self._exact.metadata
+    def card(self) -> dict[str, Any]:
+        return self._exact.card
 
     def weights(self, layer: str) -> Mapping[str, Array]:
         """Those of the file, see OnnxEngine."""
         return self._exact.weights(self.graph[layer].name)
+
+    def with_weights(self, weights: Mapping[str, Mapping[str, Array]]) -> ConvertedEngine:
+        """See Reweighable.with_weights: converted, and checked, again."""
+        return ConvertedEngine(self._exact.with_weights(weights))
+
+    def hold(self, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> OnnxHeld:
+        """See Resumable.hold. On ONNX Runtime, whose values were found to be the same."""
+        return self._exact.hold(pictures, layer, edits)
 
     def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
         """See Engine.run and OnnxEngine.run."""
