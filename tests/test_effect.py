@@ -62,6 +62,22 @@ def test_the_table_begins_with_what_the_answer_needs_most(net):
     assert {row.unit for row in rows} == {0, 1, 2, 3}
 
 
+def test_the_fewest_units_that_the_answer_needs_together(net, values):
+    effect = net.ablate(PICTURES, "relu2")
+    for number in range(3):
+        order = [row.unit for row in effect.table(number)]
+        answer = net.engine.run(values[number : number + 1])["output"].argmax()
+        found = None
+        for count in range(1, 5):
+            mask = np.ones((4, 1, 1), np.float32)
+            mask[order[:count]] = 0
+            after = net.engine.run(values[number : number + 1], ["output"], [Edit("relu2", mask)])["output"]
+            if after.argmax() != answer:
+                found = tuple(order[:count])
+                break
+        assert effect.together(number) == found
+
+
 def test_units_at_their_mean(net, values):
     effect = net.ablate(PICTURES, "conv2", target=2, fill="mean", over=PICTURES, units=[1, 3])
     mean = net.engine.run(values, ["conv2"])["conv2"].mean((0, 2, 3))

@@ -65,6 +65,9 @@ def print_effect(found: Effect, number: int, most: int) -> None:
         print(f"  {row.unit:>6}  {row.drop:>+9.3g}  {row.score:>9.4g}  {row.answer or ''}{' (new)' if row.changes else ''}")
     breaking = ", ".join(str(row.unit) for row in found.breaking(number)) or "none"
     print(f"  another answer without any one of: {breaking}")
+    group = found.together(number)
+    if group is not None and len(group) > 1:
+        print(f"  another answer without these {len(group)} together: {', '.join(map(str, group))}")
 
 
 def print_accuracy(found: Effect, most: int) -> None:

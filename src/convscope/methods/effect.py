@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..core import Array, Engine
+from ..core import Array, Edit, Engine, Graph, Held
 from .ablation import Value, ablate_units
 from .class_scores import verified_scores
 from .maps import Progress
-from .resume import MEMORY
+from .resume import MEMORY, at_once, chunks, held
 from .targets import Target
 
 
@@ -25,6 +26,8 @@ class Worth:
     maps      (c, *spatial) the layer's maps
     answer    the class answered, None where the network is no classifier
     answers   (units,) the class answered without each unit, None likewise
+    together  the fewest of the units, from the one that is worth most on, without all of which another class is answered; None
+              where not even all of them are enough, and for no classifier
     classes   (classes,) the score of every class, and `classes_without` (units, classes) without each unit; None likewise
     """
 
@@ -33,6 +36,7 @@ class Worth:
     maps: Array
     answer: int | None = None
     answers: npt.NDArray[np.intp] | None = None
+    together: tuple[int, ...] | None = None
     classes: Array | None = None
     classes_without: Array | None = None
 
@@ -64,7 +68,44 @@ def worth(
     every = read if at.layer == target.layer else ablate_units(engine, picture, layer, read=at.layer, **how)[0]  # type: ignore[arg-type]
     after = at.of(every)
     before = at.of(engine.run(picture, [at.layer])[at.layer])[0]
-    return Worth(score, without, maps, int(before.argmax()), after.argmax(1), before, after)
+    answer, chosen = int(before.argmax()), list(range(len(without))) if units is None else list(units)
+    order = [chosen[place] for place in np.argsort(without, kind="stable")]
+    group = fewest(
+        held(engine, picture, layer), order, lambda read: at.of(read).argmax(1) != answer, at.layer, value, engine.graph, memory
+    )
+    together = None if group is None else tuple(order[:group])
+    return Worth(score, without, maps, answer, after.argmax(1), together, before, after)
+
+
+def fewest(
+    stopped: Held, order: Sequence[int], other: Callable[[Array], Any], read: str, value: Value, graph: Graph, memory: int
+) -> int | None:
+    """How many units, in this order, have to be off together until `other` holds of what `read` gives; None: all are not enough.
+
+    Looked for in ever larger groups first, then one by one below the first that is large enough.
+    """
+    channels, axes = stopped.value.shape[1], stopped.value.ndim - 2
+
+    def first(counts: Sequence[int]) -> int | None:
+        for part in chunks(len(counts), at_once(graph, stopped.layer, memory=memory)):
+            some = counts[part]
+            off = np.zeros((len(some), channels), np.float32)
+            for row, count in zip(off, some, strict=True):
+                row[order[:count]] = 1
+            shift = off * np.broadcast_to(np.asarray(value, np.float32), (channels,))
+            shape = (len(some), channels, *[1] * axes)
+            edit = Edit(stopped.layer, (1 - off).reshape(shape), shift.reshape(shape))
+            holds = np.flatnonzero(other(stopped.run([read], [edit], repeat=len(some))[read]))
+            if len(holds):
+                return some[int(holds[0])]
+        return None
+
+    rough = sorted({round(each) for each in np.geomspace(1, len(order), 16)})
+    found = first(rough)
+    if found is None:
+        return None
+    below = max((count for count in rough if count < found), default=0)
+    return first(range(below + 1, found + 1))
 
 
 def is_classifier(output: Array) -> bool:

@@ -90,6 +90,10 @@ class Effect:
         """The units without which the answer is another one."""
         return tuple(row for row in self.table(picture) if row.changes)
 
+    def together(self, picture: int = 0) -> tuple[int, ...] | None:
+        """The fewest units, from the one with the greatest loss on, that change the answer when all are off; None: no such."""
+        return self.worths[self._checked(picture)].together
+
     def sheet(self, *, picture: int = 0, first: int = 32, columns: int | None = None) -> Sheet:
         """The maps of the units whose loss is greatest, each with it and with the answer that it changes to."""
         from ..draw import Sheet, as_planes, nearly_square
@@ -133,6 +137,7 @@ class Effect:
             "most": [vars(row) for row in rows[:most]],
             "least": [vars(row) for row in rows[::-1][:most]],
             "breaking": [row.unit for row in self.breaking(picture)],
+            "together": self.together(picture),
         }
 
     def _repr_html_(self) -> str:

@@ -1,0 +1,159 @@
+"""The user's network is as it was after every way in which asking why can end; signals and dense layers can be asked too."""
+
+import numpy as np
+import pytest
+
+import convscope
+from convscope.engines.torch import TorchEngine
+from convscope.errors import ConvscopeError, EngineError, InputError
+from convscope.methods.explain import explain
+from convscope.methods.targets import resolve
+from convscope.targets import Unit
+
+torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+
+PICTURES = np.random.default_rng(0).normal(size=(1, 3, 12, 12)).astype(np.float32)
+
+
+class Root(nn.Module):
+    """sqrt at zero, where its slope is infinite."""
+
+    def forward(self, x):
+        return x + (x - x).sqrt()
+
+
+def network(*more):
+    torch.manual_seed(0)
+    layers = [
+        nn.Conv2d(3, 6, 3),
+        nn.BatchNorm2d(6),
+        nn.ReLU(inplace=True),
+        *more,
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(6, 4),
+    ]
+    return nn.Sequential(*layers)
+
+
+@pytest.fixture
+def module():
+    result = network()
+    result[1].train()
+    result[0].weight.requires_grad_(False)
+    result(torch.from_numpy(PICTURES)).sum().backward()
+    result.eval()
+    result[1].train()
+    return result
+
+
+def state(module):
+    return {
+        "values": {name: value.clone() for name, value in module.state_dict().items()},
+        "training": [each.training for each in module.modules()],
+        "gradients": [None if each.grad is None else each.grad.clone() for each in module.parameters()],
+        "requires": [each.requires_grad for each in module.parameters()],
+        "hooks": [
+            len(each._forward_hooks) + len(each._forward_pre_hooks) + len(each._backward_hooks) for each in module.modules()
+        ],
+        "random": torch.get_rng_state().clone(),
+        "enabled": torch.is_grad_enabled(),
+    }
+
+
+def same(one, other):
+    assert one.keys() == other.keys()
+    for key in ("training", "requires", "hooks", "enabled"):
+        assert one[key] == other[key], key
+    assert all(torch.equal(value, other["values"][name]) for name, value in one["values"].items())
+    for before, after in zip(one["gradients"], other["gradients"], strict=True):
+        assert (before is None) == (after is None)
+        assert before is None or torch.equal(before, after)
+    assert torch.equal(one["random"], other["random"])
+
+
+def opened(module):
+    return convscope.open(module, picture_shape=(3, 12, 12), preprocess="-1..1", labels=["a", "b", "c", "d"])
+
+
+ASKED = {
+    "grad-cam": lambda net: net.explain(PICTURES),
+    "guided-backprop": lambda net: net.explain(PICTURES, "guided-backprop"),
+    "smooth-grad": lambda net: net.explain(PICTURES, "smooth-grad", samples=2),
+    "occlusion": lambda net: net.explain(PICTURES, "occlusion", window=6, stride=6),
+    "ablate": lambda net: net.ablate(PICTURES),
+    "without": lambda net: net.without({"0": [1]}).predict(PICTURES),
+    "check": lambda net: convscope.check("saliency", net, PICTURES, layers=2),
+}
+REFUSED = {
+    "a class that does not exist": lambda net: net.explain(PICTURES, target="e"),
+    "a layer without maps": lambda net: net.explain(PICTURES, at="4"),
+    "a unit out of range": lambda net: net.explain(PICTURES, target=Unit("0", 9)),
+    "a window larger than the picture": lambda net: net.explain(PICTURES, "occlusion", window=20),
+    "a target of the wrong shape": lambda net: net.explain(PICTURES, "saliency", target=lambda output: output),
+    "a unit to switch off that does not exist": lambda net: net.ablate(PICTURES, units=[7]),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*of the values of a float array lie beyond")
+class TestUntouched:
+    @pytest.mark.parametrize("asked", ASKED)
+    def test_after_an_answer(self, module, asked):
+        net, before = opened(module), state(module)
+        ASKED[asked](net)
+        same(before, state(module))
+
+    @pytest.mark.parametrize("asked", REFUSED)
+    def test_after_a_refusal(self, module, asked):
+        net, before = opened(module), state(module)
+        with pytest.raises((InputError, ConvscopeError)):
+            REFUSED[asked](net)
+        same(before, state(module))
+
+    @pytest.mark.parametrize("verb", ["smooth-grad", "guided-backprop", "rise", "ablate"])
+    def test_after_ctrl_c(self, module, verb):
+        """Ctrl-C while the network runs: raised in a layer in the middle of it."""
+
+        class Stops(nn.Module):
+            armed = False
+
+            def forward(self, x):
+                if self.armed:
+                    raise KeyboardInterrupt
+                return x
+
+        module.insert(3, Stops())
+        net, before = opened(module), state(module)
+        options = {"masks": 9} if verb == "rise" else {}
+        module[3].armed = True
+        with pytest.raises(KeyboardInterrupt):
+            net.ablate(PICTURES) if verb == "ablate" else net.explain(PICTURES, verb, **options)
+        module[3].armed = False
+        same(before, state(module))
+        net.explain(PICTURES)
+
+    def test_gradients_that_are_not_finite_name_the_layer(self):
+        net = opened(network(nn.Conv2d(6, 6, 1), Root()).eval())
+        with pytest.raises(EngineError, match="not finite"):
+            net.explain(PICTURES, "saliency")
+
+
+def test_signals_are_explained_too():
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv1d(2, 5, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(5, 3)
+    ).eval()
+    signals = np.random.default_rng(0).normal(size=(1, 2, 40)).astype(np.float32)
+    engine = TorchEngine(module, picture_shape=(2, 40))
+    target = resolve(engine, signals, 1)
+    places = {"saliency": (1, 2, 40), "hires-cam": (1, 40), "eigen-cam": (1, 40), "occlusion": (1, 40), "score-cam": (1, 40)}
+    for method, shape in places.items():
+        (found,) = explain(engine, signals, target, method).values()
+        assert found.values.shape == shape
+    tensor = torch.from_numpy(signals.copy()).requires_grad_()
+    module(tensor)[0, 1].backward()
+    (slope,) = explain(engine, signals, target, "saliency").values()
+    np.testing.assert_allclose(slope.values, tensor.grad.abs().numpy(), rtol=1e-5, atol=1e-7)
+    (hires,) = explain(engine, signals, target, "hires-cam").values()
+    np.testing.assert_allclose(hires.values.sum() + module[4].bias[1].item(), hires.score[0], rtol=1e-4)
