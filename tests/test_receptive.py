@@ -177,6 +177,16 @@ def test_what_the_graph_does_not_show_is_measured_and_said():
     assert "PixelUnshuffle" in found.how
 
 
+def test_what_has_no_places_or_other_axes_is_not_derived():
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+    from zoo_torch import PICTURES, ZOO
+
+    net = convscope.open(ZOO["view_then_inplace"](), picture_shape=PICTURES["view_then_inplace"])
+    assert "measured" in net.receptive_field("getitem").how  # a slice of a flattened map: which part it sees depends on the unit
+    with pytest.raises(Unsupported, match="features"):
+        convscope.open(ZOO["dense_only"](), picture_shape=PICTURES["dense_only"]).receptive_field(1)
+
+
 def test_a_network_of_any_size_needs_to_know_the_picture():
     from zoo_onnx import NETWORKS
 

@@ -156,7 +156,9 @@ def walk(graph: Graph, layer: str, value: Any, sets: Sets, axis: int, sizes: Any
 def _back(row: Layer, fed_by: Layer, need: Any, mixed: bool, sets: Sets, axis: int, sizes: Any) -> tuple[Any, bool]:
     """What of `fed_by` is needed for `need` of `row`, and whether that is all of its units."""
     out, size, name = sizes[row.name], sizes[fed_by.name], named(row)
-    alone = len(row.inputs) == 1
+    alone, axes = len(row.inputs) == 1, len(sizes[next(iter(sizes))])
+    if {len(out), len(size)} - {0, axes}:
+        raise not_shown(row)
     if row.window is not None and alone and len(out) == len(size) == len(row.window.kernel):
         return sets.through(need, along(row.window, axis, size[axis]), size[axis], out[axis]), mixed
     if out == size and (elementwise(row) or (row.kind == "network" and alone)):
@@ -167,7 +169,7 @@ def _back(row: Layer, fed_by: Layer, need: Any, mixed: bool, sets: Sets, axis: i
         return sets.pooled(need, size[axis], out[axis]), mixed
     if alone and same_units(row, fed_by) and name.startswith(OVERALL) and all(each == 1 for each in out):
         return sets.everything(need, size[axis] if size else 1), mixed
-    if row.kind == "reshape" and not out and (mixed or all(each == 1 for each in size)):
+    if row.kind == "reshape" and size and not out and (mixed or all(each == 1 for each in size)):
         return sets.everything(need, size[axis]), mixed
     if row.kind == "reshape" and not size and same_units(row, fed_by) and all(each == 1 for each in out):
         return need, mixed

@@ -75,6 +75,8 @@ def receptive_field(
     """
     graph = engine.graph
     sizes = sizes_of(graph) if shape is None else sizes_at(engine, shape)
+    if not sizes[graph.layers[0].name]:
+        raise Unsupported("This network takes features, which lie at no place, so that no unit sees a part of them.")
     taken = tuple(size or 0 for size in graph.layers[0].shape or ()) if shape is None else shape
     position = middle(sizes[graph[layer].name]) if position is None else position
     try:
@@ -103,6 +105,8 @@ def edges(graph: Graph, layer: str, sizes: Sizes | None = None) -> Edges:
     raises   Unsupported where the graph does not show it, and says which layer does not; UnknownLayer
     """
     known = sizes_of(graph) if sizes is None else sizes
+    if len(known[graph[layer].name]) not in (0, len(known[graph.layers[0].name])):
+        raise Unsupported(f"'{layer}' has not as many spatial axes as the picture.")
     starts, stops = [], []
     for axis, pixels in enumerate(known[graph.layers[0].name]):
         start, stop = zip(*(_spans(block) for block in _blocks(graph, layer, axis, known)), strict=True)

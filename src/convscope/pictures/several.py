@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InputError, Shape, WrongPictureShape
 from .prepare import Prepared, prepare
 from .preprocess import Array, Preprocess
+from .signals import prepare_arrays, takes_pictures
 
 
 def prepare_inputs(given: Any, preprocess: Preprocess, shapes: Mapping[str, Shape | None]) -> Prepared:
@@ -24,7 +25,8 @@ def prepare_inputs(given: Any, preprocess: Preprocess, shapes: Mapping[str, Shap
     if not isinstance(given, Mapping):
         if len(shapes) > 1:
             raise _wrong_inputs(type(given).__name__, shapes)
-        return prepare(given, preprocess)
+        only = next(iter(shapes.values()))
+        return prepare(given, preprocess) if only is None or takes_pictures(only) else prepare_arrays(given, only, preprocess)
     if set(given) != set(shapes):
         raise _wrong_inputs(", ".join(map(repr, given)), shapes)
     main = next((name for name, shape in shapes.items() if is_picture(shape)), next(iter(shapes)))

@@ -222,6 +222,8 @@ def crops(maps: FeatureMaps, shown: Shown, graph: Graph, picture: int, units: Se
     from ..draw import Sheet
     from ..draw.crops import CropSheet
 
+    if maps.values.ndim != 4:
+        raise InputError(f"'{maps.layer.name}' has maps of size {maps.values.shape[2:]}: no part of a picture. Use sheet().")
     found = edges(graph, maps.reading.read_at)
     pictures, labels = [], []
     for unit in units:
