@@ -26,6 +26,7 @@ SCRIPTS: list[tuple[list[str], dict[str, str]]] = [
     (["processes.py"], {}),
     (["page.py", "onnx"], {}),
     (["page.py", "torch"], {}),
+    (["scan.py"], {}),
 ]
 
 

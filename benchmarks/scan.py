@@ -1,0 +1,184 @@
+"""A scan over a data set: per picture over the bare forward, its memory, what a unit is worth, and the page of 26,560 units.
+
+`scan.py memory FOLDER N` is what the row on memory runs, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from networks import onnx_resnet50
+from PIL import Image
+
+import convscope
+from convscope.scan.plan import Wishes, plan
+from convscope.scan.shards import Statistics, read_shard
+from convscope.scan.sources import listing
+
+PICTURES, BATCHES, ROUNDS = 48, (1, 8, 16), 3
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
+def pictures(folder: Path, count: int, side: int) -> Path:
+    """JPEG files of smooth noise, as large as those of pictures11."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        noise = Image.fromarray(rng.integers(0, 255, (9, 9, 3), np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
+        noise.save(folder / f"{number:05d}.jpg", quality=88)
+    return folder
+
+
+def over_the_bare_forward(folder: Path) -> None:
+    """Mean, max and the nine top pictures of all 53 convolutions, from files; against pictures in memory, at the best batch."""
+    import onnxruntime
+
+    model = of_any_batch(onnx_resnet50())
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    net = convscope.open(model, preprocess="0..1 224")
+    found = listing(pictures(folder / "p", PICTURES, 144))
+    values = np.random.default_rng(0).random((max(BATCHES), 3, 224, 224)).astype(np.float32)
+    wishes = Wishes(pairs=False, maps=None, features=None)
+    job = plan(net.engine, wishes, values[0], (), None)
+    best: dict[object, list[float]] = {}
+    for round_ in range(ROUNDS + 1):
+        for size in BATCHES:
+            start = time.perf_counter()
+            for at in range(0, 16, size):
+                session.run(None, {"input": values[at : at + size]})
+            if round_:
+                best.setdefault(size, []).append((time.perf_counter() - start) / 16)
+        start = time.perf_counter()
+        pooled = read_shard(net.engine, found.items(0), found, net.preprocess, job)
+        Statistics.empty(job).update(pooled, job)
+        if round_:
+            best.setdefault("scan", []).append((time.perf_counter() - start) / PICTURES)
+    scanned, bare = median(best.pop("scan")), min(map(median, best.values()))
+    show("scan of 53 convolutions of ResNet-50, per picture over the bare forward", "ONNX Runtime", scanned, bare, 1 / 0.75)
+
+
+def memory(folder: Path) -> None:
+    pictures(folder / "many", 10_000, 32)
+    used = []
+    for count in (1_000, 10_000):
+        command = [sys.executable, str(Path(__file__)), "memory", str(folder), str(count)]
+        used.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]))
+    show("memory of a scan of 10,000 pictures over 1,000", "ONNX Runtime", used[1], used[0], 1.1)
+
+
+def peak(folder: Path, count: int) -> None:
+    net = convscope.open(small_network(), preprocess="0..1 32")
+    found = listing(folder / "many")
+    some = replace(found, count=count, items=lambda start: islice(found.items(start), max(0, count - start)))
+    from convscope.scan.runner import Job, run
+
+    run(Job(net.engine, net.info, net.preprocess, None, some, Wishes(), folder / f"scan{count}"))
+    status = Path("/proc/self/status").read_text()  # getrusage would give the peak of the process that started this one
+    print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
+
+
+def small_network():
+    """Two convolutions of 64 and 128 units on 32 pixels."""
+    from networks import _Writer
+
+    writer = _Writer()
+    x = writer.node("Relu", [writer.conv("input", "conv1", 3, 64, 3, 2)])
+    x = writer.node("Relu", [writer.conv(x, "conv2", 64, 128, 3, 2)])
+    x = writer.node("Flatten", [writer.node("GlobalAveragePool", [x])])
+    return of_any_batch(writer.model(writer.dense(x, "fc", 128, 1000)), 32)
+
+
+def of_any_batch(model, side: int = 224):
+    """The networks of networks.py take one picture; here they take any number."""
+    for value, sizes in ((model.graph.input[0], (0, 3, side, side)), (model.graph.output[0], (0, 1000))):
+        for dimension, size in zip(value.type.tensor_type.shape.dim, sizes, strict=True):
+            if size:
+                dimension.dim_value = size
+            else:
+                dimension.dim_param = "n"
+    return model
+
+
+def worth() -> None:
+    """256 units of a layer in the last third of ResNet-50, one picture, against as many full evaluations."""
+    import torch
+    from networks import torch_resnet50
+
+    from convscope.methods.ablation import accuracy_without
+
+    module = torch_resnet50()
+    net = convscope.open(module, picture_shape=(3, 224, 224))
+    layer = [row.name for row in net.layers.convolutions if row.shape and row.shape[0] == 256][-1]
+    values = np.random.default_rng(0).normal(size=(1, 3, 224, 224)).astype(np.float32)
+    held, full = [], []
+    for round_ in range(ROUNDS + 1):
+        start = time.perf_counter()
+        accuracy_without(net.engine, values, [0], layer)
+        middle = time.perf_counter()
+        with torch.no_grad():
+            for _ in range(8):
+                module(torch.from_numpy(values))
+        if round_:
+            held.append(middle - start)
+            full.append((time.perf_counter() - middle) / 8 * 256)
+    ratio = median(full) / median(held)
+    what = f"accuracy without each of 256 units of {layer}, times faster than full runs"
+    show(what, "torch", median(held), median(full), 20, ratio)
+
+
+def page(folder: Path) -> None:
+    """First paint of the page of a scan of every convolution of ResNet-50, 26,560 units."""
+    import shutil
+
+    from playwright.sync_api import sync_playwright
+
+    path = next((found for found in map(shutil.which, CHROMIUM) if found), None)
+    if path is None:
+        print("There is no Chromium here: the row of the page is left out.", file=sys.stderr)
+        return
+    net = convscope.open(of_any_batch(onnx_resnet50()), preprocess="0..1 224")
+    found = net.scan(folder / "p", out=folder / "scan")
+    painted = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-quic"])
+        for _ in range(5):
+            shown = browser.new_page(viewport={"width": 1280, "height": 900})
+            shown.goto((folder / "scan" / "index.html").as_uri())
+            shown.wait_for_selector(".tile")
+            painted.append(shown.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") / 1000)
+            shown.close()
+        browser.close()
+    what = f"page of a scan of {found.plan.units:,} units, seconds to the first paint in Chromium"
+    show(what, "page", median(painted), 0, 1.5, median(painted))
+
+
+def show(what: str, engine: str, seconds: float, against: float, must: float, ratio: float | None = None) -> None:
+    """Of the memory, seconds are MB."""
+    ratio = seconds / against if ratio is None else ratio
+    row = {"what": what, "engine": engine, "seconds": seconds, "against": against, "ratio": ratio, "must": must}
+    print(json.dumps(row), flush=True)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        over_the_bare_forward(folder)
+        memory(folder)
+        worth()
+        page(folder)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["memory"]:
+        peak(Path(sys.argv[2]), int(sys.argv[3]))
+    else:
+        main()
