@@ -1,5 +1,6 @@
 """The page: all 53 convolutions of ResNet-50 for one picture, from the picture file to an opened page that scrolls.
 
+Neither ranking by the answer nor an explanation is measured: they have rows of their own.
 `page.py onnx | torch` prints rows for a folder (sheets and arrays too) and for one file (what the page shows).
 `page.py memory ENGINE FOLDER` is what the row on memory runs, in a process of its own.
 """
@@ -76,7 +77,7 @@ def bare_forward(engine: str, folder: Path):
 
 
 def study(network, folder: Path, *, single_file: bool) -> Path:
-    maps = network.look(folder / "picture.jpg", at="convs", ranked=False)
+    maps = network.look(folder / "picture.jpg", at="convs", ranked=False, why="none")
     return maps.save(folder / ("page.html" if single_file else "study"), single_file=single_file)
 
 

@@ -121,4 +121,4 @@ def test_kernels_are_a_byte_a_weight():
     back = np.frombuffer(b64decode(packed["values"]), np.int8).reshape(values.shape) / 127 * peaks[:, None, None, None]
     assert np.abs(back - values).max() <= peaks.max() / 254 * 1.001
     np.testing.assert_array_equal(peaks, np.abs(values).max((1, 2, 3)))
-    np.testing.assert_array_equal(np.frombuffer(b64decode(packed["inputs"]), "<u4"), np.arange(15))
+    np.testing.assert_array_equal(np.frombuffer(b64decode(packed["inputs"]), "<u2"), np.arange(15))

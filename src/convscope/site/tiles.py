@@ -31,6 +31,9 @@ def payload(key: str, maps: Array, extra: Mapping[str, Array]) -> str:
     planes = strips(maps)
     columns, levels = quantised(planes)
     how, squeezed_levels = squeezed(levels)
+    # What says nothing is left out: the page takes `high` for a missing `max`, and 0 for a missing `nonfinite`.
+    if not columns["nonfinite"].any():
+        del columns["nonfinite"], columns["max"]
     numbers = np.stack([*columns.values(), *(np.asarray(each, np.float32) for each in extra.values())])
     return json.dumps(
         {
@@ -63,7 +66,8 @@ def kernels(key: str, inputs: npt.NDArray[np.int64], values: Array, of: int) -> 
             "size": planes.shape[1:],
             "most": most,
             "of": of,
-            "inputs": text(inputs.astype("<u4").tobytes()),
+            "wide": bool(inputs.max(initial=0) > 65535),
+            "inputs": text(inputs.astype("<u4" if inputs.max(initial=0) > 65535 else "<u2").tobytes()),
             "peaks": text(peaks.astype("<f4").tobytes()),
             "values": text(np.rint(scaled).astype(np.int8).tobytes()),
         }

@@ -97,7 +97,7 @@ export class Data {
     const { key, file } = entry.kernels;
     const packed = await this.payload(key, file);
     const [inputs, peaks, values] = ["inputs", "peaks", "values"].map((name) => bytes(packed[name]).buffer);
-    return { ...packed, inputs: new Uint32Array(inputs), peaks: new Float32Array(peaks), values: new Int8Array(values) };
+    return { ...packed, inputs: new (packed.wide ? Uint32Array : Uint16Array)(inputs), peaks: new Float32Array(peaks), values: new Int8Array(values) };
   }
 
   async payload(key, file) {
@@ -120,7 +120,17 @@ async function unpacked(entry, payload) {
   const squeezed = new Blob([bytes(payload.levels)]).stream().pipeThrough(new DecompressionStream("deflate"));
   const levels = new Uint8Array(await new Response(squeezed).arrayBuffer());
   restore(levels, payload.size, payload.way);
-  return new Layer(entry, payload, new Float32Array(bytes(payload.numbers).buffer), levels);
+  return new Layer(entry, ...completed(payload, new Float32Array(bytes(payload.numbers).buffer)), levels);
+}
+
+// Columns that are left out where they say nothing: the greatest value is then the upper end of the range, and all is finite.
+function completed(payload, numbers) {
+  if (payload.columns.includes("nonfinite")) return [payload, numbers];
+  const { units, columns } = payload;
+  const all = new Float32Array(numbers.length + 2 * units);
+  all.set(numbers);
+  all.set(numbers.subarray(columns.indexOf("high") * units, (columns.indexOf("high") + 1) * units), numbers.length);
+  return [{ ...payload, columns: [...columns, "max", "nonfinite"] }, all];
 }
 
 // Undo the differences that levels are stored as, modulo 256: from above, then from the left.
