@@ -22,6 +22,8 @@ SCRIPTS: list[tuple[list[str], dict[str, str]]] = [
     (["capture.py", "keras"], {"KERAS_BACKEND": "torch"}),
     (["capture.py", "keras"], {"KERAS_BACKEND": "tensorflow"}),
     (["capture.py", "keras"], {"KERAS_BACKEND": "jax"}),
+    (["why.py", "torch"], {}),
+    (["why.py", "keras"], {"KERAS_BACKEND": "tensorflow"}),
     (["drawing.py"], {}),
     (["processes.py"], {}),
     (["page.py", "onnx"], {}),

@@ -9,6 +9,7 @@ from convscope.core import Edit, Resumable
 from convscope.engines.fake import PICTURE, FakeEngine
 from convscope.errors import InputError, UnknownLayer, WrongOption
 from convscope.methods.ablation import ablate_units, accuracy_without
+from convscope.methods.linear import each_way, mixers
 from convscope.methods.occlusion import blurred, occlusion, starts_along
 from convscope.methods.resume import FromTheStart, at_once, held, score_many
 
@@ -71,6 +72,68 @@ def test_ablation_equals_a_full_run_for_each_unit(engine, layer, value, pictures
         whole[:, unit] = np.broadcast_to(value, 4)[unit]
         expected = FakeEngine().run(pictures, edits=[Edit(layer, 0.0, whole)])["output"]
         np.testing.assert_allclose(found[:, at], expected, atol=1e-5)
+
+
+def torch_networks():
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+    nn = torch.nn
+
+    class Residual(nn.Module):
+        """After `conv` each channel goes its own way into two convolutions, one with a stride."""
+
+        def __init__(self):
+            super().__init__()
+            self.stem, self.conv, self.bn = nn.Conv2d(3, 20, 3, padding=1), nn.Conv2d(20, 20, 1), nn.BatchNorm2d(20)
+            self.one, self.two = nn.Conv2d(20, 6, 3, 2, 2, 2), nn.Conv2d(20, 6, 1, 2)
+            self.bn.running_mean.uniform_(-1, 1)
+            self.head = nn.Linear(6, 3)
+
+        def forward(self, x):
+            x = self.stem(x)
+            y = self.bn(self.conv(x))
+            y += x
+            y = torch.relu(y)
+            return self.head(torch.relu(self.one(y) + self.two(y)).mean((2, 3)))
+
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        pooled = [nn.Conv2d(3, 20, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(320, 5)]
+        softmax = [nn.Conv2d(3, 20, 1), nn.Softmax(1), nn.Conv2d(20, 4, 1), nn.Flatten()]
+        return {
+            "dense": (nn.Sequential(*pooled, nn.ReLU(), nn.Linear(5, 3)), "0", ["4"]),
+            "two convolutions": (Residual(), "conv", ["one", "two"]),
+            "channels are mixed": (nn.Sequential(*softmax), "0", []),
+        }
+
+
+@pytest.mark.parametrize("name", ["dense", "two convolutions", "channels are mixed"])
+def test_the_next_linear_layer_only_adds_the_difference(name, pictures, monkeypatch):
+    from convscope.engines.torch import TorchEngine
+
+    module, layer, expected = torch_networks()[name]
+    engine = TorchEngine(module, picture_shape=PICTURE)
+    assert mixers(engine.graph, layer) == expected
+    proven = []
+    monkeypatch.setattr("convscope.methods.ablation.each_way", lambda *args: proven.append(each_way(*args)) or proven[-1])
+    found = ablate_units(engine, pictures, layer, value=0.3)
+    assert all(bool(each) == bool(expected) for each in proven)
+    monkeypatch.setattr("convscope.methods.ablation.WORTHWHILE", 1000)
+    slowly = ablate_units(engine, pictures, layer, value=0.3)
+    np.testing.assert_allclose(found, slowly, atol=1e-5 * np.abs(slowly).max())
+
+
+def test_a_replaced_layer_does_not_run(pictures):
+    from convscope.engines.torch import TorchEngine
+
+    module, layer, (one, two) = torch_networks()["two convolutions"]
+    engine = TorchEngine(module, picture_shape=PICTURE)
+    held, value = engine.hold(pictures, layer), engine.run(pictures, [one])[one]
+    engine.module.one.weight.data.fill_(float("nan"))
+    replaced = held.run([two, "output"], [Edit(one, 0.0, value)])
+    assert np.isfinite(replaced["output"]).all()
+    assert np.isnan(held.run(["output"], [Edit(one, 1.0, value)])["output"]).any()
+    with pytest.raises(InputError):
+        held.run([], [Edit(one, 0.0, value[:, :, :-1])])
 
 
 def test_units_that_are_not_there_are_refused(pictures):

@@ -9,18 +9,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..core import Edit, Pictures, Run, Tap, as_tap, count, each_array, merged
+from ..core import Edit, Pictures, Run, Tap, arrays, as_tap, count, each_array, merged
 from ..errors import EngineError
 from .cuts import Cut, checked_repeat
 from .names import is_input
-from .torch_keep import Keeper, Kept, Replay
+from .torch_keep import Keeper, Kept, Key, Replay
 from .torch_modules import Way
-from .torch_watchers import Enough, Reader, Stopper
+from .torch_watchers import Enough, Reader, Stopper, constant
 
 if TYPE_CHECKING:
     from .torch import TorchEngine
 
 NEVER = Tap("")  # no row is called so
+PLAIN_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 SHARED = "single memory location"  # in what torch says when it refuses to write into a repeated view
 
 
@@ -56,7 +57,8 @@ class TorchHeld:
         before = Reader([NEVER], merged(edit for edit in here if edit.layer != self.layer))
         reader = Reader(asked, merged([*(edit for edit in here if edit.layer == self.layer), *later]))
         functions = not self._engine._functions.isdisjoint(before.edits)
-        replay, rows = Replay(self._kept, self.layer, repeat, copies=self._writes, functions=functions), self._kept.rows
+        rows, answers = self._kept.rows, self._answers(reader, count(pictures))
+        replay = Replay(self._kept, self.layer, repeat, copies=self._writes, functions=functions, answers=answers)
 
         def visit(name: str, tensor: torch.Tensor, maker: Any, alias: bool) -> torch.Tensor:
             if maker is None and is_input(name):
@@ -68,6 +70,21 @@ class TorchHeld:
         with torch.no_grad():
             self._engine._forward(pictures, reader, replay.way, visit)
         return Run(reader.values)
+
+    def _answers(self, reader: Reader, pictures: int) -> dict[Key, torch.Tensor]:
+        """Of convolutions and dense layers whose whole output is replaced, by scale 0: that need not be computed."""
+        found, engine = dict[Key, torch.Tensor](), self._engine
+        shapes = zip(arrays(self._pictures).values(), engine.graph.inputs, strict=True)
+        if any(np.shape(array)[1:] != row.shape for array, row in shapes):
+            return {}  # the table's shapes are those of other pictures
+        for name, edit in reader.edits.items():
+            module = engine._modules.get(name)
+            if type(module) not in PLAIN_LAYERS or module is None or module._forward_hooks or module._forward_pre_hooks:
+                continue
+            whole = np.shape(edit.shift) == (pictures, *(engine.graph[name].shape or ()))
+            if whole and np.ndim(edit.scale) == 0 and edit.scale == 0:
+                found[module, int(name.partition("#")[2] or 1) - 1] = constant(edit.shift, engine._like)
+        return found
 
     def _keep(self) -> Kept:
         """Run to the cut, and keep what is needed to go on."""

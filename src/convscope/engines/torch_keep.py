@@ -155,14 +155,25 @@ class Keeper:
 class Replay:
     """Goes on from what is kept: modules give it back instead of running. `repeat`: each picture so many times in a row.
 
+    answers  by call, what the edits put in place of a layer's output, which then need not run
     copies   of everything: where the network writes into what it gets. Else what is before the cut is only repeated as a view,
              into which torch refuses to write
     """
 
-    def __init__(self, kept: Kept, layer: str, repeat: int, *, copies: bool, functions: bool):
+    def __init__(
+        self,
+        kept: Kept,
+        layer: str,
+        repeat: int,
+        *,
+        copies: bool,
+        functions: bool,
+        answers: Mapping[Key, torch.Tensor] | None = None,
+    ):
         self.way = Way(self.begin, functions=functions, standing=self.standing)
         self._kept, self._layer, self._repeat, self._copies = kept, layer, repeat, copies
         self._called: Key | None = None
+        self._answers = answers or {}
 
     def begin(self, module: nn.Module, _args: Any, _kwargs: Any) -> None:
         self._called = (module, self.way.counts.modules[module])
@@ -170,7 +181,7 @@ class Replay:
     @contextmanager
     def standing(self) -> Iterator[None]:
         with ExitStack() as undo:
-            for module in {key[0] for key in (*self._kept.gave, *self._kept.begins)}:
+            for module in {key[0] for key in (*self._kept.gave, *self._kept.begins, *self._answers)}:
                 undo.enter_context(forward_replaced(module, self._around(module, module.forward)))
             yield
 
@@ -179,6 +190,8 @@ class Replay:
             key, self._called = self._called, None
             if key is None or key[0] is not module:
                 return forward(*args, **kwargs)  # called without its hooks, as in the first run
+            if key in self._answers:
+                return self._answers[key]
             if key in self._kept.gave:
                 return self._given_back(self._kept.gave[key])
             if key in self._kept.begins:
