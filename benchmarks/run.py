@@ -24,6 +24,7 @@ SCRIPTS: list[tuple[list[str], dict[str, str]]] = [
     (["capture.py", "keras"], {"KERAS_BACKEND": "jax"}),
     (["why.py", "torch"], {}),
     (["why.py", "keras"], {"KERAS_BACKEND": "tensorflow"}),
+    *((["keras_repeat.py"], {"KERAS_BACKEND": name}) for name in ("torch", "tensorflow", "jax")),
     (["drawing.py"], {}),
     (["processes.py"], {}),
     (["page.py", "onnx"], {}),
