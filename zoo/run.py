@@ -1,12 +1,14 @@
 """`make zoo`: the matrix of networks, and how many of their values are read wrongly or not at all.
 
-`run.py torchvision timm keras` runs some of it; every line is printed as JSON when it is known, and the table at the end.
+`run.py torchvision keras-jax` runs some of it; every line is printed as JSON when it is known, and the table at the end.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -25,8 +27,14 @@ SOURCES = {  # the module, and its function that gives networks
 }
 
 
+ON_ANOTHER_BACKEND = {"keras-tensorflow": "tensorflow", "keras-jax": "jax"}  # one process sees one
+
+
 def lines(sources: list[str]) -> Iterator[Line]:
     for source in sources:
+        if source in ON_ANOTHER_BACKEND:
+            yield from on_another_backend(ON_ANOTHER_BACKEND[source])
+            continue
         module = importlib.import_module(SOURCES[source][0])
         for name, network in getattr(module, SOURCES[source][1])():
             try:
@@ -36,10 +44,20 @@ def lines(sources: list[str]) -> Iterator[Line]:
                 yield Line(name, 0, 0, 0, 0.0, f"{type(error).__name__}: {first}"[:110])
 
 
+def on_another_backend(backend: str) -> Iterator[Line]:
+    """The lines that a process of its own prints."""
+    environment = os.environ | {"KERAS_BACKEND": backend}
+    command = [sys.executable, __file__, "keras"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        yield from (Line(**json.loads(line)) for line in process.stderr if line.startswith('{"network"'))
+    if process.returncode:
+        yield Line(f"keras on {backend}", 0, 0, 0, 0.0, f"the process ended with {process.returncode}")
+
+
 def main(sources: list[str]) -> None:
     table = Table("network", "outputs compared", "wrong", "missing", "seconds", "")
     total = [0, 0, 0]
-    for line in lines(sources or list(SOURCES)):
+    for line in lines(sources or [*SOURCES, *ON_ANOTHER_BACKEND]):
         print(json.dumps(vars(line)), file=sys.stderr, flush=True)
         numbers = (line.compared, line.wrong, line.missing)
         total = [before + number for before, number in zip(total, numbers, strict=True)]
