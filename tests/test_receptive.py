@@ -95,10 +95,24 @@ def torch_networks():
         gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), conv(4, 2, 1), nn.LeakyReLU(), conv(2, 4, 1), nn.Sigmoid())
         return Written(lambda net, x: net.last(net.stem(x) * net.gate(net.stem(x))), stem=conv(3, 4), gate=gate, last=conv(4, 2))
 
-    return [chain, inception, decoder, dilated_and_padded, attention]
+    def functions():
+        """Poolings, paddings and convolutions that are calls, as in many a lesson."""
+        import torch.nn.functional as F
+
+        def run(net, x):
+            x = F.max_pool2d(F.leaky_relu(net.one(x)), 2)
+            x = F.avg_pool2d(F.pad(F.leaky_relu(net.two(x)), (1, 2, 0, 1)), (3, 2), stride=1, padding=1)
+            x = F.conv2d(F.max_pool2d(x, 3, 1, 1), net.two.weight, stride=2, padding=1, dilation=2)
+            return net.dense(torch.flatten(x, 1))
+
+        import torch
+
+        return Written(run, one=conv(3, 4, 5), two=conv(4, 4), dense=torch.nn.Linear(112, 3))
+
+    return [chain, inception, decoder, dilated_and_padded, attention, functions]
 
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(6))
 def test_in_torch_the_graph_and_the_gradients_say_the_same(number):
     torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
     from convscope.engines.torch import TorchEngine

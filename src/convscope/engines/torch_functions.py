@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -44,11 +44,14 @@ class Function:
 
     given      what it was called with, and how often that had been written into before
     in_place   whether it wrote into that
+    args       all that it was called with, as it was written
     """
 
     name: str
     given: Sequence[tuple[torch.Tensor, int]]
     in_place: bool
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def kind(self) -> Kind:
@@ -83,7 +86,7 @@ class Functions(TorchFunctionMode):
         unchanged = {id(each) for each, _ in given} - {id(each) for each in written}
         if all(id(each) in unchanged for each in made):
             return out
-        called = Function(name_of(function), given, bool(written))
+        called = Function(name_of(function), given, bool(written), args, kwargs)
         rows = array_names(self._numbered(path, called.name), len(made))
         handed = [
             self._visit(row, each, called, is_alias(each, [one for one, _ in given]))

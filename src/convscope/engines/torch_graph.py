@@ -16,7 +16,7 @@ from ..errors import Shape
 from .names import is_input
 from .torch_functions import KEEPING, Function
 from .torch_modules import flattened, version
-from .torch_windows import window_of
+from .torch_windows import window_of, window_of_call
 
 # The file of torch.nn.modules in which a layer's class, or the class it derives from, is defined.
 KINDS: dict[str, Kind] = {
@@ -129,7 +129,8 @@ class Survey:
             self._keep(tensor, sources)
             return
         self.functions.add(name)
-        self._row(name, tensor, kind=function.kind, native=function.name, inputs=sources, function=True)
+        window = window_of_call(function.name, function.args, function.kwargs, tensor.ndim - 2)
+        self._row(name, tensor, kind=function.kind, native=function.name, inputs=sources, function=True, window=window)
         self._keep(tensor, (name,))
 
     def _row(self, name: str, tensor: torch.Tensor, *, inputs: tuple[str, ...] | None = (), **facts: Any) -> None:
