@@ -50,6 +50,7 @@ def test_every_column_is_what_the_whole_maps_say(scan, whole):
         np.testing.assert_allclose(units["max_mean"], peaks.mean(0, dtype=np.float64), rtol=1e-5)
         np.testing.assert_allclose(units["max_std"], peaks.std(0, dtype=np.float64), rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(units["max_q50"], np.quantile(peaks, 0.5, axis=0), rtol=1 / 8, atol=2.0**-16)
+        assert (units["max_q99"] <= units["max"]).all()
         np.testing.assert_allclose(units["fires_pictures"].astype(float), (peaks > 0).mean(0))
         np.testing.assert_allclose(units["fires_positions"].astype(float), (flat > 0).mean((0, 2)), rtol=1e-6)
         assert units["dead"].tolist() == (peaks.max(0) <= 0).tolist()

@@ -5,6 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convscope.engines.fake import PICTURE, FakeEngine
+from convscope.errors import InputError
+from convscope.scan.dissection import Overlap, dissect
 from convscope.scan.histogram import BINS, SIDE, Histogram, bins, edges
 from convscope.scan.selectivity import class_means, class_selectivity, mutual_information, top_precision
 from convscope.scan.statistics import ClassSums, CoMoments, Confusion, Firing, MapSums, Moments, Top
@@ -180,6 +183,35 @@ def test_selectivity_by_hand():
     index, best = class_selectivity(np.array([[2.0], [np.nan]]))  # of two classes one has pictures
     assert np.isnan(index).all()
     assert best.tolist() == [0]
+
+
+def test_overlap_by_hand_and_in_parts():
+    maps = np.array([[[[3, 0], [2, 0]]], [[[0, 0], [9, 9]]]], np.float32)  # two pictures, one unit
+    masks = np.zeros((2, 2, 2, 2), bool)  # two concepts
+    masks[0, 0, 0, 0] = masks[0, 0, 0, 1] = masks[1, 0, 1, 0] = True
+    masks[:, 1] = True
+    overlap = Overlap().update(maps[:1], masks[:1], np.array([1.0])).update(maps[1:], masks[1:], np.array([1.0]))
+    assert (overlap.both.tolist(), overlap.own.tolist(), overlap.masked.tolist()) == ([[2, 4]], [4], [3, 8])
+    np.testing.assert_allclose(overlap.iou, [[2 / 5, 4 / 8]])
+    assert Overlap().update(maps, masks, np.array([1.0])).both.tolist() == overlap.both.tolist()
+
+
+def test_a_unit_that_is_the_mask_finds_it_and_others_do_not():
+    pictures = np.zeros((6, *PICTURE), np.float32)
+    rng = np.random.default_rng(0)
+    masks = np.zeros((6, 1, 8, 8), bool)
+    for number in range(6):
+        y, x = rng.integers(1, 6, 2)
+        masks[number, 0, y : y + 2, x : x + 2] = True
+        pictures[number, 0] = masks[number, 0] + 0.01 * rng.random((8, 8))  # unit 0 of relu1 is red as it is
+        pictures[number, 2] = rng.random((8, 8))
+    iou = dissect(FakeEngine(), pictures, masks, "relu1", top=float(masks.mean())).iou
+    assert iou[0, 0] > 0.95
+    assert iou[2, 0] < 0.3
+    with pytest.raises(InputError, match="Masks are"):
+        dissect(FakeEngine(), pictures, masks[:3], "relu1")
+    with pytest.raises(InputError, match="no rows and columns"):
+        dissect(FakeEngine(), pictures, masks, "classes")
 
 
 def test_precision_of_the_top_by_hand():

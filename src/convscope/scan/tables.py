@@ -13,6 +13,7 @@ from ..errors import MissingExtra
 from .plan import Plan
 from .selectivity import class_means, class_selectivity, mutual_information, top_precision
 from .shards import Statistics
+from .statistics import Moments
 
 Columns = dict[str, Any]
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -38,7 +39,7 @@ def unit_columns(plan: Plan, statistics: Statistics, labels: npt.NDArray[np.int6
         "max": wide(peaks.greatest, plan),
         "max_mean": wide(peaks.mean, plan),
         "max_std": wide(peaks.std, plan),
-        **{f"max_q{round(100 * share):02d}": statistics.histogram.quantile(share) for share in QUANTILES},
+        **{f"max_q{round(100 * share):02d}": inside(statistics.histogram.quantile(share), peaks) for share in QUANTILES},
         "fires_pictures": known(pictures, activated),
         "fires_positions": known(positions, activated),
         "dead": known(pictures == 0, activated),
@@ -121,6 +122,11 @@ def per_unit(plan: Plan, values: Sequence[Any]) -> npt.NDArray[Any]:
 
 def wide(value: Any, plan: Plan) -> npt.NDArray[np.float64]:
     return np.broadcast_to(np.asarray(value, np.float64), (plan.units,))
+
+
+def inside(quantiles: npt.NDArray[np.float64], peaks: Moments) -> npt.NDArray[np.float64]:
+    """The ends of the outermost bins lie beyond what was seen, which is known exactly."""
+    return np.clip(quantiles, peaks.least, peaks.greatest)
 
 
 def known(values: npt.NDArray[Any], where: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
