@@ -405,6 +405,39 @@ def test_what_a_unit_sees_is_outlined(context, tmp_path):
     watched.assert_calm()
 
 
+def test_signals_volumes_and_layers_with_nothing_to_show_are_shown(context, tmp_path):
+    from dataclasses import replace
+
+    arrays = {
+        "signal": np.random.default_rng(0).normal(size=(4, 50)),
+        "volume": np.random.default_rng(0).normal(size=(3, 2, 4, 5)),
+        "broken": np.full((2, 4, 4), np.nan),
+        "asleep": np.zeros((3, 4, 4)),
+        "single": np.ones((1, 1, 1)),
+    }
+    rows = (ROWS[0], *(Layer(at, name, "convolution", "Conv", each.shape) for at, (name, each) in enumerate(arrays.items(), 1)))
+    found = {
+        row.name: FeatureMaps(row, Reading(row.name, row.name, True), arrays[row.name][None].astype(np.float32), ("chelsea",))
+        for row in rows[1:]
+    }
+    whole = maps_of("conv")
+    odd = replace(whole, maps=found, pictures=whole.pictures[:1], network=replace(whole.network, graph=Graph(rows)))
+    watched = browser.Watched(context)
+    page = watched.open(odd.save(tmp_path / "page.html", single_file=True).as_uri())
+    said = {}
+    for name in arrays:
+        show(page, name)
+        page.locator(".grid").press("Home")
+        page.locator(".grid").press("Enter")
+        page.keyboard.press("Escape")
+        said[name] = page.locator("[data-caption]").inner_text()
+    assert "signals drawn as strips" in said["signal"]
+    assert "slices of each volume side by side" in said["volume"]
+    assert "32 values not finite" in said["broken"]
+    assert "3 dead" in said["asleep"]
+    watched.assert_calm()
+
+
 def test_one_file_shows_the_same_with_nothing_beside_it(context, tmp_path):
     path = maps_of("conv", "raw").save(tmp_path / "mailed" / "page.html", single_file=True)
     assert [each.name for each in path.parent.iterdir()] == ["page.html"]
