@@ -93,9 +93,9 @@ def test_the_same_weights_give_the_same_table_filters_and_blocks(net, twin):
         np.testing.assert_array_equal(other.filters(layer.name).biases, net.filters(layer.name).biases)
         assert other.layers[layer.name].shape == layer.shape
     assert list(other.maps(PICTURES)) == list(net.maps(PICTURES))
-    assert (
-        other.maps(PICTURES, activated=True)["block3_conv3"].reading == net.maps(PICTURES, activated=True)["block3_conv3"].reading
-    )
+    found, expected = (each.maps(PICTURES, activated=True)["block3_conv3"].reading for each in (other, net))
+    assert (found.layer, found.read_at, found.activated) == (expected.layer, expected.read_at, expected.activated)
+    assert found.activation.lower() == expected.activation.lower() == "relu"  # each framework writes it its own way
 
 
 @pytest.mark.parametrize("twin", [torch_twin, keras_twin])
