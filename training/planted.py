@@ -1,6 +1,6 @@
 """Objects pasted at known places, a network that learns to name them, and how well each method finds where they are.
 
-python training/planted.py                  # the tables of docs/attribution.md; about two minutes on two cores
+python training/planted.py                  # the table of docs/attribution.md, in some minutes
 
 A picture has two of five objects before a background of coarse noise. The network says of each whether it is there, so that
 a method has to find one object and not the other. The places are known exactly.

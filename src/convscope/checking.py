@@ -9,7 +9,6 @@ import numpy as np
 
 from .core import Array, Engine
 from .errors import InputError
-from .methods.class_scores import verified_scores
 from .methods.explain import method_of
 from .methods.maps import Progress
 from .methods.randomisation import cascade, with_kernels
@@ -45,11 +44,7 @@ def check(
 
     method_of(method)
     prepared = prepare(pictures, network.preprocess)
-    if target is None:
-        _, output = verified_scores(network.engine, prepared.values)
-        tops = [int(number) for number in output.reshape(len(output), -1).argmax(1)]
-    else:
-        tops = [target] * len(prepared.values)
+    tops = top_classes(network.engine, prepared.values) if target is None else [target] * len(prepared.values)
 
     def heat(engine: Engine) -> Array:
         other = Network(engine, network.info, network.preprocess, network.labels)
@@ -63,6 +58,11 @@ def check(
         if progress:
             progress(len(found), len(named))
     return Check(method, tuple(found), len(prepared.values), network.info)
+
+
+def top_classes(engine: Engine, pictures: Array) -> list[Any]:
+    output = engine.run(pictures, ["output"])["output"]
+    return [int(number) for number in output.reshape(len(output), -1).argmax(1)]
 
 
 def spread(layers: Sequence[str], count: int | None) -> list[str]:

@@ -54,13 +54,11 @@ def explain(
         )
         steps.begin(f"Explaining by {method}")
         layers = None if at is None else at.split(",")
-        asked = against_of(target, against)
-        given = settings_of(settings or [])
+        asked, given = against_of(target, against), settings_of(settings or [])
         why = network.explain(pictures_or_own(pictures), method, target=asked, at=layers, scale=scale, progress=steps, **given)  # type: ignore[arg-type]
         paths = [why.save(out)] if out is not None and out.suffix == ".npz" else drawn(why, out, upsample)
     if as_json:
-        delta = None if why.delta is None else why.delta.tolist()
-        print_json({**why.about(), "score": why.score.tolist(), "delta": delta, "files": list(map(str, paths))})
+        print_json(plain(why, paths))
         return
     for line in lines_of(why):
         print(line)
@@ -103,6 +101,12 @@ def compare(
             print(line)
     print_notes(network, answered=True)
     print(path)
+
+
+def plain(why: Explanation, paths: list[Path]) -> dict[str, Any]:
+    """What it says as plain data, and the files that were written."""
+    delta = None if why.delta is None else why.delta.tolist()
+    return {**why.about(), "score": why.score.tolist(), "delta": delta, "files": list(map(str, paths))}
 
 
 def against_of(target: str | None, against: str | None) -> Any:

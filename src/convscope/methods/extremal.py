@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from ..core import Array, Differentiable
 from ..errors import InputError
@@ -38,8 +39,6 @@ def extremal_perturbation(
     spatial, filled = pictures.shape[2:], on(fill, pictures)
     grid = np.zeros((len(pictures), *[cells] * len(spatial)))
     first, second = np.zeros_like(grid), np.zeros_like(grid)
-    count = grid[0].size
-    wanted = (np.arange(count) >= round(count * (1 - area))).astype(np.float64)
     spread = np.maximum(np.abs(scores(engine, pictures, target) - scores(engine, filled, target)), 1e-6)
     for step in range(1, steps + 1):
         mask = 1 / (1 + np.exp(-grid))
@@ -47,12 +46,7 @@ def extremal_perturbation(
         slope = gradient(engine, large * pictures + (1 - large) * filled, target)[1]
         rise_ = bilinear_back((slope * (pictures - filled)).sum(1), grid.shape[1:])
         rise_ /= spread.reshape(-1, *[1] * len(spatial))
-        flat = mask.reshape(len(mask), -1)
-        order = flat.argsort(1)
-        off = np.empty_like(flat)
-        np.put_along_axis(off, order, np.take_along_axis(flat, order, 1) - wanted, 1)
-        penalty = 10 * step / steps * 2 * off.reshape(grid.shape) / count
-        way = (rise_ - penalty) * mask * (1 - mask)
+        way = (rise_ - 10 * step / steps * penalty(mask, area)) * mask * (1 - mask)
         first, second = 0.9 * first + 0.1 * way, 0.999 * second + 0.001 * way**2
         grid += rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-12)
         if progress:
@@ -62,3 +56,13 @@ def extremal_perturbation(
     under = scores(engine, large[:, None] * pictures + (1 - large[:, None]) * filled, target)
     said = "score under the mask minus the score of the picture"
     return Attribution(large, score, under - score, said, notes=(f"{steps} steps, a mask of {cells} cells per axis",))
+
+
+def penalty(mask: npt.NDArray[np.float64], area: float) -> npt.NDArray[np.float64]:
+    """The slope of the mean squared distance of the sorted mask to one that is 1 on the share `area` of it, and 0 elsewhere."""
+    flat = mask.reshape(len(mask), -1)
+    order, count = flat.argsort(1), flat.shape[1]
+    off = np.empty_like(flat)
+    np.put_along_axis(off, order, np.take_along_axis(flat, order, 1) - (np.arange(count) >= round(count * (1 - area))), 1)
+    result: npt.NDArray[np.float64] = 2 * off.reshape(mask.shape) / count
+    return result

@@ -74,8 +74,8 @@ def rise(
     if masks < 2 or cells < 1 or not 0 < kept < 1:
         raise InputError(f"RISE takes masks from 2 up, cells from 1 up and kept in 0..1, but received {masks}, {cells}, {kept}.")
     spatial, filled = pictures.shape[2:], on(fill, one(pictures))
-    generator = np.random.default_rng(seed)
-    open_, weighted, squared, every = np.zeros(spatial), np.zeros(spatial), np.zeros(spatial), []
+    generator, every = np.random.default_rng(seed), []
+    open_, weighted, squared = (np.zeros(spatial) for _ in range(3))
     for start in range(0, masks, DRAWN):
         some = random_masks(generator, min(DRAWN, masks - start), spatial, cells, kept)
         value = _scores_under(engine, pictures, filled, some, target, memory)
@@ -85,8 +85,7 @@ def rise(
         every.append(value)
         if progress:
             progress(start + len(some), masks)
-    open_ = np.maximum(open_, 1e-9)
-    mean = weighted / open_
+    mean = weighted / (open_ := np.maximum(open_, 1e-9))
     error = np.sqrt(np.mean(np.maximum(squared / open_ - mean**2, 0) / open_)) / max(float(mean.std()), 1e-12)
     values = (mean - np.concatenate(every).mean())[None].astype(np.float32)
     said = "standard error of the map over masks, as a share of the map's spread"
