@@ -143,6 +143,33 @@ def onnx_resnet50():
 MOBILENET_V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 
 
+def torch_mobilenet_v2():
+    """With ReLU6 in place, as torchvision has it."""
+    from torch import nn
+
+    def conv(channels, width, size, stride=1, groups=1):
+        kernel = nn.Conv2d(channels, width, size, stride, size // 2, groups=groups, bias=False)
+        return [kernel, nn.BatchNorm2d(width), nn.ReLU6(inplace=True)]
+
+    class Inverted(nn.Module):
+        def __init__(self, channels, wide, width, stride):
+            super().__init__()
+            first = conv(channels, wide, 1) if wide > channels else []
+            self.conv = nn.Sequential(*first, *conv(wide, wide, 3, stride, wide), *conv(wide, width, 1)[:2])
+            self.adds = stride == 1 and channels == width
+
+        def forward(self, x):
+            return x + self.conv(x) if self.adds else self.conv(x)
+
+    blocks, channels = conv(3, 32, 3, 2), 32
+    for expansion, width, number, first_stride in MOBILENET_V2:
+        for index in range(number):
+            blocks.append(Inverted(channels, channels * expansion, width, first_stride if index == 0 else 1))
+            channels = width
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(1280, 1000)]
+    return nn.Sequential(*blocks, *conv(320, 1280, 1), *head).eval()
+
+
 def onnx_mobilenet_v2():
     """With BatchNorm folded, as an exported file has it. Rows: (expansion, width, blocks, stride)."""
     writer = _Writer()

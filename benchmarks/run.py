@@ -19,6 +19,7 @@ SCRIPTS: list[tuple[list[str], dict[str, str]]] = [
     (["capture.py", "onnx"], {}),
     (["onnx_whole.py"], {}),
     (["capture.py", "torch"], {}),
+    (["torch_whole.py"], {}),
     (["capture.py", "keras"], {"KERAS_BACKEND": "torch"}),
     (["capture.py", "keras"], {"KERAS_BACKEND": "tensorflow"}),
     (["capture.py", "keras"], {"KERAS_BACKEND": "jax"}),

@@ -204,22 +204,30 @@ class TorchEngine:
             return torch.from_numpy(np.array(array, np.int64, order="C")).to(self._like.device)
         return torch.from_numpy(np.array(array, np.float32, order="C")).to(self._like.device, self._like.dtype)
 
+    def _tried(self, survey: Survey, pictures: int) -> Any:
+        """What the module returns for so many pictures of zeros, seen by `survey`."""
+        names = end_names("input", len(self._inputs))
+        trial = {name: np.zeros((pictures, *each.shape), np.float32) for name, each in zip(names, self._inputs, strict=True)}
+        with torch.no_grad():
+            return self._call(trial, survey.visit, Way(survey.enter, functions=True))
+
     def _survey(self, picture_shape: PictureShape | None) -> tuple[Survey, tuple[Input, ...], str | None]:
         """Run once, to find the layers, with each likely shape of pictures until one works; and a note on the outputs."""
         failed: EngineError | None = None
         for inputs in possible_inputs(self.module, picture_shape):
             self._inputs = inputs
             survey = Survey(chain(self.module.parameters(), self.module.buffers()))
-            names = end_names("input", len(inputs))
-            trial = {name: np.zeros((TRIAL, *each.shape), np.float32) for name, each in zip(names, inputs, strict=True)}
             try:
-                with torch.no_grad():
-                    result = self._call(trial, survey.visit, Way(survey.enter, functions=True))
+                note = note_on(self._tried(survey, TRIAL), TRIAL)
+                if note:
+                    other = Survey(chain(self.module.parameters(), self.module.buffers()))
+                    self._tried(other, TRIAL + 1)
+                    survey.keep(other)
             except Exception as error:
-                shapes = [array.shape for array in trial.values()]
+                shapes = [(TRIAL, *each.shape) for each in inputs]
                 failed = failed or failure(error, survey.last, shapes, raised_in(error, self._names))
             else:
-                return survey, inputs, note_on(result, TRIAL)
+                return survey, inputs, note
         raise failed or Unsupported("No shape of pictures is likely for this network. Give picture_shape=(c, h, w).")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -75,6 +75,22 @@ class Survey:
     def graph(self, module: nn.Module, names: Mapping[nn.Module, str]) -> Graph:
         unused = tuple(name for each, name in names.items() if each not in self._ran and kind_of(each) != "network")
         return Graph(tuple(self.rows), self.wired, sum(each.numel() for each in module.parameters()), unused)
+
+    def keep(self, other: Survey) -> None:
+        """Only the rows that a survey of another number of pictures has too, for detectors.
+
+        There, arrays of as many things as there are pictures look like arrays of pictures, and what is done with the things that
+        were found is done as often as there are such.
+        """
+        names = {row.name for row in other.rows if not (row.function and is_bookkeeping(row.name.rpartition(".")[0]))}
+        kept = [row for row in self.rows if row.name in names]
+        if len(kept) < len(self.rows):
+            self.wired = False
+            self.rows = [
+                replace(row, index=index, inputs=tuple(name for name in row.inputs if name in names))
+                for index, row in enumerate(kept)
+            ]
+            self.functions &= names
 
     def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         given = [(each, version(each)) for each in flattened((args, kwargs))]
@@ -155,6 +171,11 @@ class Survey:
                 return None
             found += sources
         return tuple(dict.fromkeys(found))
+
+
+def is_bookkeeping(path: str) -> bool:
+    """Whether torchvision's detectors sort there what they found, as they do not in the backbone and in heads on whole maps."""
+    return path == "rpn" or path.partition(".")[0] in ("", "transform", "roi_heads")
 
 
 def kind_of(module: nn.Module) -> Kind:

@@ -1,0 +1,71 @@
+"""torch: the outputs of all layers in one pass, and of functions, over the bare forward; opening weights, over loading them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import networks
+import numpy as np
+import torch
+from timing import compared
+
+import convscope
+
+PICTURE = np.random.default_rng(0).normal(size=(1, 3, 224, 224)).astype(np.float32)
+
+
+def report(what: str, seconds: dict[str, float], must: float) -> None:
+    row = {"what": what, "engine": "torch", "seconds": seconds["ours"], "against": seconds["bare"]}
+    print(json.dumps(row | {"ratio": seconds["ours"] / seconds["bare"], "must": must}), flush=True)
+
+
+def all_outputs(name: str, module: torch.nn.Module) -> None:
+    network, picture = convscope.open(module, picture_shape=(3, 224, 224)), torch.from_numpy(PICTURE)
+    layers = [row.name for row in network.graph if row.kind not in ("input", "network") and not row.function]
+    functions = [row.name for row in network.graph if row.function]
+
+    def bare():
+        with torch.no_grad():
+            return module(picture)
+
+    jobs = {
+        "bare": bare,
+        "layers": lambda: network.engine.run(PICTURE, [*layers, "output"]),
+        "functions": lambda: network.engine.run(PICTURE, [*functions, "output"]),
+    }
+    seconds = compared(jobs)
+    for job, what, must in (
+        ("layers", f"all {len(layers)} outputs of layers of {name}", 1.6),
+        ("functions", f"all {len(functions)} outputs of functions of {name}", 2.0),
+    ):
+        report(what, {"ours": seconds[job], "bare": seconds["bare"]}, must)
+
+
+def opening() -> None:
+    """Of ResNet-50, 102 MB: its layer table, over making the module and loading the weights into it."""
+    path = Path(tempfile.mkdtemp()) / "resnet50.pth"
+    torch.save(networks.torch_resnet50().state_dict(), path)
+
+    def bare():
+        module = networks.torch_resnet50()
+        module.load_state_dict(torch.load(path, weights_only=True))
+        return module
+
+    options = {"architecture": "networks:torch_resnet50", "picture_shape": (3, 224, 224)}
+    jobs = {"bare": bare, "ours": lambda: convscope.open(path, **options).layers}
+    report(f"opening weights of {path.stat().st_size / 1e6:.0f} MB", compared(jobs, rounds=7), 2.0)
+
+
+def main(what: list[str]) -> None:
+    if not what or "outputs" in what:
+        all_outputs("ResNet-50", networks.torch_resnet50())
+        all_outputs("MobileNetV2", networks.torch_mobilenet_v2())
+    if not what or "opening" in what:
+        opening()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
