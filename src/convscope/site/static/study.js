@@ -10,6 +10,7 @@ import { counted, percent, short } from "./numbers.js";
 import { Panel } from "./panel.js";
 import { crop } from "./picture.js";
 import { parseSearch } from "./search.js";
+import { captionOf, titlesOf } from "./words.js";
 
 class Viewer {
   constructor(root, study) {
@@ -147,14 +148,7 @@ class Viewer {
   }
 
   titles() {
-    const answer = this.layer.entry.answer;
-    return {
-      ...(answer && { answer: { title: `speaks for ${answer.labels[this.picture]}`, short: `for ${answer.labels[this.picture]}`, says: `how much each speaks for "${answer.labels[this.picture]}" (${answer.how})`, answer: true } }),
-      mean: { title: "mean", says: "their mean" },
-      max: { title: "greatest value", says: "their greatest value" },
-      active: { title: "share active", says: "the share of the map above zero" },
-      variance: { title: "variance", says: "their variance" },
-    };
+    return titlesOf(this.layer.entry, this.picture);
   }
 
   // Draw again with what is chosen now.
@@ -169,7 +163,7 @@ class Viewer {
     }
     this.order_ = this.ordered(this.kept(), layer, this.order.value);
     this.grid.show({ layer, atlas: this.atlas, order: this.order_, side: Number(this.side.value), marks: colours.marks, note: (unit) => this.note(unit), painter: this.painter() });
-    this.find("[data-caption]").textContent = this.caption();
+    this.find("[data-caption]").textContent = captionOf(this);
     this.find("[data-count]").textContent = this.order_.length === layer.units ? counted(layer.units, "map") : `${this.order_.length} of ${counted(layer.units, "map")}`;
     if (this.order_.length) this.grid.say();
     if (this.order_.length) this.point(this.grid.unit, null);
@@ -226,33 +220,6 @@ class Viewer {
     if (name === "unit") return this.layer.isConstant(unit) ? "constant" : "";
     const value = this.layer.column(name)[unit];
     return Number.isNaN(value) ? "" : name === "active" ? percent(value) : short(value);
-  }
-
-  // Everything that a picture has to say of itself.
-  caption() {
-    const { layer, study } = this;
-    const { entry } = layer;
-    const [h, w] = layer.size;
-    const dead = entry.activated ? this.countOf("isDead") : null;
-    const constant = this.countOf("isConstant");
-    const nonfinite = layer.column("nonfinite").reduce((sum, each) => sum + each, 0);
-    const reduced = this.grid.h < h ? `; drawn ${short(h / this.grid.h)} times smaller, by leaving out pixels` : "";
-    return [
-      `${entry.layer} · ${study.pictures[this.picture].name}: ${counted(layer.units, "map")} of ${entry.shape.slice(1).join(" × ") || "1"}${entry.note}${reduced}; ${entry.reading}`,
-      this.order.value === "unit" ? "as they are numbered" : `ranked by ${this.titles()[this.order.value].says}`,
-      `${this.colourName}${this.colourName === "diverging" ? ", centred at zero" : ""}, ${SCALES[this.scale.value]}; over all ${short(layer.low)} to ${short(layer.high)}`,
-      dead === null ? "read before an activation, so which maps are dead cannot be said" : dead ? `${dead} dead (zero everywhere for this picture): hatched` : "none dead",
-      ...(constant ? [`${constant} constant`] : []),
-      ...(nonfinite ? [`${counted(nonfinite, "value")} not finite: magenta`] : []),
-      `colours in 254 steps of each map's range; the numbers are exact`,
-      `the picture was ${study.preprocess_text}`,
-    ].join("; ").concat(".");
-  }
-
-  countOf(test) {
-    let count = 0;
-    for (let unit = 0; unit < this.layer.units; unit++) count += this.layer[test](unit);
-    return count;
   }
 
   get view() {
