@@ -200,6 +200,27 @@ def test_a_run_keeps_nothing_that_only_a_gradient_needs():
         kept.clear()
 
 
+def test_writes_that_torch_does_not_count_reach_nothing_that_was_read():
+    """Through .data and through NumPy, after the layer: what was read is a copy, made at once."""
+
+    def run(net, x):
+        x = net.stem(x)
+        x.data.mul_(3)
+        y = net.body(x)
+        y.detach().numpy()[...] += 5
+        return net.head(y)
+
+    module = Written(run, stem=conv(3, 4), body=conv(4, 4), head=head(4))
+    engine = TorchEngine(module, picture_shape=(3, 8, 8))
+    read = engine.run(BATCH, ["stem", "body", "output"])
+    with torch.no_grad():
+        stem = module.stem(torch.from_numpy(BATCH))
+        body = module.body(stem * 3)
+        np.testing.assert_array_equal(read["stem"], stem.numpy())
+        np.testing.assert_allclose(read["body"], body.numpy(), atol=1e-5)
+        np.testing.assert_allclose(read["output"], module.head(body + 5).numpy(), atol=1e-5)
+
+
 def test_buffers_are_put_back_whatever_was_done_to_them():
     module = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm1d(2))
     module.register_buffer("turned", torch.arange(8.0).reshape(4, 2).t())
