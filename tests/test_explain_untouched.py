@@ -157,3 +157,18 @@ def test_signals_are_explained_too():
     np.testing.assert_allclose(slope.values, tensor.grad.abs().numpy(), rtol=1e-5, atol=1e-7)
     (hires,) = explain(engine, signals, target, "hires-cam").values()
     np.testing.assert_allclose(hires.values.sum() + module[4].bias[1].item(), hires.score[0], rtol=1e-4)
+
+
+def test_a_network_of_signals_is_asked_as_one_of_pictures():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv1d(2, 5, 3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(5, 3)).eval()
+    net = convscope.open(module, picture_shape=(2, 40))
+    signals = np.random.default_rng(0).normal(size=(2, 2, 40)).astype(np.float32)
+    why = net.explain(signals, "hires-cam", target=1)
+    assert why.values.shape == (2, 38)
+    np.testing.assert_allclose(why.delta, -module[4].bias[1].item(), atol=1e-5)
+    assert net.ablate(signals, target=1).drop.shape == (2, 5)
+    assert net.without({"0": [2]}).maps(signals, at="1")["1"].values[:, 2].max() == 0
+    with pytest.raises(InputError, match="two dimensions"):
+        why.overlay()
+    assert net.look(signals).why is None

@@ -16,7 +16,6 @@ from .methods.effect import worth
 from .methods.maps import Progress, reading
 from .methods.select import select
 from .methods.targets import resolve
-from .pictures import prepare
 from .results import Effect, Shown
 from .results.effect import dropped_of
 
@@ -33,14 +32,14 @@ def effect(
         raise WrongOption("What stands for a unit that is off", fill, ["zero", "mean"])
     if fill == "mean" and over is None:
         raise InputError("fill='mean' is taken from pictures. Give some: over='pictures/'.", received=over)
-    engine, prepared = network.engine, prepare(pictures, network.preprocess)
+    engine, prepared = network.engine, network._prepared(pictures)
     names = [last_with_maps(network.graph)] if at is None else select(network.graph, at)
     if len(names) != 1:
         raise InputError(f"Units of one layer are switched off, but {len(names)} were named. Ablate one at a time.", received=at)
     where = reading(network.graph, names[0], activated=activated)
     value: Any = 0.0
     if fill == "mean":
-        value = interventions.means(engine, prepare(over, network.preprocess).values, where.read_at).ravel()
+        value = interventions.means(engine, network._prepared(over).values, where.read_at).ravel()
     worths, targets = [], []
     for number in range(len(prepared.values)):
         picture = prepared.values[number : number + 1]

@@ -12,7 +12,6 @@ from .errors import InputError
 from .methods.explain import method_of
 from .methods.maps import Progress
 from .methods.randomisation import cascade, with_kernels
-from .pictures import prepare
 from .results.check import Check
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def check(
     from .network import Network
 
     method_of(method)
-    prepared = prepare(pictures, network.preprocess)
+    prepared = network._prepared(pictures)
     tops = top_classes(network.engine, prepared.values) if target is None else [target] * len(prepared.values)
 
     def heat(engine: Engine) -> Array:

@@ -36,7 +36,7 @@ def explanation(
         raise Unsupported("This network takes several inputs, and explanations are of networks with one. Its layers can be read.")
     asked = Asked(usual(network.engine) if method == "auto" else method, target, at, scale, options, progress)
     check_options(asked.method, options, _own_options(method_of(asked.method)))
-    return explained(network, prepare(pictures, network.preprocess), asked)
+    return explained(network, network._prepared(pictures), asked)
 
 
 def at_a_look(network: Network, prepared: Prepared, method: str) -> Explanation | None:
@@ -105,7 +105,7 @@ def comparison(
         raise InputError("No method was asked for: 'methods' is empty.", received=methods)
     for name in names:
         method_of(name)
-    if len(prepare(pictures, network.preprocess).names) != 1:
+    if len(network._prepared(pictures).names) != 1:
         raise InputError("Methods are compared on one picture. Give one at a time.", received=pictures)
     return Comparison(tuple(network.explain(pictures, name, target=target, scale=scale, progress=progress) for name in names))
 

@@ -13,7 +13,6 @@ from .edited import edited
 from .errors import InputError, WrongOption
 from .methods import interventions
 from .methods.interventions import FILLS, Region, Units, place, selection, shape_of
-from .pictures import prepare
 from .results import Contrast, NetworkInfo
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def without(
     _check_layers(units)
     if fill != "zero" and over is None:
         raise InputError(f"fill='{fill}' is taken from pictures. Give some: over='pictures/'.", received=over)
-    pictures = None if over is None else prepare(over, network.preprocess).values
+    pictures = None if over is None else network._prepared(over).values
     edits, notes = [], []
     for layer, numbers in units.items():
         at = place(network.engine, layer, activated=activated)
@@ -69,7 +68,7 @@ def scaled(network: Network, units: Mapping[str, Units], factor: float, region: 
 
 def patched(network: Network, source: Any, into: Any, at: str, units: Units, region: Region, top: int) -> Contrast:
     """See Network.patch."""
-    given = prepare(source, network.preprocess)
+    given = network._prepared(source)
     if len(given.values) != 1:
         raise InputError(f"Activations are taken from one picture, but received {len(given.values)}.", received=len(given.values))
     values = network.engine.run(given.values, [at])[at]
@@ -84,9 +83,9 @@ def steered(network: Network, at: str, direction: Any, toward: Any, away: Any, s
         raise InputError("Give a direction, or pictures to steer toward (and away from), one of the two.", received=direction)
     shape = shape_of(network.engine, at)
     if direction is None:
-        way = interventions.means(network.engine, prepare(toward, network.preprocess).values, at)
+        way = interventions.means(network.engine, network._prepared(toward).values, at)
         if away is not None:
-            way = way - interventions.means(network.engine, prepare(away, network.preprocess).values, at)
+            way = way - interventions.means(network.engine, network._prepared(away).values, at)
         said = "toward the mean of some pictures" + (" and away from that of others" if away is not None else "")
     else:
         way, said = as_direction(direction, shape, at), "in a direction that was given"
