@@ -28,6 +28,7 @@ SCRIPTS: list[tuple[list[str], dict[str, str]]] = [
     *((["keras_repeat.py"], {"KERAS_BACKEND": name}) for name in ("torch", "tensorflow", "jax")),
     (["drawing.py"], {}),
     (["processes.py"], {}),
+    (["ranking.py"], {}),
     (["page.py", "onnx"], {}),
     (["page.py", "torch"], {}),
     (["scan.py"], {}),
