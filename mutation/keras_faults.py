@@ -1,4 +1,4 @@
-"""Faults in the Keras engine, on the torch backend."""
+"""Faults in the Keras engine, on torch unless KERAS_BACKEND says another backend."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from unittest.mock import patch
 
-os.environ["KERAS_BACKEND"] = "torch"
+os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
@@ -74,14 +74,15 @@ def unturned(values, _channels_last):
 
 
 REPLACED = keras_calls.replaced
-PULL = keras_backends.TorchTraced.pull
+TRACED = {"torch": "TorchTraced", "tensorflow": "TensorFlowTraced", "jax": "JaxTraced"}[keras.backend.backend()]
+PULL = getattr(keras_backends, TRACED).pull
 FAULTS = {
     "the last call of a shared layer only": lambda: patch.object(keras_calls, "numbered", lambda path, _count: path),
     "in training mode": lambda: patch.object(keras_forward.Forward, "_run", in_training),
     "reduced over the wrong axis": lambda: patch.object(keras_forward, "reduced", first_axis_wrong),
     "edited after instead of before the tap": lambda: patch.object(keras_forward.Reader, "read", edit_after_the_tap),
     "a patch left behind": lambda: patch.object(keras_calls, "replaced", left_behind),
-    "a gradient with respect to another layer": lambda: patch.object(keras_backends.TorchTraced, "pull", of_another),
+    "a gradient with respect to another layer": lambda: patch.object(getattr(keras_backends, TRACED), "pull", of_another),
     "layout not moved": lambda: patch.object(engines, "to_protocol", unturned),
     "no arrays of one's own": lambda: patch.object(
         engines,
