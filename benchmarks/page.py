@@ -28,7 +28,7 @@ SCROLL = """async () => {
   const viewer = convscope.viewer;
   await viewer.show(convscope.viewer.study.maps.length - 1);
   const frame = () => new Promise(requestAnimationFrame);
-  for (let wait = 0; wait < 20; wait++) await frame();
+  for (let wait = 0; wait < 120; wait++) await frame(); // the first view is then complete
   const times = [];
   for (let before = await frame(), count = 0; count < 180; count++) {
     viewer.grid.root.scrollTop += 40;

@@ -98,6 +98,19 @@ export class Atlas {
   }
 }
 
+// The same for a few units of a layer: only what is drawn is coloured.
+export class Few {
+  constructor(layer, colours, scale, name) {
+    Object.assign(this, { layer, colours, scale, name });
+  }
+
+  draw(context, unit, x, y, width, height) {
+    context.imageSmoothingEnabled = false;
+    const map = drawn(this.layer, unit, this.colours.lookup(this.layer, unit, this.scale, this.name));
+    context.drawImage(map, x, y, width, height);
+  }
+}
+
 // One unit's map at its true size.
 export function drawn(layer, unit, lookup) {
   const [h, w] = layer.size;

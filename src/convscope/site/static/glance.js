@@ -1,6 +1,6 @@
 // The few maps of each block that matter most, each above the part of the picture where it is strongest.
 
-import { Atlas } from "./colour.js";
+import { Few } from "./colour.js";
 import { drawMap, isWide, laidOver } from "./panel.js";
 import { crop, Picture } from "./picture.js";
 
@@ -20,6 +20,7 @@ export class Glance {
     for (const row of this.rows) {
       await this.fill(row).catch(() => {}); // a missing file is said where its layer is chosen
       if (asked !== this.asked) return;
+      await new Promise((done) => setTimeout(done, 30)); // let the page answer its reader in between
     }
   }
 
@@ -29,7 +30,7 @@ export class Glance {
     const [layer, image] = await this.on.load(at);
     if (asked !== this.asked) return;
     const name = this.colours.of("auto", layer);
-    const view = { layer, image, marks: this.colours.marks, atlas: new Atlas(layer, this.colours, "map", name) };
+    const view = { layer, image, marks: this.colours.marks, atlas: new Few(layer, this.colours, "map", name) };
     const units = this.on.rank(layer).filter((unit) => !layer.isDead(unit)).slice(0, COUNT);
     row.querySelector("[data-ranked]").textContent = this.on.title(layer);
     row.querySelector("[data-tiles]").replaceChildren(...units.map((unit) => this.tile(view, at, unit)));
