@@ -119,6 +119,18 @@ def test_dead_units_are_named_and_the_network_is_the_same_without_them(scan, pic
     assert before == after
 
 
+def test_a_dead_unit_that_the_weights_prove_is_said_to_be(tmp_path):
+    from test_scan_docs import write_network
+
+    import convscope
+
+    write_network(tmp_path / "net.onnx", dead=2)  # after a ReLU, weights below zero everywhere
+    write_pictures(tmp_path / "p", 6)
+    units = convscope.open(tmp_path / "net.onnx").scan(tmp_path / "p", out=tmp_path / "s").of("conv2")
+    assert [unit for unit in range(8) if units["proven_dead"][unit]] == [2]
+    assert units["dead"][2] is np.True_ or units["dead"][2] is True
+
+
 def test_units_that_copy_each_other_are_duplicates(pictures, tmp_path):
     class Copies(FakeEngine):
         def run(self, pictures, taps=(), edits=()):

@@ -18,14 +18,17 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", DOCS, re.DOTALL)
 
 
-def write_network(path):
+def write_network(path, dead=None):
     """Two convolutions with their ReLUs on 8 x 8 pixels, and three classes."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     rng = np.random.default_rng(0)
     shapes = {"w1": (6, 3, 3, 3), "w2": (8, 6, 3, 3), "w3": (8, 3)}
-    weights = [numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name) for name, shape in shapes.items()]
+    arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    if dead is not None:
+        arrays["w2"][dead] = -np.abs(arrays["w2"][dead])
+    weights = [numpy_helper.from_array(values, name) for name, values in arrays.items()]
     nodes = [
         helper.make_node("Conv", ["input", "w1"], ["c1"], "conv1", pads=[1] * 4),
         helper.make_node("Relu", ["c1"], ["r1"], "relu1"),

@@ -13,7 +13,9 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
+from ..core import Engine
 from ..errors import ConvscopeError, InputError
+from ..methods.silent import silent
 from ..pictures import Preprocess
 from ..pictures.prepare import received
 from .crops import fields
@@ -43,7 +45,7 @@ def finish(job: Job, progress: Progress | None = None) -> None:
         why = f" The first of them: {skipped[0][2]}" if skipped else ""
         raise InputError(f"None of the {len(skipped)} pictures could be used.{why}", received=len(skipped))
     pictures = picture_columns(plan, store.rows(done), job.labels)
-    write_tables(store, plan, statistics, pictures, record)
+    write_tables(store, plan, statistics, pictures, record, proven(job.engine, plan))
     store.write("skipped.csv", lambda file: file.write(skipped_csv(skipped)))
     store.write("state.npz", lambda file: np.savez(file, **pack(statistics)))
     store.write("kernels.npz", partial(put_npz, strongest(job.engine, plan)))
@@ -59,7 +61,25 @@ def finish(job: Job, progress: Progress | None = None) -> None:
     store.clean()
 
 
-def write_tables(store: Store, plan: Plan, statistics: Statistics, pictures: Columns, record: dict[str, Any]) -> None:
+def proven(engine: Engine, plan: Plan) -> dict[str, tuple[int, ...] | None]:
+    """Per layer the units that no picture at all can make fire, by interval arithmetic; None where that cannot be told."""
+    found: dict[str, tuple[int, ...] | None] = {}
+    for part in plan.parts:
+        try:
+            found[part.layer] = silent(engine, part.layer) if part.activated else None
+        except ConvscopeError:  # it has no kernel
+            found[part.layer] = None
+    return found
+
+
+def write_tables(
+    store: Store,
+    plan: Plan,
+    statistics: Statistics,
+    pictures: Columns,
+    record: dict[str, Any],
+    silenced: Mapping[str, tuple[int, ...] | None],
+) -> None:
     names = dict(zip(pictures["picture"].tolist(), pictures["name"].tolist(), strict=True))
     labels = np.full(int(pictures["picture"].max()) + 1, -1)
     numbers = {name: number for number, name in enumerate(plan.classes)}
@@ -68,7 +88,7 @@ def write_tables(store: Store, plan: Plan, statistics: Statistics, pictures: Col
     tables = {
         "pictures": pictures,
         "top": top_columns(plan, statistics, names, labels),
-        "units": unit_columns(plan, statistics, labels),
+        "units": unit_columns(plan, statistics, labels, silenced),
     }
     for name, columns in tables.items():
         store.write(f"{name}.parquet", partial(put, parquet(columns, about)))

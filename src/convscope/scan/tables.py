@@ -20,10 +20,13 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 NEARLY = 0.001  # a unit that fires in a smaller share of the pictures is nearly dead
 
 
-def unit_columns(plan: Plan, statistics: Statistics, labels: npt.NDArray[np.int64]) -> Columns:
+def unit_columns(
+    plan: Plan, statistics: Statistics, labels: npt.NDArray[np.int64], silenced: Mapping[str, tuple[int, ...] | None]
+) -> Columns:
     """A row per unit. Where nothing is known, None: before an activation no unit is dead.
 
-    labels   by the number of the picture, -1 for none
+    labels     by the number of the picture, -1 for none
+    silenced   per layer the units that no picture can make fire, None where that is not known
     """
     count, means, peaks = statistics.means.count, statistics.means, statistics.peaks
     activated = per_unit(plan, [part.activated for part in plan.parts])
@@ -43,6 +46,7 @@ def unit_columns(plan: Plan, statistics: Statistics, labels: npt.NDArray[np.int6
         "fires_pictures": known(pictures, activated),
         "fires_positions": known(positions, activated),
         "dead": known(pictures == 0, activated),
+        "proven_dead": np.concatenate([told(part.units, silenced.get(part.layer)) for part in plan.parts]),
         "nearly_dead": known((pictures > 0) & (pictures < NEARLY), activated),
         "always_on": known(np.asarray(statistics.firing.everywhere) == count, activated),
     }
@@ -122,6 +126,11 @@ def per_unit(plan: Plan, values: Sequence[Any]) -> npt.NDArray[Any]:
 
 def wide(value: Any, plan: Plan) -> npt.NDArray[np.float64]:
     return np.broadcast_to(np.asarray(value, np.float64), (plan.units,))
+
+
+def told(units: int, which: tuple[int, ...] | None) -> npt.NDArray[Any]:
+    """(units,) whether each is among `which`; None where that is not known."""
+    return np.array([None if which is None else unit in which for unit in range(units)], object)
 
 
 def inside(quantiles: npt.NDArray[np.float64], peaks: Moments) -> npt.NDArray[np.float64]:
