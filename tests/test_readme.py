@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 pytest.importorskip("skimage", reason="the built-in photograph comes with scikit-image: pip install 'convscope[demo]'")
 
 
@@ -36,7 +37,7 @@ def test_snippets_run(folder, snippet, capsys):
     assert "parameters" in capsys.readouterr().out
     assert all(
         (folder / name).stat().st_size
-        for name in ("filters.png", "colours.png", "block1.png", "maps/index.html", "study/index.html")
+        for name in ("filters.png", "colours.png", "block1.png", "maps/index.html", "study/index.html", "why.png")
     )
 
 
@@ -68,8 +69,25 @@ def test_there_are_commands_to_run():
     assert len(blocks("python")) >= 1
 
 
+def test_the_chinese_readme_says_the_same():
+    def lines(text: str) -> list[list[str]]:
+        """Snippets and commands without their comments, links and first columns of the tables that name code."""
+        code = [
+            [line.split("#")[0].rstrip() for line in block.splitlines()]
+            for block in re.findall(r"```\w+\n(.*?)```", text, re.DOTALL)
+        ]
+        links = [re.findall(r"\]\((?!README)([^)]+)\)", text)]
+        return code + links + [re.findall(r"`(?:convscope\.open|pip install)[^`]*`", text)]
+
+    assert lines((ROOT / "README.zh-CN.md").read_text(encoding="utf-8")) == lines(README)
+
+
+def test_links_lead_somewhere():
+    assert [name for name in re.findall(r"\]\(([^):#]+)\)", README) if not (ROOT / name).exists()] == []
+
+
 def test_the_make_commands_stand_at_the_top():
-    makefile = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     assert README.index("make look") < README.index("make test") < README.index("## In Python")
