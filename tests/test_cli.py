@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import typer
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from convscope import cli, demo
+from convscope.cli.app import app
 
 
 def run(monkeypatch, capsys, *arguments) -> tuple[int, str, str]:
@@ -57,6 +59,21 @@ def test_one_page_that_can_be_mailed(convscope, picture, tmp_path):
     assert out.rstrip().endswith("The page: cat.html")
     assert (tmp_path / "cat.html").is_file()
     assert not (tmp_path / "cat").exists()
+
+
+def test_maps_as_one_page(convscope, picture, tmp_path):
+    status, out, _ = convscope("maps", picture, "--single-file", "--at", "block1_conv1", "-o", "cat", "--json")
+    assert status == 0
+    assert json.loads(out)["page"] == "cat.html"
+    assert (tmp_path / "cat.html").is_file()
+    assert not (tmp_path / "cat").exists()
+
+
+def test_every_command_answers_programs():
+    """A command that prints only for people cannot be built upon."""
+    commands = typer.main.get_command(app).commands
+    assert {"look", "maps", "compare", "export", "scan"} <= set(commands)
+    assert [name for name, each in commands.items() if not any("--json" in option.opts for option in each.params)] == []
 
 
 def test_look_as_json(convscope, picture):

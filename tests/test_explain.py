@@ -222,6 +222,9 @@ def test_compare_on_the_command_line(command, picture_file, tmp_path):  # noqa: 
     status, out, _ = command("compare", picture_file, "--methods", "cam,eigen-cam", "--target", "cat")
     assert status == 0
     assert out.rstrip().endswith("compare.png")
+    answer = json.loads(command("compare", picture_file, "--methods", "cam,eigen-cam", "--target", "cat", "--json")[1])
+    assert [each["method"] for each in answer] == ["cam", "eigen-cam"]
+    assert all(each["files"] == ["compare.png"] for each in answer)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,9 @@ def test_a_scan_and_what_is_asked_of_it(convscope, folder):
     status, out, _ = convscope("export", "out", "block5_conv3", "-o", "features.csv", "--components", "2")
     assert (status, out) == (0, "features.csv\n")
     assert (folder / "features.csv").read_text().splitlines()[0] == "picture,name,label,component_0,component_1"
+    answer = json.loads(convscope("export", "out", "block5_conv3", "-o", "features.npz", "--json")[1])
+    assert answer == {"layer": "block5_conv3", "pictures": 6, "columns": 160, "file": "features.npz"}
+    assert (folder / answer["file"]).is_file()
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def compare(
     shape: Shape = None,
     trust: Trust = False,
     via: Via = None,
+    as_json: Json = False,
 ) -> None:
     """Draw one picture explained by several methods, for the same target, on one sheet."""
     with Steps() as steps:
@@ -96,6 +97,9 @@ def compare(
         names = None if methods is None else methods.split(",")
         found = network.compare(pictures_or_own(pictures), names, target=against_of(target, against), scale=scale, progress=steps)  # type: ignore[arg-type]
         path = found.sheet(upsample=upsample).save(out)
+    if as_json:
+        print_json([plain(why, [path]) for why in found])
+        return
     for why in found:
         for line in lines_of(why):
             print(line)

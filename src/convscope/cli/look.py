@@ -67,8 +67,9 @@ def look(
         )
         maps = run(steps, network.look, pictures, at, activated=not raw, ranked=order in ("auto", "answer"), why=why)
         steps.begin("Drawing the sheets")
-        out = out.with_suffix(".html") if single_file and not out.suffix else out
-        saved = maps.save(out, first=first or None, order=order, scale=scale, colour=colour, single_file=single_file)
+        saved = maps.save(
+            named(out, single_file), first=first or None, order=order, scale=scale, colour=colour, single_file=single_file
+        )
     page = saved if single_file else saved / "index.html"
     if as_json:
         print_json({"page": str(page), "pictures": answers_of(maps), "layers": [row_of(maps, name) for name in maps]})
@@ -82,6 +83,7 @@ def maps(
     pictures: Pictures = None,
     model: Model = "demo",
     out: Out = Path("study"),
+    single_file: SingleFile = False,
     at: At = None,
     first: First = 64,
     order: Order = "auto",
@@ -109,12 +111,28 @@ def maps(
         result = run(steps, network.maps, pictures, at, activated=activated, ranked=order == "answer")
         steps.begin("Drawing the sheets")
         written = [result.export(path) for path in (table, arrays) if path is not None]
-        folder = result.save(out, first=first or None, order=order, scale=scale, colour=colour)
+        saved = result.save(
+            named(out, single_file), first=first or None, order=order, scale=scale, colour=colour, single_file=single_file
+        )
+    page = saved if single_file else saved / "index.html"
     if as_json:
-        print_json({"study": str(folder), "files": list(map(str, written)), "layers": [row_of(result, name) for name in result]})
+        print_json(
+            {
+                "study": str(saved),
+                "page": str(page),
+                "files": list(map(str, written)),
+                "layers": [row_of(result, name) for name in result],
+            }
+        )
     else:
         print_maps(result)
         count = len(result) * len(result.pictures)
-        print(f"\n{count} {'sheet' if count == 1 else 'sheets'}: {folder / 'index.html'}")
+        what = "The page" if single_file else "1 sheet" if count == 1 else f"{count} sheets"
+        print(f"\n{what}: {page}")
         for path in written:
             print(path)
+
+
+def named(out: Path, single_file: bool) -> Path:
+    """`out`, as a page where one file is asked for and no ending was given."""
+    return out.with_suffix(".html") if single_file and not out.suffix else out

@@ -158,11 +158,17 @@ def export(
     layer: Annotated[str, typer.Argument(help="A layer whose features the scan kept.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file: .parquet, .csv or .npz.")] = Path("features.parquet"),
     components: Annotated[int | None, typer.Option(min=1, help="Reduce to so many principal components.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Write the pooled values of a layer for every picture, for kNN, SVM, clustering."""
     from ..scan.result import Scan
 
     if out.suffix not in (".parquet", ".csv", ".npz"):
         raise InputError(f"Features are written as .parquet, .csv or .npz, but received '{out.name}'.", received=out.suffix)
-    path = Scan(folder).embed(layer).export(out, components=components)
+    found = Scan(folder).embed(layer)
+    path = found.export(out, components=components)
+    if as_json:
+        pictures, width = found.values.shape
+        print_json({"layer": layer, "pictures": pictures, "columns": components or width, "file": str(path)})
+        return
     print(path)
