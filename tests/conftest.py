@@ -14,3 +14,8 @@ def pytest_terminal_summary(terminalreporter):
     absent = [report for report in skipped if "../shared" in str(report.longrepr)]
     if skipped:
         terminalreporter.write_line(f"{len(skipped)} tests were skipped, {len(absent)} of them because ../shared is absent.")
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest by itself begins first, or one process waits for it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_keras_backends.py")
