@@ -82,6 +82,15 @@ def test_the_chinese_readme_says_the_same():
     assert lines((ROOT / "README.zh-CN.md").read_text(encoding="utf-8")) == lines(README)
 
 
+def test_both_say_where_the_cat_is():
+    for text in (README, (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")):
+        line = re.search(r"`from convscope import demo; (demo\.picture\(\))`", text)
+        assert line, "a newcomer has no cat.png"
+        space: dict[str, object] = {}
+        exec(f"from convscope import demo; path = {line[1]}", space)
+        assert Path(str(space["path"])).is_file()
+
+
 def test_links_lead_somewhere():
     assert [name for name in re.findall(r"\]\(([^):#]+)\)", README) if not (ROOT / name).exists()] == []
 
