@@ -74,7 +74,10 @@ class Network(Why, Scanning):
         weights = folding.folded(self.engine, name, norm) if norm else kernels.kernels(self.engine, name)
         kernel = weights.get("kernel", weights.get("depthwise_kernel"))
         groups = 1 if kernel is None else groups_of(self.graph, name, kernel.shape[1])
-        return Filters(self.graph[name], weights, self.preprocess.order, silent.silent(self.engine, name), norm, groups)
+        sees_picture = kernels.sees_picture(self.graph, name)
+        return Filters(
+            self.graph[name], weights, self.preprocess.order, silent.silent(self.engine, name), norm, groups, sees_picture
+        )
 
     def with_filters(self, layer: str | int, kernels: Any, *, units: Sequence[int] | None = None) -> Network:
         """A copy of the network with your own kernels in a convolution; this one and your model stay as they are.
@@ -225,8 +228,7 @@ class Network(Why, Scanning):
         convolutions = self.layers.convolutions
         if not convolutions:
             return None
-        first = convolutions[0]
-        return Filters(first, kernels.kernels(self.engine, first.name), self.preprocess.order)
+        return self.filters(convolutions[0].name)
 
     def _read(self, pictures: Pictures, names: Sequence[str], progress: reading.Progress | None) -> dict[str, Array]:
         values = reading.read(self.engine, pictures, names, progress)

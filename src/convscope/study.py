@@ -206,8 +206,7 @@ def _picture(maps: MapSet, number: int, file: str, draft: Path) -> dict[str, Any
 
 
 def _filters(filters: Filters, sheets: dict[Path, Sheet], draft: Path) -> dict[str, Any]:
-    colour = filters.values.ndim == 4 and filters.values.shape[1] == 3
-    sheet = filters.rgb_sheet() if colour else filters.sheet()
+    sheet = filters.rgb_sheet() if filters.in_colour else filters.sheet()
     file = f"filters/{file_names([filters.layer.name])[filters.layer.name]}.png"
     sheets[draft / file] = sheet
     return {"layer": filters.layer.name, "shape": filters.values.shape, "file": file, "caption": sheet.caption}

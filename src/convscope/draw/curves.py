@@ -21,7 +21,7 @@ def curves(signals: Array, low: npt.NDArray[np.float64], high: npt.NDArray[np.fl
     t, n = signals.shape
     wide = min(WIDEST if most is None else most, n * max(1, -(-NARROWEST // n)))
     span = np.where(high > low, high - low, 1.0)[:, None]
-    finite = np.nan_to_num(signals.astype(np.float64), posinf=0, neginf=0)
+    finite = np.stack([bridged(row) for row in signals.astype(np.float64)])
     heights = np.clip((HEIGHT - 1) * (1 - (finite - low[:, None]) / span), 0, HEIGHT - 1)
     heights[high <= low] = (HEIGHT - 1) / 2
     places = np.linspace(0, n - 1, wide + 1)
@@ -43,6 +43,15 @@ def curves(signals: Array, low: npt.NDArray[np.float64], high: npt.NDArray[np.fl
         first = int(sample * wide // n)
         tile[row, :, first : max(first + 1, int((sample + 1) * wide // n))] = NONFINITE
     return tile
+
+
+def bridged(signal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What is not finite between its neighbours, so that the curve goes on to where it is marked, and not to zero."""
+    sound = np.isfinite(signal)
+    if sound.all() or not sound.any():
+        return signal if sound.all() else np.zeros_like(signal)
+    places = np.arange(len(signal))
+    return np.interp(places, places[sound], signal[sound])
 
 
 def _zero_lines(tile: Bytes, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> None:

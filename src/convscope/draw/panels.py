@@ -147,10 +147,13 @@ def blended(picture: Bytes, heat: Array, upsample: str = "bilinear", peak: float
 def peak_of(heat: Array) -> float:
     """The magnitude that gets the last colours: the greatest of a map; of one of very many pixels all but the MOST greatest."""
     finite = np.abs(heat[np.isfinite(heat)])
-    peak = float(finite.max()) if finite.size else 0.0
-    if finite.size > MANY:
-        peak = float(np.quantile(finite, 1 - MOST)) or peak
-    return peak or 1.0
+    peak = float(np.quantile(finite, 1 - MOST)) if finite.size > MANY else 0.0
+    return peak or greatest(heat) or 1.0
+
+
+def greatest(heat: Array) -> float:
+    """The greatest finite magnitude of a map; 0 where there is none."""
+    return float(np.abs(heat[np.isfinite(heat)]).max(initial=0))
 
 
 def _coloured(values: Array, peak: float) -> Bytes:

@@ -24,6 +24,7 @@ class Ranges:
     dead        (t,) zero everywhere
     constant    (t,) one value everywhere, other than zero
     nonfinite   (t,) how many values are NaN or infinite
+    size        how many values a map has
     """
 
     low: npt.NDArray[np.float64]
@@ -31,11 +32,13 @@ class Ranges:
     dead: npt.NDArray[np.bool_]
     constant: npt.NDArray[np.bool_]
     nonfinite: npt.NDArray[np.int64]
+    size: int
 
     @property
     def whole(self) -> tuple[float, float]:
-        """The least and greatest finite value of all maps."""
-        return float(self.low.min()), float(self.high.max())
+        """The least and greatest finite value of all maps; (0, 0) where there is none."""
+        some = self.nonfinite < self.size
+        return (float(self.low[some].min()), float(self.high[some].max())) if some.any() else (0.0, 0.0)
 
 
 def ranges(tiles: Array) -> Ranges:
@@ -50,7 +53,7 @@ def ranges(tiles: Array) -> Ranges:
     sound = nonfinite == 0
     dead = sound & (low == 0) & (high == 0)
     constant = sound & ~dead & (high - low <= NOISE * np.maximum(np.abs(low), np.abs(high)))
-    return Ranges(low, high, dead, constant, nonfinite)
+    return Ranges(low, high, dead, constant, nonfinite, flat.shape[1])
 
 
 def limits(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..core import Graph, Layer
 
+CONCATENATIONS = ("cat", "concat", "concatenate", "qlinearconcat")
 KEEPING_ZERO = ("pooling", "padding", "dropout", "reshape")  # a map of zeros comes out of these as one
 
 
@@ -46,10 +47,15 @@ def activation_after(graph: Graph, name: str) -> str | None:
 
 
 def is_activated(graph: Graph, name: str) -> bool:
-    """Whether `name`'s own output is after an activation: one inside the layer, the layer itself, or one before a pooling say."""
+    """Whether `name`'s own output is after an activation: one inside the layer, the layer itself, or one before a pooling say.
+
+    Maps that are put together, in a block of Inception say, are after one if all of them are.
+    """
     layer = graph[name]
     while layer.kind in KEEPING_ZERO and len(layer.inputs) == 1:
         layer = graph[layer.inputs[0]]
+    if layer.kind == "merge" and layer.inputs and layer.native.lower() in CONCATENATIONS:
+        return all(is_activated(graph, each) for each in layer.inputs)
     return layer.kind == "activation" or layer.activation is not None
 
 

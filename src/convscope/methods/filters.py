@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core import Array, Engine
+from ..core import CONVOLUTIONS, Array, Engine, Graph
 from ..errors import InputError
 
 
@@ -29,3 +29,22 @@ def kernels(engine: Engine, layer: str) -> dict[str, Array]:
         hint = f" The first convolution is '{convolutions[0]}'." if convolutions else ""
         raise InputError(f"'{layer}' is of the kind {row.kind} ({row.native}) and has no filters.{hint}", received=layer)
     return weights
+
+
+def sees_picture(graph: Graph, layer: str) -> bool:
+    """Whether no other layer with a kernel comes before `layer`: its input channels are then those of the picture.
+
+    Where the graph is not wired, only the first layer with a kernel is taken for one.
+    """
+    with_kernel = [row.name for row in graph if row.kind in (*CONVOLUTIONS, "dense")]
+    if not graph.wired:
+        return with_kernel[:1] == [layer]
+    behind, seen = list(graph[layer].inputs), set[str]()
+    while behind:
+        name = behind.pop()
+        if name in with_kernel:
+            return False
+        if name not in seen:
+            seen.add(name)
+            behind += graph[name].inputs
+    return True

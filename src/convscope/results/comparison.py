@@ -39,15 +39,15 @@ class Comparison(Sequence[Explanation]):
 
     def sheet(self, *, upsample: str = "bilinear", columns: int | None = None) -> Panels:
         """The picture, and over it the heat map of each method, each by its own greatest value, which stands beside its name."""
-        from ..draw.panels import Panels, blended
+        from ..draw.panels import Panels, blended, greatest
 
         first = self.explanations[0]
         picture = first.pictures[0].pixels
         tiles, labels, notes = [picture], ["the picture"], []
         for each in self.explanations:
             heat = each._flat(0)
-            tiles.append(blended(picture, heat, upsample))
-            labels.append(f"{each.name}, max |{abs(heat).max():.3g}|")
+            tiles.append(blended(picture, heat, upsample, greatest(heat)))
+            labels.append(f"{each.name}, max |{greatest(heat):.3g}|")
             where = "" if each.layer == "input" else f" at '{each.layer}'"
             notes.append(f"{each.name}{where}: {each.method.sign}")
         return Panels(

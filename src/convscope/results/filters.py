@@ -29,6 +29,7 @@ class Filters:
     silent    the filters that cannot fire, whatever the picture: their ReLU is proven to give zero; None where no ReLU follows
     folded    the BatchNorm whose scale and shift are in the weights
     groups    into how many the channels that the layer receives are parted: a filter sees those of its own group only
+    sees_picture   whether the layer receives the picture itself, no other layer's maps
     """
 
     layer: Layer
@@ -37,6 +38,7 @@ class Filters:
     silent: tuple[int, ...] | None = None
     folded: str | None = None
     groups: int = 1
+    sees_picture: bool = True
 
     @property
     def values(self) -> Array:
@@ -47,6 +49,11 @@ class Filters:
     def biases(self) -> Array | None:
         """(out,) float32, or None where the layer has none."""
         return self.weights.get("bias")
+
+    @property
+    def in_colour(self) -> bool:
+        """Whether the input channels are the red, green and blue of a picture, so that filters are shown in colour."""
+        return self.values.ndim == 4 and self.values.shape[1] == 3 and self.groups == 1 and self.sees_picture
 
     @property
     def note(self) -> str:
@@ -109,10 +116,10 @@ class Filters:
         """
         from ..draw import Sheet, nearly_square
 
-        if self.values.ndim != 4 or self.values.shape[1] != 3:
+        if self.values.ndim != 4 or self.values.shape[1] != 3 or self.groups > 1:
             raise InputError(
                 f"Colour tiles need 2-D kernels over 3 input channels, but those of '{self.layer.name}' have shape "
-                f"{self.values.shape}. Use sheet() instead.",
+                f"{self.values.shape}{f' in {self.groups} groups' if self.groups > 1 else ''}. Use sheet() instead.",
                 received=self.values.shape,
             )
         kernels = self.values[: filter_sheets.some(first)]
@@ -132,8 +139,7 @@ class Filters:
     def _repr_html_(self) -> str:
         from ..show.html import sheets
 
-        colour = self.values.ndim == 4 and self.values.shape[1] == 3
-        return sheets([self.rgb_sheet() if colour else self.sheet()])
+        return sheets([self.rgb_sheet() if self.in_colour else self.sheet()])
 
     def __repr__(self) -> str:
         biases = "no biases" if self.biases is None else f"{len(self.biases)} biases"

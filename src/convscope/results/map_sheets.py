@@ -201,15 +201,18 @@ def table(
 def overlay(maps: FeatureMaps, shown: Shown, picture: int, units: Sequence[int], how: str, upsample: str) -> Panels:
     """The maps of some units over their picture, each by its own range. Raises InputError for signals and volumes."""
     from ..draw import Panels
-    from ..draw.panels import blended
+    from ..draw.panels import blended, greatest
 
     if maps.values.ndim != 4:
         raise InputError(
             f"'{maps.layer.name}' has maps of shape {maps.values.shape[2:]}, which lie over no picture. Use sheet()."
         )
+    peaks = [greatest(maps.values[picture, unit]) for unit in units]
     return Panels(
-        tiles=tuple(blended(shown.pixels, maps.values[picture, unit], upsample) for unit in units),
-        labels=tuple(f"{unit}  {np.nanmax(np.abs(maps.values[picture, unit])):.3g}" for unit in units),
+        tiles=tuple(
+            blended(shown.pixels, maps.values[picture, unit], upsample, peak) for unit, peak in zip(units, peaks, strict=True)
+        ),
+        labels=tuple(f"{unit}  {peak:.3g}" for unit, peak in zip(units, peaks, strict=True)),
         title=f"{maps.layer.name} over {maps.pictures[picture]}",
         subtitle=f"{len(units)} of {maps.values.shape[1]} maps{how}; {maps.reading}",
         caption="Each by its own range around zero, its greatest magnitude beside its number; the map's "

@@ -12,8 +12,9 @@ export class Layer {
     this.columns = payload.columns;
     this.numbers = numbers;
     this.levels = levels;
-    this.low = least(this.column("low"));
-    this.high = greatest(this.column("high"));
+    const some = (name) => this.column(name).filter((_, unit) => this.column("nonfinite")[unit] < levels.length / this.units);
+    this.low = least(some("low")); // a map without a finite value has no range
+    this.high = greatest(some("high"));
   }
 
   column(name) {
@@ -56,10 +57,15 @@ export class Layer {
     return level === 255 ? NaN : low + (level / 254) * (high - low);
   }
 
+  // Whether a map is (h, w): signals and volumes are drawn as pictures too, whose rows and columns are no places in the picture.
+  get isPicture() {
+    return this.entry.shape.length === 3;
+  }
+
   // [top, left, bottom, right] of what a place sees of the picture, in its pixels; null where that is not known.
   field([y, x]) {
     const known = this.entry.receptive;
-    if (!known || this.size.length !== known.starts.length) return null;
+    if (!known || !this.isPicture || this.size.length !== known.starts.length) return null;
     return [known.starts[0][y], known.starts[1][x], known.stops[0][y], known.stops[1][x]];
   }
 }

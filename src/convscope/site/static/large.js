@@ -43,7 +43,7 @@ export class Large {
     const { view, unit } = this;
     const strongest = view.layer.isDead(unit) ? null : view.layer.field(view.layer.peak(unit));
     const pointed = place && view.layer.field(place);
-    const over = !pointed && (this.over.checked || (strongest && isWide(strongest, view.image)));
+    const over = !pointed && ((this.over.checked && view.layer.isPicture) || (strongest && isWide(strongest, view.image)));
     const outlined = pointed ?? (this.over.checked ? null : strongest);
     this.picture.show(view.image, outlined ? [{ field: outlined, strong: true }] : [], over ? laidOver(view, unit) : null);
     this.find("[data-field]").textContent = this.words(strongest, pointed);
@@ -52,7 +52,7 @@ export class Large {
 
   words(strongest, pointed) {
     if (pointed) return "Outlined: what it sees at the pointer.";
-    return this.over.checked ? "The map over the picture, stretched to its size." : fieldWords(this.view, this.unit, strongest);
+    return this.over.checked && this.view.layer.isPicture ? "The map over the picture, stretched to its size." : fieldWords(this.view, this.unit, strongest);
   }
 
   placeOn(map, event) {

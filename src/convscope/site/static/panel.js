@@ -32,6 +32,7 @@ export class Panel {
 export function fieldWords({ layer, image }, unit, strongest, pointed = null) {
   const size = [image.naturalHeight, image.naturalWidth];
   if (!layer.entry.receptive) return `What units of this layer see of the picture is not known${layer.entry.receptive_note ? `: ${layer.entry.receptive_note}` : ""}.`;
+  if (!layer.isPicture) return "Its maps are no pictures, so what a place sees is not outlined.";
   if (!strongest) return "It is zero everywhere, so it has no strongest place.";
   const over = isWide(strongest, image) ? " Laid over it: its map, stretched to the picture's size." : "";
   const where = `Outlined: what it sees where it is strongest, ${fieldText(strongest, size)}.${over}`;

@@ -197,14 +197,14 @@ class Viewer {
   // What is drawn in place of the plain map.
   painter() {
     const { layer, image, atlas } = this;
-    if (this.shown.value === "crops" && layer.entry.receptive) {
+    if (this.shown.value === "crops" && layer.entry.receptive && layer.isPicture) {
       return (context, unit, x, y, w, h) => {
         context.fillStyle = getComputedStyle(this.root).getPropertyValue("--soft");
         context.fillRect(x, y, w, h);
         if (!layer.isDead(unit)) crop(context, image, layer.field(layer.peak(unit)), x, y, w, h);
       };
     }
-    if (this.shown.value === "over") {
+    if (this.shown.value === "over" && layer.isPicture) {
       return (context, unit, x, y, w, h) => {
         context.drawImage(image, x, y, w, h);
         context.globalAlpha = 0.6;
