@@ -89,6 +89,15 @@ def test_holding_changes_nothing(net, values, layer):
         np.testing.assert_allclose(found[name], np.repeat(expected[name], 2, axis=0), rtol=1e-5, atol=1e-6)
 
 
+def test_an_edit_per_picture_of_a_layer_without_maps_stays_with_its_picture(net, values):
+    dense = net.graph.layers[-1]
+    each = RANDOM.uniform(size=(3, dense.shape[0])).astype(np.float32)
+    engine = edited(net.engine, [Edit(dense.name, each)])
+    expected = engine.run(values)["output"]
+    found = engine.hold(values, "conv1").run(repeat=2)["output"]
+    np.testing.assert_allclose(found, np.repeat(expected, 2, axis=0), rtol=1e-5, atol=1e-6)
+
+
 def test_lesions_of_lesions_add_up(net):
     twice, once = net.without({"relu2": 0}).without({"relu1": 1}), net.without({"relu1": 1, "relu2": 0})
     np.testing.assert_array_equal(maps(twice, "relu2"), maps(once, "relu2"))

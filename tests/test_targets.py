@@ -7,8 +7,9 @@ import pytest
 
 from convscope.core import Graph, Layer, Run, Tap, as_tap
 from convscope.engines.fake import FakeEngine
-from convscope.errors import ConvscopeWarning, InputError, UnknownLayer, Unsupported, WrongClass, WrongOption
+from convscope.errors import ConvscopeWarning, InputError, SeveralClasses, UnknownLayer, Unsupported, WrongClass, WrongOption
 from convscope.methods import gradients
+from convscope.methods.class_scores import class_number, named
 from convscope.methods.targets import Box, Region, Unit, resolve
 from convscope.targets import Target
 
@@ -210,3 +211,25 @@ def test_units_positions_and_regions_that_do_not_exist():
         resolve(ENGINE, PICTURES, 0, scale="percent")
     with pytest.raises(InputError, match="is a pair"):
         resolve(ENGINE, PICTURES, ("dog", "car", "cat"), labels=LABELS)
+
+
+@pytest.mark.parametrize("labels", [["crane", "cat", "crane"], ["Crane, bird", "cat", "crane, machine"]])
+def test_a_label_that_several_classes_have_is_refused_with_their_numbers(labels):
+    with pytest.raises(SeveralClasses, match="0 .*, 2 .*by its number") as refused:
+        class_number("crane", labels, 3)
+    assert refused.value.numbers == (0, 2)
+    assert class_number("2", labels, 3) == 2
+
+
+def test_where_two_classes_have_a_label_the_number_stands_beside_it():
+    assert [named(number, ["crane", "cat", "crane"]) for number in range(3)] == [
+        "'crane' (class 0)",
+        "'cat'",
+        "'crane' (class 2)",
+    ]
+
+
+@pytest.mark.parametrize("asked", ["--5", "\u00b2", "-1"])
+def test_what_only_looks_like_a_number_is_no_class(asked):
+    with pytest.raises(WrongClass):
+        class_number(asked, None, 3)

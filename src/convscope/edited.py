@@ -69,23 +69,28 @@ class Holding:
         at = self.graph[layer].index
         before = [edit for edit in self.edits if self.graph[edit.layer].index <= at]
         after = [edit for edit in self.edits if self.graph[edit.layer].index > at]
-        return EditedHeld(self.engine.hold(pictures, layer, (*before, *edits)), after)
+        axes = {edit.layer: self.graph[edit.layer].shape for edit in after}
+        ranks = {name: None if shape is None else len(shape) + 1 for name, shape in axes.items()}
+        return EditedHeld(self.engine.hold(pictures, layer, (*before, *edits)), after, ranks)
 
 
 class EditedHeld:
-    """Pictures held in a network with edits that stay."""
+    """Pictures held in a network with edits that stay. `ranks`: how many axes the edited layers have, None if not known."""
 
-    def __init__(self, held: Held, edits: Sequence[Edit]):
-        self.layer, self.value, self._held, self._edits = held.layer, held.value, held, edits
+    def __init__(self, held: Held, edits: Sequence[Edit], ranks: Mapping[str, int | None]):
+        self.layer, self.value, self._held, self._edits, self._ranks = held.layer, held.value, held, edits, ranks
 
     def run(self, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = (), *, repeat: int = 1) -> Run:
-        stay = [Edit(each.layer, self._each(each.scale, repeat), self._each(each.shift, repeat)) for each in self._edits]
+        stay = [
+            Edit(each.layer, *(self._each(part, self._ranks[each.layer], repeat) for part in (each.scale, each.shift)))
+            for each in self._edits
+        ]
         return self._held.run(taps, (*stay, *edits), repeat=repeat)
 
-    def _each(self, part: Array | float, repeat: int) -> Array | float:
+    def _each(self, part: Array | float, rank: int | None, repeat: int) -> Array | float:
         """A part of an edit with an entry per picture, once for each of its repetitions."""
         pictures = len(self.value)
-        has_entries = np.ndim(part) > 1 and np.shape(part)[0] == pictures > 1 and np.ndim(part) == self.value.ndim
+        has_entries = np.ndim(part) > 1 and np.shape(part)[0] == pictures > 1 and np.ndim(part) == (rank or np.ndim(part))
         return np.repeat(np.asarray(part), repeat, axis=0) if has_entries else part
 
 

@@ -11,6 +11,7 @@
      |- InputError(ValueError)     .received .expected
      |   |- WrongPictureShape
      |   |- WrongClass             .name .labels
+     |   |- SeveralClasses         .name .numbers
      |   |- NotAPicture            .path
      |   `- WrongOption            an argument that is not one of those that are possible
      |- OutputError                .path  a folder or file that cannot be written
@@ -140,6 +141,15 @@ class WrongClass(InputError):
         if labels is None and isinstance(name, str):
             near = " This network does not name its classes: ask by number, or open it with labels=."
         super().__init__(f"There is no class {name!r}: this network has {count}, 0 to {count - 1}.{near}", received=name)
+
+
+class SeveralClasses(InputError):
+    """A label that several classes have; `numbers` are theirs."""
+
+    def __init__(self, name: str, labels: Sequence[str], numbers: Sequence[int]):
+        self.name, self.numbers = name, tuple(numbers)
+        which = ", ".join(f"{number} ('{labels[number]}')" for number in numbers[:8])
+        super().__init__(f"'{name}' may be any of {len(numbers)} classes: {which}. Ask for one by its number.", received=name)
 
 
 class NotAPicture(InputError):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import Array, Engine
-from ..errors import WrongClass
+from ..errors import SeveralClasses, WrongClass
 from .logits import agrees, softmax
 from .scores import Scores, scores
 
@@ -70,7 +70,7 @@ def repeated(per_picture: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
 
 
 def class_number(asked: Any, labels: Sequence[str] | None, count: int) -> int:
-    """The number of a class, given that, or its label. Raises WrongClass, which offers near labels."""
+    """The number of a class, given that, or its label. Raises WrongClass, which offers near labels; SeveralClasses."""
     if isinstance(asked, str) and labels is not None:
         exact = [number for number, label in enumerate(labels) if label == asked]
         # ImageNet's labels are lists: "tabby, tabby cat". Any of its names will do, in any case.
@@ -79,9 +79,11 @@ def class_number(asked: Any, labels: Sequence[str] | None, count: int) -> int:
             for number, label in enumerate(labels)
             if asked.lower() in (label.lower(), *(part.strip().lower() for part in label.split(",")))
         ]
-        if found := exact or loose:
+        if len(found := exact or loose) > 1:  # ImageNet has two cranes: the first would look like an answer
+            raise SeveralClasses(asked, labels, found)
+        if found:
             return found[0]
-    if isinstance(asked, str) and asked.lstrip("-").isdigit():  # the command line has only text
+    if isinstance(asked, str) and asked.removeprefix("-").isdecimal():  # the command line has only text
         asked = int(asked)
     if isinstance(asked, bool) or not isinstance(asked, int | np.integer) or not 0 <= asked < count:
         raise WrongClass(asked, labels, count)
@@ -89,4 +91,7 @@ def class_number(asked: Any, labels: Sequence[str] | None, count: int) -> int:
 
 
 def named(number: int, labels: Sequence[str] | None) -> str:
-    return f"'{labels[number]}'" if labels else f"class {number}"
+    """A class by its label, with its number where another class has the same label."""
+    if not labels:
+        return f"class {number}"
+    return f"'{labels[number]}'" + (f" (class {number})" if labels.count(labels[number]) > 1 else "")
