@@ -1,8 +1,8 @@
 """What explaining an answer costs over the bare forward of the same engine: `why.py torch | keras` prints JSON lines.
 
 Grad-CAM and the bare forward are medians of rounds, as in capture.py. What takes many forwards runs once or twice, and the
-quicker one counts; integrated gradients, Score-CAM and the 1,024 units of ResNet-50 on a part of what is asked for, times as
-much: each step, map and unit costs the same.
+quicker one counts; integrated gradients and the 1,024 units of ResNet-50 on a part of what is asked for, times as much: each
+step and unit costs the same.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def torch_rows() -> None:
     row("occlusion, window 32, stride 16, VGG16", "torch", took, bare, 125)
     took = 5 * seconds(lambda: integrated_gradients(engine, PICTURE, target, baselines=[np.zeros_like(PICTURE)], steps=10))
     row("integrated gradients, 50 steps, VGG16", "torch", took, bare, 110)
-    took = PART * seconds(lambda: score_cam(engine, PICTURE, target, last, units=range(512 // PART)))
+    took = seconds(lambda: score_cam(engine, PICTURE, target, last))
     row("Score-CAM, 512 maps, VGG16", "torch", took, bare, 450)
     network, bare_job = torch_network(networks.torch_resnet50)
     engine, bare = network.engine, compared({"bare": bare_job})["bare"]
