@@ -13,7 +13,7 @@ from .errors import Unsupported
 from .methods.blocks import Block, stages
 from .methods.costs import multiply_adds
 from .methods.explain import SAYS
-from .methods.receptive import edges
+from .methods.receptive import Fields
 from .results import Explanation, FeatureMaps, MapSet
 from .site.tiles import kernels as packed_kernels
 from .site.tiles import payload
@@ -118,17 +118,29 @@ def kernels(maps: MapSet, layer: str, key: str) -> str:
     return packed_kernels(key, slices.inputs, slices.values, slices.of)
 
 
-def receptive(maps: MapSet, layer: str) -> dict[str, Any]:
-    """What every place of a layer's map sees of the picture: its first and one past its last pixel, by rows and columns."""
+def receptive(maps: MapSet) -> dict[str, dict[str, Any]]:
+    """By layer, what every place of its map sees of the picture: its first and one past its last pixel, by rows and columns."""
     graph = maps.network.graph
     try:
         if len(graph.inputs) != 1:
             raise Unsupported("The network has several inputs.")
-        found = edges(graph, maps[layer].reading.read_at)
+        fields = Fields(graph)
     except Unsupported as why:
-        return {"receptive": None, "receptive_note": str(why).split(". ")[0].rstrip(".")}
+        return {layer: {"receptive": None, "receptive_note": _first_sentence(why)} for layer in maps}
+    return {layer: _seen(fields, each.reading.read_at) for layer, each in maps.items()}
+
+
+def _seen(fields: Fields, layer: str) -> dict[str, Any]:
+    try:
+        found = fields.of(layer)
+    except Unsupported as why:
+        return {"receptive": None, "receptive_note": _first_sentence(why)}
     sides = {"starts": found.starts, "stops": found.stops}
     return {"receptive": {side: [axis.tolist() for axis in axes] for side, axes in sides.items()}, "receptive_note": None}
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).split(". ")[0].rstrip(".")
 
 
 def tiles(each: FeatureMaps, picture: int, key: str) -> str:

@@ -57,6 +57,8 @@ def fill(draft: Path, maps: MapSet, options: dict[str, Any], *, only_page: bool 
     record["filters"] = [_filters(maps.filters, sheets, draft)] if maps.filters else []
     record["why"] = why(maps.why, draft, _picture_files(maps))
     record["blocks"] = blocks(maps)
+    for layer, seen in zip(record["maps"], receptive(maps).values(), strict=True):
+        layer.update(seen)
     _add_sizes(record, save_all(sheets), draft)
     jobs = [*_tiles(record, maps, draft), *([] if only_page else [lambda: _arrays(maps, draft)])]
     with ThreadPoolExecutor(max_workers=2) as threads:
@@ -266,7 +268,6 @@ def _tiles(record: dict[str, Any], maps: MapSet, draft: Path) -> list[Callable[[
             file = f"kernels/{Path(files[0]).name}"
             layer["kernels"] = {"key": file, "file": file}
             jobs.append(partial(_write, draft / file, kernels, maps, name, file))
-        jobs.append(partial(lambda layer, name: layer.update(receptive(maps, name)), layer, name))
     return jobs
 
 

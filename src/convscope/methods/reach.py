@@ -1,21 +1,18 @@
-"""Going back through a graph: which places of the input the places of a layer depend on, along one spatial axis.
+"""What the rows of a graph do with places, along one spatial axis; and going back through them on a picture without edges.
 
-The same walk with two kinds of sets: Masks, exact on a picture of a given size, and Intervals, on a picture without edges.
+`methods.spans` goes forward by the same steps, exactly, on a picture of a given size.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..core import Graph, Layer, Window
 from ..errors import Unsupported
-
-Mask = npt.NDArray[np.bool_]
-Ends = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 # What computes each value from the one at the same place, by the framework's name in small letters without underscores.
 ELEMENTWISE = frozenset(
@@ -34,15 +31,6 @@ JOINING = frozenset(
 CONCATENATING = frozenset({"concat", "cat", "concatenate", "qlinearconcat"})
 
 
-class Sets(Protocol):
-    """Sets of places along one axis, one set per place of the layer that the walk began at."""
-
-    def through(self, value: Any, window: Axis, size: int, out: int) -> Any: ...
-    def pooled(self, value: Any, size: int, out: int) -> Any: ...
-    def everything(self, value: Any, size: int) -> Any: ...
-    def joined(self, one: Any, other: Any, layer: str) -> Any: ...
-
-
 @dataclass(frozen=True)
 class Axis:
     """A Window along one axis, with its padding in numbers."""
@@ -56,67 +44,26 @@ class Axis:
     fill: str
 
 
-class Masks:
-    """(places, size) bool."""
+@dataclass(frozen=True)
+class Step:
+    """What a row does with the places of one of its inputs, along one axis.
 
-    def start(self, count: int, rows: slice) -> Mask:
-        return np.arange(count)[rows][:, None] == np.arange(count) if count else np.ones((1, 1), bool)
+    how         "same": each place is made of that of its own number; "window": of those under a kernel; "pooled": of one of `out`
+                parts; "everything": of all of them
+    size, out   how many places there are before and after; 1 where there are none
+    flattened   its units become units of no place, each of them made of one place only
+    mixing      each of its units, which are at no place, is made of all that it receives
+    """
 
-    def through(self, value: Mask, window: Axis, size: int, out: int) -> Mask:
-        k, s, d = window.kernel, window.stride, window.dilation
-        rows = len(value)
-        if window.transposed:
-            padded = np.zeros((rows, max(out + window.before, (size - 1) * s + (k - 1) * d + 1)), bool)
-            padded[:, window.before : window.before + out] = value
-            looked: Mask = np.logical_or.reduce([padded[:, j * d : j * d + (size - 1) * s + 1 : s] for j in range(k)])
-            return looked
-        before = max(window.before, 0)
-        seen = np.zeros((rows, max((out - 1) * s + (k - 1) * d + 1, before + size + max(window.after, 0))), bool)
-        for j in range(k):
-            seen[:, j * d : j * d + (out - 1) * s + 1 : s] |= value
-        if window.before < 0:  # cropped
-            seen = np.pad(seen, ((0, 0), (-window.before, 0)))
-        result = seen[:, before : before + size].copy()
-        if window.fill != "zeros":
-            for place in (*range(before), *range(before + size, min(seen.shape[1], before + size + max(window.after, 0)))):
-                result[:, source(place - before, size, window.fill)] |= seen[:, place]
-        return np.pad(result, ((0, 0), (0, max(0, size - result.shape[1]))))
-
-    def pooled(self, value: Mask, size: int, out: int) -> Mask:
-        result = np.zeros((len(value), size), bool)
-        for place in range(out):
-            result[:, place * size // out : -(-(place + 1) * size // out)] |= value[:, place, None]
-        return result
-
-    def everything(self, value: Mask, size: int) -> Mask:
-        return np.repeat(value.any(1, keepdims=True), size, axis=1)
-
-    def joined(self, one: Mask, other: Mask, layer: str) -> Mask:
-        if not (one.any(1).all() and other.any(1).all()):
-            # A path that ends in the padding on one axis ends on all, which cannot be told along one.
-            raise Unsupported(f"Some places of '{layer}' are seen through the padding of one path only.")
-        return one | other
+    how: str
+    size: int
+    out: int
+    window: Axis | None = None
+    flattened: bool = False
+    mixing: bool = False
 
 
-class Intervals:
-    """The lowest and the highest place, (places,) each."""
-
-    def through(self, value: Ends, window: Axis, _size: int, _out: int) -> Ends:
-        (low, high), reach = value, (window.kernel - 1) * window.dilation
-        if window.transposed:
-            return np.ceil((low + window.before - reach) / window.stride), np.floor((high + window.before) / window.stride)
-        return low * window.stride - window.before, high * window.stride - window.before + reach
-
-    def pooled(self, value: Ends, size: int, out: int) -> Ends:
-        if out == 1:
-            return self.everything(value, size)
-        return np.floor(value[0] * size / out), np.ceil((value[1] + 1) * size / out) - 1
-
-    def everything(self, value: Ends, _size: int) -> Ends:
-        return np.full_like(value[0], -np.inf), np.full_like(value[1], np.inf)
-
-    def joined(self, one: Ends, other: Ends, _layer: str) -> Ends:
-        return np.minimum(one[0], other[0]), np.maximum(one[1], other[1])
+Ends = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]  # the lowest and the highest place, (places,) each
 
 
 def source(place: int, size: int, fill: str) -> int:
@@ -128,57 +75,73 @@ def source(place: int, size: int, fill: str) -> int:
     return -place if place < 0 else 2 * (size - 1) - place
 
 
-def walk(graph: Graph, layer: str, value: Any, sets: Sets, axis: int, sizes: Any) -> Any:
-    """What of the input `value`, sets of places of `layer`, depends on. Raises Unsupported where the graph does not show it.
-
-    A unit of a dense layer is at no place: it sees all that its layer's inputs see.
-    """
+def walk(graph: Graph, layer: str, value: Ends, axis: int, sizes: Any) -> Ends:
+    """Which places of an input without edges the places `value` of `layer` depend on. Raises Unsupported as `spans`."""
     rows = {each.name: each for each in graph}
     start, end = graph.layers[0].name, graph[layer].name
-    if not graph.wired:
-        raise Unsupported("In this network it is not known what feeds what.")
     needs, mixed = {end: value}, {end: False}  # mixed: whether all units of a layer without places are needed, or just one
     for name in reversed(graph.names[: graph[layer].index + 1]):
         if name not in needs or rows[name].kind == "input":
             continue
         row, need = rows[name], needs.pop(name)
-        if not row.inputs:
-            raise Unsupported(f"It is not known what feeds '{name}' ({row.native}).")
         for each in row.inputs:
-            got, all_units = _back(row, rows[each], need, mixed[name], sets, axis, sizes)
-            needs[each] = sets.joined(needs[each], got, each) if each in needs else got
-            mixed[each] = all_units or mixed.get(each, False)
+            step = step_from(row, rows[each], axis, sizes)
+            if step.flattened and not mixed[name]:
+                raise not_shown(row)
+            got = back(step, need)
+            needs[each] = (np.minimum(needs[each][0], got[0]), np.maximum(needs[each][1], got[1])) if each in needs else got
+            mixed[each] = mixed[name] or step.mixing or mixed.get(each, False)
     if start not in needs:
         raise Unsupported(f"'{layer}' does not depend on the picture.")
     return needs[start]
 
 
-def _back(row: Layer, fed_by: Layer, need: Any, mixed: bool, sets: Sets, axis: int, sizes: Any) -> tuple[Any, bool]:
-    """What of `fed_by` is needed for `need` of `row`, and whether that is all of its units."""
+def back(step: Step, value: Ends) -> Ends:
+    """The places before a step that those after it are made of."""
+    low, high = value
+    if step.how == "everything" or (step.how == "pooled" and step.out == 1):
+        return np.full_like(low, -np.inf), np.full_like(high, np.inf)
+    if step.how == "pooled":
+        return np.floor(low * step.size / step.out), np.ceil((high + 1) * step.size / step.out) - 1
+    if step.window is None:
+        return value
+    window, reach = step.window, (step.window.kernel - 1) * step.window.dilation
+    if window.transposed:
+        return np.ceil((low + window.before - reach) / window.stride), np.floor((high + window.before) / window.stride)
+    return low * window.stride - window.before, high * window.stride - window.before + reach
+
+
+def step_from(row: Layer, fed_by: Layer, axis: int, sizes: Any) -> Step:
+    """What `row` does with the places of `fed_by`. Raises Unsupported where the graph does not show it.
+
+    A unit of a dense layer is at no place: it sees all that its layer's inputs see.
+    """
     out, size, name = sizes[row.name], sizes[fed_by.name], named(row)
     alone, axes = len(row.inputs) == 1, len(sizes[next(iter(sizes))])
     if {len(out), len(size)} - {0, axes}:
         raise not_shown(row)
+    before, after = size[axis] if size else 1, out[axis] if out else 1
+    same, everything = Step("same", before, after), Step("everything", before, after)
     if row.window is not None and alone and len(out) == len(size) == len(row.window.kernel):
-        return sets.through(need, along(row.window, axis, size[axis]), size[axis], out[axis]), mixed
+        return Step("window", before, after, along(row.window, axis, before))
     if out == size and (elementwise(row) or (row.kind == "network" and alone)):
-        return need, mixed
+        return same
     if not out and not size and row.kind in ("dense", "activation", "normalisation", "merge"):
-        return need, mixed or row.kind != "merge"
+        return replace(same, mixing=row.kind != "merge")
     if alone and same_units(row, fed_by) and name.startswith("adaptive") and len(out) == len(size):
-        return sets.pooled(need, size[axis], out[axis]), mixed
+        return replace(same, how="pooled")
     if alone and same_units(row, fed_by) and name.startswith(OVERALL) and all(each == 1 for each in out):
-        return sets.everything(need, size[axis] if size else 1), mixed
-    if row.kind == "reshape" and size and not out and (mixed or all(each == 1 for each in size)):
-        return sets.everything(need, size[axis]), mixed
+        return everything
+    if row.kind == "reshape" and size and not out:
+        return replace(everything, flattened=any(each != 1 for each in size))
     if row.kind == "reshape" and not size and same_units(row, fed_by) and all(each == 1 for each in out):
-        return need, mixed
+        return same
     if name.startswith(OVER_PLACES) and out == size:
-        return sets.everything(need, size[axis]), mixed
+        return everything
     if out and name in JOINING and out == size:
-        return need, mixed
+        return same
     if out and name in JOINING - CONCATENATING and len(out) == len(size) and all(map(fits, size, out)):
-        return (need if size[axis] == out[axis] else sets.everything(need, 1)), mixed
+        return same if before == after else everything
     raise not_shown(row)
 
 
@@ -199,7 +162,7 @@ def elementwise(row: Layer) -> bool:
 
 
 def same_units(row: Layer, fed_by: Layer) -> bool:
-    return row.shape is not None and fed_by.shape is not None and row.shape[0] == fed_by.shape[0]
+    return bool(row.shape and fed_by.shape) and row.shape[0] == fed_by.shape[0]
 
 
 def named(row: Layer) -> str:

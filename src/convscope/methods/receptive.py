@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from ..core import Array, Differentiable, Engine, Graph, Pictures, Tap, arrays, batch, input_names
 from ..errors import InputError, Unsupported
-from .reach import Intervals, Masks, walk
+from .reach import walk
+from .spans import Seen
 
 Sizes = Mapping[str, tuple[int, ...]]  # of each row the spatial sizes
 TRIALS = 4  # random pictures that a measurement is made with
@@ -104,15 +105,23 @@ def edges(graph: Graph, layer: str, sizes: Sizes | None = None) -> Edges:
 
     raises   Unsupported where the graph does not show it, and says which layer does not; UnknownLayer
     """
-    known = sizes_of(graph) if sizes is None else sizes
-    if len(known[graph[layer].name]) not in (0, len(known[graph.layers[0].name])):
-        raise Unsupported(f"'{layer}' has not as many spatial axes as the picture.")
-    starts, stops = [], []
-    for axis, pixels in enumerate(known[graph.layers[0].name]):
-        start, stop = zip(*(_spans(block) for block in _blocks(graph, layer, axis, known)), strict=True)
-        starts.append(np.concatenate(start))
-        stops.append(np.minimum(np.concatenate(stop), pixels))
-    return Edges(tuple(starts), tuple(stops))
+    return Fields(graph, sizes).of(layer)
+
+
+class Fields:
+    """`edges` of many layers of one network, in one pass over its graph. Raises Unsupported where no size of a row is fixed."""
+
+    def __init__(self, graph: Graph, sizes: Sizes | None = None):
+        self._graph, self._sizes = graph, sizes_of(graph) if sizes is None else sizes
+        self._picture = self._sizes[graph.layers[0].name]
+        self._axes = [Seen(graph, axis, self._sizes) for axis in range(len(self._picture))]
+
+    def of(self, layer: str) -> Edges:
+        """As `edges`."""
+        if len(self._sizes[self._graph[layer].name]) not in (0, len(self._picture)):
+            raise Unsupported(f"'{layer}' has not as many spatial axes as the picture.")
+        found = [seen.of(layer) for seen in self._axes]
+        return Edges(tuple(start for start, _ in found), tuple(stop for _, stop in found))
 
 
 def derived(graph: Graph, layer: str, position: tuple[int, ...], sizes: Sizes | None = None) -> ReceptiveField:
@@ -246,16 +255,6 @@ def _check(layer: str, position: tuple[int, ...], size: tuple[int, ...]) -> None
         )
 
 
-def _blocks(graph: Graph, layer: str, axis: int, sizes: Sizes) -> list[npt.NDArray[np.bool_]]:
-    """Masks (places, pixels) along one axis: which pixels each place of `layer` sees. In blocks, since signals can be long."""
-    own = sizes[graph[layer].name]
-    count = own[axis] if own else 1
-    masks = Masks()
-    return [
-        walk(graph, layer, masks.start(count, slice(first, first + 512)), masks, axis, sizes) for first in range(0, count, 512)
-    ]
-
-
 def _spans(masks: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The first and one past the last True of each row; 0 and 0 where there is none."""
     there = masks.any(1)
@@ -266,7 +265,7 @@ def _spans(masks: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], npt.NDA
 def _regular(graph: Graph, layer: str, axis: int, sizes: Sizes) -> tuple[int, float, float] | None:
     """Size, stride and offset on a picture without edges; None for the whole picture."""
     places = np.arange(PHASES + 1, dtype=np.float64)
-    low, high = walk(graph, layer, (places, places.copy()), Intervals(), axis, sizes)
+    low, high = walk(graph, layer, (places, places.copy()), axis, sizes)
     if not np.isfinite(high - low).all():
         return None
     return int((high - low).max()) + 1, float((low[-1] - low[0]) / PHASES), float((low[0] + high[0]) / 2)
