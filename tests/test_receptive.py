@@ -188,7 +188,7 @@ def test_holes_of_a_dilated_kernel_at_the_edge_are_no_part_of_it():
 
 
 def test_what_one_path_alone_sees_in_its_corner_is_not_derived():
-    """Place 0 of the sum sees a pixel through one path and padding through the other: what it sees along other axes is not sure."""
+    """Place 0 sees a pixel through one path and padding through the other: what it sees along other axes is not sure."""
     wide = Window((3,), (1,), (1,), ((2, 2),))
     rows = (
         Layer(0, "input", "input", "Input", (1, 6)),
