@@ -162,7 +162,7 @@ def elementwise(row: Layer) -> bool:
 
 
 def same_units(row: Layer, fed_by: Layer) -> bool:
-    return bool(row.shape and fed_by.shape) and row.shape[0] == fed_by.shape[0]
+    return bool(row.shape and fed_by.shape and row.shape[0] == fed_by.shape[0])
 
 
 def named(row: Layer) -> str:

@@ -116,7 +116,8 @@ def windowed(window: Axis, value: Spans, out: int) -> Spans:
     if window.fill != "zeros":
         for place in (*range(-before, 0), *range(size, size + max(window.after, 0))):
             padded[:, before + place] = value[:, source(place, size, window.fill)]
-    return np.maximum.reduce([padded[:, j * d : j * d + (out - 1) * s + 1 : s] for j in range(k)])
+    seen: Spans = np.maximum.reduce([padded[:, j * d : j * d + (out - 1) * s + 1 : s] for j in range(k)])
+    return seen
 
 
 def _nothing(places: int) -> Spans:
