@@ -23,6 +23,7 @@ from .methods.receptive import ReceptiveField
 from .methods.select import At, by_index, select
 from .pictures import Prepared, Preprocess, prepare_inputs
 from .results import FeatureMaps, Filters, MapSet, NetworkInfo, Shown
+from .results.signals import signals_of
 from .scan.verbs import Scanning
 from .why import Why
 
@@ -97,6 +98,7 @@ class Network(Why, Scanning):
         *,
         activated: bool = False,
         ranked: bool = False,
+        channels: Sequence[str] | None = None,
         progress: reading.Progress | None = None,
     ) -> MapSet:
         """The feature maps that `pictures` leave in the layers `at`, all in one pass, which ends at the last of them.
@@ -106,11 +108,12 @@ class Network(Why, Scanning):
         at          "blocks", "convs", "operations", "all", a name, an index, a pattern "block5_*", or a list of these
         activated   read a convolution after the activation that follows it, where that is a layer of its own
         ranked      measure how much each unit speaks for the answer, which runs the network to its end and back
+        channels    names of the channels of a signal, for the curves that are drawn over it
         returns     {layer: maps}, each with .values (n, c, *spatial) float32, unscaled
         raises      UnknownLayer, InputError and its kinds, EngineError
         """
         how = How(at, activated, int(ranked), "all" if ranked else "none", progress)
-        return self._look(self._prepared(pictures), how)
+        return self._look(self._prepared(pictures), how, channels)
 
     def look(
         self,
@@ -121,6 +124,7 @@ class Network(Why, Scanning):
         top: int = 5,
         ranked: bool = True,
         why: str = "auto",
+        channels: Sequence[str] | None = None,
         progress: reading.Progress | None = None,
     ) -> MapSet:
         """As `maps`, run to the end, with the `top` answers and the filters of the first convolution: all that a page shows.
@@ -129,9 +133,10 @@ class Network(Why, Scanning):
                  takes seconds and not minutes
         why      the method that explains the first answer, as for `explain`; "auto": Grad-CAM, or CAM, where that costs about a
                  run and the network is a classifier; "none"
+        channels names of the channels of a signal, for the page and for the curves that are drawn over it
         """
         prepared = self._prepared(pictures)
-        found = self._look(prepared, How(at, activated, top, "some" if ranked and top else "none", progress))
+        found = self._look(prepared, How(at, activated, top, "some" if ranked and top else "none", progress), channels)
         if why == "none" or not top or (why == "auto" and found.answers is None):
             return found
         return replace(found, why=explaining.at_a_look(self, prepared, why))
@@ -177,15 +182,21 @@ class Network(Why, Scanning):
         shapes = [row.shape for row in self.graph.inputs]
         return prepare_inputs(pictures, self.preprocess, dict(zip(input_names(self.graph), shapes, strict=True)))
 
-    def _look(self, prepared: Prepared, how: How) -> MapSet:
+    def _look(self, prepared: Prepared, how: How, channels: Sequence[str] | None = None) -> MapSet:
         at, activated, top = how.at, how.activated, how.top
+        signals = signals_of(prepared.values, channels)
         readings = [reading.reading(self.graph, name, activated=activated) for name in select(self.graph, at)]
         values = self._read(prepared.inputs, [each.read_at for each in readings] + ["output"] * bool(top), how.progress)
         answers, answers_from = self._answer(values["output"], top) if top else (None, None)
         evidence = self._evidence(prepared.inputs, [each.read_at for each in readings], answers, how.evidence)
         maps = {
             each.layer: FeatureMaps(
-                self.graph[each.layer], each, values[each.read_at], prepared.names, evidence.get(each.read_at)
+                self.graph[each.layer],
+                each,
+                values[each.read_at],
+                prepared.names,
+                evidence.get(each.read_at),
+                signals and signals.at(self.graph, each.read_at),
             )
             for each in readings
         }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,40 +11,76 @@ from .colour import FRAME, GREY, INK, NONFINITE, PAPER, SHADES
 
 Bytes = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]
+Limits = npt.NDArray[np.float64]
 HEIGHT, NARROWEST, WIDEST = 64, 96, 960
 THICK, LONG = 14, 320
 
 
-def curves(signals: Array, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], *, most: int | None = None) -> Bytes:
+def curves(
+    signals: Array,
+    low: Limits,
+    high: Limits,
+    *,
+    most: int | None = None,
+    places: Limits | None = None,
+    ends: tuple[float, float] | None = None,
+    wide: int | None = None,
+    ticks: Sequence[float] = (),
+) -> Bytes:
     """(t, HEIGHT, w) of (t, n) signals; row 0 is `high`, the last one `low`. A sample is a point, joined to the next one.
 
     Of a signal with more samples than there are columns each column shows the range of its samples, so that no peak is lost.
+
+    places   (n,) where along the axis each sample stands, ascending; None: one after the other
+    ends     what the left and the right edge of a tile stand for; None: the first and the last place
+    wide     columns; None: as many as the samples need, `most` at most
+    ticks    where along the axis there are lines
     """
     t, n = signals.shape
-    wide = min(WIDEST if most is None else most, n * max(1, -(-NARROWEST // n)))
+    wide = width_of(n, most) if wide is None else wide
+    at = np.arange(n, dtype=np.float64) if places is None else places
+    first, last = (float(at[0]), float(at[-1])) if ends is None else ends
     span = np.where(high > low, high - low, 1.0)[:, None]
     finite = np.stack([bridged(row) for row in signals.astype(np.float64)])
     heights = np.clip((HEIGHT - 1) * (1 - (finite - low[:, None]) / span), 0, HEIGHT - 1)
     heights[high <= low] = (HEIGHT - 1) / 2
-    places = np.linspace(0, n - 1, wide + 1)
-    left, right = places[:-1], places[1:]
-    ends = np.stack([[np.interp(at, np.arange(n), row) for row in heights] for at in (left, right)])
-    top, bottom = ends.min(0), ends.max(0)
-    if n > wide:  # samples between the ends of a column
-        column = np.minimum((np.arange(n) * wide) // n, wide - 1)
-        for row in range(t):
-            np.minimum.at(top[row], column, heights[row])
-            np.maximum.at(bottom[row], column, heights[row])
+    column = columns_of(at, first, last, wide)
+    top, bottom = _between(heights, at, np.linspace(first, last, wide + 1), column)
     tile = np.full((t, HEIGHT, wide), PAPER, np.uint8)
     tile[:, [0, -1]] = tile[:, :, [0, -1]] = FRAME
+    tile[:, :, columns_of(np.asarray(ticks, np.float64), first, last, wide)] = FRAME
     _zero_lines(tile, low, high)
     rows = np.arange(HEIGHT)[None, :, None]
-    inked = (rows >= np.round(top)[:, None]) & (rows <= np.round(bottom)[:, None])
+    inked = (rows >= np.round(top)[:, None]) & (rows <= np.round(bottom)[:, None])  # never where there is no curve: NaN
     tile[inked] = INK + SHADES - 1
+    edges = np.append(column, wide)
     for row, sample in zip(*np.nonzero(~np.isfinite(signals)), strict=True):
-        first = int(sample * wide // n)
-        tile[row, :, first : max(first + 1, int((sample + 1) * wide // n))] = NONFINITE
+        tile[row, :, edges[sample] : max(edges[sample] + 1, edges[sample + 1])] = NONFINITE
     return tile
+
+
+def width_of(samples: int, most: int | None = None) -> int:
+    """How many columns so many samples are drawn in: the same number for each, where there is room for them."""
+    return min(WIDEST if most is None else most, samples * max(1, -(-NARROWEST // samples)))
+
+
+def columns_of(at: Limits, first: float, last: float, wide: int) -> npt.NDArray[np.intp]:
+    """In which of `wide` columns from `first` to `last` each place lies."""
+    share = (at - first) / ((last - first) or 1.0)
+    return np.clip((share * wide).astype(np.intp), 0, wide - 1)
+
+
+def _between(heights: Limits, at: Limits, sides: Limits, column: npt.NDArray[np.intp]) -> tuple[Limits, Limits]:
+    """(t, w) the least and the greatest height of the curves within each column; NaN where there is none."""
+    # Along the axis, not beyond the first and the last sample: a curve says nothing there.
+    ends = np.stack(
+        [[np.interp(side, at, row, left=np.nan, right=np.nan) for row in heights] for side in (sides[:-1], sides[1:])]
+    )
+    top, bottom = np.fmin(*ends), np.fmax(*ends)
+    for row, each in enumerate(heights):  # samples between the ends of a column
+        np.fmin.at(top[row], column, each)
+        np.fmax.at(bottom[row], column, each)
+    return top, bottom
 
 
 def bridged(signal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

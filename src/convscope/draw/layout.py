@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,8 @@ class Words:
     column_labels: Sequence[str] | None = None
     bar: tuple[str, str, str] | None = None  # at the left end, in the middle and at the right end of the colour bar
     values: Sequence[str] = ()  # at the right of each label, where there is room for both
+    above: Sequence[str] = ()  # over each tile that stands above all columns
+    ticks: Sequence[tuple[float, str]] = ()  # under each column: at which share of it, and what
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Grid:
     left: int  # room for the labels of rows
     top: int  # and of columns
     least: int = 0  # how wide a column is at least, so that a unit's number can be read over the smallest map
+    axis: int = 0  # room for ticks below
 
     def across(self, tile: tuple[int, int]) -> int:
         """How wide a column is."""
@@ -59,7 +62,7 @@ class Grid:
 
     def extent(self, tile: tuple[int, int]) -> tuple[int, int]:
         """(height, width) with tiles of that size."""
-        height = self.top + self.rows * (tile[0] + self.strip) + (self.rows - 1) * GAP
+        height = self.top + self.rows * (tile[0] + self.strip) + (self.rows - 1) * GAP + self.axis
         return height, self.left + self.columns * self.across(tile) + (self.columns - 1) * GAP
 
 
@@ -70,7 +73,7 @@ def grid_of(count: int, columns: int, words: Words, *, roomy: bool) -> Grid:
     top = line_height(LABEL) if words.column_labels else 0
     columns = min(columns, count)
     numbers = max((width(number_in(label), LABEL) for label in words.labels), default=0) if strip and roomy else 0
-    return Grid(-(-count // columns), columns, strip, left, top, numbers)
+    return Grid(-(-count // columns), columns, strip, left, top, numbers, line_height(LABEL) if words.ticks else 0)
 
 
 def fitting(width_of_map: int, columns: int, room: int, *, fixed: bool) -> int:
@@ -95,7 +98,7 @@ def drawn_size(
     if room is None:
         factor = magnify or wanted_factor(shape, grid, count)
         return h * factor, w * factor
-    tall = (room[0] - grid.top - (grid.rows - 1) * GAP) // grid.rows - grid.strip
+    tall = (room[0] - grid.top - grid.axis - (grid.rows - 1) * GAP) // grid.rows - grid.strip
     wide = (room[1] - grid.left - (grid.columns - 1) * GAP) // grid.columns
     ratio = min(tall / h, wide / w)
     if ratio >= 1:
@@ -118,14 +121,19 @@ def arrange(
     size: tuple[int, int] | None,
     dead: npt.NDArray[np.bool_],
     wide: int | None = None,
+    above: Bytes | None = None,
 ) -> Page:
     """Lay out (t, h, w) palette indices. `size`: (width, height) of the whole sheet; None: as large as it needs to be.
 
-    wide   the width of a sheet whose height is what it needs; as many columns as fit, where `columns` do not
+    wide    the width of a sheet whose height is what it needs; as many columns as fit, where `columns` do not
+    above   (k, h, w) tiles that stand at the top of every column
     """
     margin = MARGIN if size is None and wide is None else MARGIN // 2
     if wide is not None and not words.column_labels:
         columns = fitting(indices.shape[2], columns, wide - 2 * margin, fixed=bool(words.row_labels))
+    if above is not None:
+        columns = min(columns, len(indices))
+        indices, words, dead = _under(above, indices, words, dead, columns)
     grid = grid_of(len(indices), columns, words, roomy=size is None and wide is None)
     if wide is not None:
         room = (10**6, wide - 2 * margin)
@@ -151,7 +159,20 @@ def arrange(
     _paste(canvas, resized(indices, tile), places, dead)
     texts = [*header, *_labels(words, grid, tile, places, top, margin)]
     texts += _footer(canvas, words, footer, top + grid.extent(tile)[0], margin)
-    return Page(canvas, tuple(texts), tuple(places), tile)
+    return Page(canvas, tuple(texts), tuple(places[len(words.above) :]), tile)
+
+
+def _under(
+    above: Bytes, tiles: Bytes, words: Words, dead: npt.NDArray[np.bool_], columns: int
+) -> tuple[Bytes, Words, npt.NDArray[np.bool_]]:
+    """Tiles, words and marks with a copy of each tile `above` at the top of every column."""
+    labels = [label for label in words.above for _ in range(columns)]
+    values = [*[""] * len(labels), *words.values] if words.values else ()
+    return (
+        np.concatenate([np.repeat(above, columns, axis=0), tiles]),
+        replace(words, labels=[*labels, *words.labels], values=values, above=labels),
+        np.concatenate([np.zeros(len(labels), bool), dead]),
+    )
 
 
 def resized(tiles: npt.NDArray[np.generic], size: tuple[int, int]) -> npt.NDArray[np.generic]:
@@ -206,6 +227,11 @@ def _labels(words: Words, grid: Grid, tile: tuple[int, int], places: list[tuple[
     for row, label in enumerate(words.row_labels or ()):
         y = places[row * grid.columns][0] + (tile[0] - line_height(LABEL)) / 2
         texts.append(Text(label, margin + grid.left - GAP, y, LABEL, "grey", "end"))
+    for column in range(grid.columns if words.ticks else 0):
+        y = places[-1][0] + tile[0] + 2
+        texts += [
+            Text(tick, places[column][1] + share * (tile[1] - 1), y, LABEL, "grey", "middle") for share, tick in words.ticks
+        ]
     for column, label in enumerate(words.column_labels or ()):
         x = places[column][1] + tile[1] / 2
         texts.append(Text(shortened(label, LABEL, tile[1] + GAP - 2), x, top, LABEL, "grey", "middle"))
@@ -215,7 +241,7 @@ def _labels(words: Words, grid: Grid, tile: tuple[int, int], places: list[tuple[
 def _over_tiles(words: Words, grid: Grid, tile: tuple[int, int], places: list[tuple[int, int]]) -> list[Text]:
     texts, room = [], grid.across(tile) + GAP - 2
     for number, (label, (y, x)) in enumerate(zip(words.labels, places, strict=True)):
-        whole = label if width(label, LABEL) <= room else number_in(label)
+        whole = label if width(label, LABEL) <= room or number < len(words.above) else number_in(label)
         if label:
             texts.append(Text(shortened(whole, LABEL, room), x, y - grid.strip, LABEL))
         value = words.values[number] if words.values and whole == number_in(label) else ""

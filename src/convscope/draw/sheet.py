@@ -20,8 +20,9 @@ from . import colour as colours
 from . import paper, png, vector, words
 from .colour import LEVELS, MIDDLE
 from .curves import bars, curves
-from .layout import Page, Words, arrange, resized
+from .layout import MARGIN, Page, Words, arrange, resized
 from .scale import SCALES, Array, Ranges, levels, limits, ranges
+from .signal import Signal
 from .text import stamp
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Sheet:
     scale     "map": each map by its own range; "shared": one range for all; "percentile": each by its 1st to 99th percentile.
               It is written on the sheet
     colour    "auto" (diverging around zero if any value is negative, else viridis), "gray", "viridis", "magma", "diverging"
+    signal    of tiles (t, 1, n): what the network received, drawn above them, along one axis
     between   with scale="shared": the range instead of that of these tiles, so that several sheets have one
     dead_is_meaningful   whether a map of zeros is a dead one; before an activation it is only a constant
     raises    InputError for no tiles or labels that do not fit; WrongOption
@@ -59,6 +61,7 @@ class Sheet:
     column_labels: Sequence[str] | None = None
     dead_is_meaningful: bool = True
     between: tuple[float, float] | None = None
+    signal: Signal | None = None
 
     def __post_init__(self) -> None:
         if self.tiles.size == 0 or self.tiles.ndim not in (3, 4):
@@ -67,6 +70,11 @@ class Sheet:
             raise InputError(f"{len(self.tiles)} maps need as many labels, but received {len(self.labels)}.")
         if self.columns < 1:
             raise InputError(f"A sheet needs at least one column, but received columns={self.columns}.", received=self.columns)
+        if self.signal is not None and self.tiles.shape[1:] != (1, len(self.signal.centres)):
+            raise InputError(
+                f"Maps over this signal have {len(self.signal.centres)} positions, but received {self.tiles.shape}.",
+                received=self.tiles.shape,
+            )
         fits = {"map": True, "curve": self.tiles.shape[1:-1] == (1,), "bar": self.tiles.shape[1:] == (1, 1)}
         if not fits.get(self.form, False):
             raise WrongOption("The form of this sheet", self.form, tuple(form for form in FORMS if fits[form]))
@@ -166,8 +174,12 @@ class Sheet:
         signed = self.form == "map" and (self.colour_map == "diverging" or self.colour == "rgb")
         low, high = limits(known, self.scale, signed=signed, tiles=self.tiles, between=self.between)
         # Of RGB tiles only the place is laid out here; their colours are put in it afterwards.
-        if self.form == "curve":
-            flat, magnify = curves(self.tiles[:, 0], low, high, most=wide), 1
+        # As wide as there is room for, and not a pixel more: one that is left out afterwards could be a peak.
+        most = None if wide is None else wide - MARGIN
+        if self.signal is not None:
+            flat, magnify = self._along(self.signal, low, high, most), 1
+        elif self.form == "curve":
+            flat, magnify = curves(self.tiles[:, 0], low, high, most=most), 1
         elif self.form == "bar":
             flat, magnify = bars(self.tiles[:, 0, 0], low, high), 1
         elif self.colour == "rgb":
@@ -183,11 +195,22 @@ class Sheet:
             self.row_labels,
             self.column_labels,
             words.bar(coloured, low, high, self.scale),
-            words.values(known, low, high, self.scale) if self.form == "map" and self.colour != "rgb" else (),
+            self._values(known, low, high),
+            *((self.signal.labels, self.signal.ticks) if self.signal else ()),
         )
-        return arrange(
-            flat, said, columns=self.columns, magnify=magnify, size=size, wide=wide, dead=marked & (self.form != "bar")
-        )
+        dead, above = marked & (self.form != "bar"), self.signal.above(most) if self.signal else None
+        return arrange(flat, said, columns=self.columns, magnify=magnify, size=size, wide=wide, dead=dead, above=above)
+
+    def _along(self, signal: Signal, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], most: int | None) -> Bytes:
+        if self.form == "curve":
+            return signal.curves(self.tiles[:, 0], low, high, most)
+        return signal.strips(self._levels(low, high, self.scale == "shared", None)[:, 0], most)
+
+    def _values(self, known: Ranges, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> Sequence[str]:
+        """What stands at the right of each label."""
+        if self.form == "curve":
+            return words.between(known, low, high, self.scale)
+        return words.values(known, low, high, self.scale) if self.form == "map" and self.colour != "rgb" else ()
 
     def tile(self, number: int) -> Bytes:
         """One tile alone, (h, w, 3) colours, as many pixels as it has values."""
@@ -214,7 +237,8 @@ class Sheet:
     def _how(self) -> str:
         centred = ", centred at zero" if self.colour_map == "diverging" else ""
         rgb = "weights as red, green and blue around mid-grey"
-        drawn = LINES.get(self.form) or (rgb if self.colour == "rgb" else self.colour_map + centred)
+        over = f"; {self.signal.says()}" if self.signal else ""
+        drawn = (LINES.get(self.form) or (rgb if self.colour == "rgb" else self.colour_map + centred)) + over
         if self.form == "bar":
             return words.how_bars(self.ranges, len(self.tiles))
         size, count = self.tiles.shape[1:3], len(self.tiles)

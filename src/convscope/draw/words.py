@@ -30,6 +30,12 @@ def values(known: Ranges, low: Limits, high: Limits, scale: str) -> tuple[str, .
     return tuple("" if known.dead[number] or known.constant[number] else f"{top:.2g}" for number, top in enumerate(high))
 
 
+def between(known: Ranges, low: Limits, high: Limits, scale: str) -> tuple[str, ...]:
+    """The same of curves: the values of their lower and their upper edge."""
+    plain = known.dead | known.constant
+    return tuple("" if scale == "shared" or plain[at] else f"{low[at]:.2g} to {high[at]:.2g}" for at in range(len(low)))
+
+
 def bar(colour: str, low: Limits, high: Limits, scale: str) -> tuple[str, str, str] | None:
     """What stands at the left end, in the middle and at the right end of the colour bar; `colour` "" for none."""
     if not colour:

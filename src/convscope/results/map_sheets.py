@@ -33,24 +33,27 @@ def grid(
     scale: str,
     colour: str,
     form: str | None,
+    channels: Sequence[str | int] | None = None,
 ) -> Sheet:
     """The maps of some units; of a dense layer bars with their values, or all of them as a strip. `how` they are ordered."""
     from ..draw import Sheet, nearly_square
 
     form = form_of(maps, form)
-    if form == "strip":
+    if form == "strip" and maps.values.ndim == 2:
         return strip(maps, picture, scale, colour)
+    if form in ("curve", "strip") and maps.signals is not None and maps.signals.centres is not None:
+        return over_signal(maps, picture, units, how, columns, scale, colour, form, channels)
+    if form == "strip" or channels is not None:
+        why = "what it received is not known" if maps.signals is None else maps.signals.why
+        raise InputError(f"The maps of '{maps.layer.name}' cannot be drawn over a signal: {why}. Use form='curve' or 'map'.")
     values = maps.values[picture][list(units)]
     tiles, note = flat(values, form)
-    count = len(maps.values[picture])
-    shown = "all" if len(units) == count else f"{'the first ' if how else ''}{len(units)} of"
-    odd = maps.oddities(picture)
-    names = tuple(f"{unit} saturated" if unit in odd["saturated"] else str(unit) for unit in units)
+    names, said = labelled(maps, picture, units, how, note)
     return Sheet(
         tiles=tiles,
         labels=("",) * len(units) if form == "bar" else names,
         title=f"{maps.layer.name} · {maps.pictures[picture]}",
-        subtitle=f"{shown} {count} {'units' if form == 'bar' else 'maps'}{how}; {maps.reading}{note}{counted(odd)}",
+        subtitle=said.replace(" maps", " units", 1) if form == "bar" else said,
         columns=1 if form == "bar" else columns or nearly_square(len(units)),
         form=form,
         scale="shared" if form == "bar" else scale,
@@ -60,10 +63,51 @@ def grid(
     )
 
 
+def labelled(maps: FeatureMaps, picture: int, units: Sequence[int], how: str, note: str) -> tuple[tuple[str, ...], str]:
+    """The labels of the maps of some units, and in a line which these are and where they were read."""
+    count = len(maps.values[picture])
+    shown = "all" if len(units) == count else f"{'the first ' if how else ''}{len(units)} of"
+    odd = maps.oddities(picture)
+    names = tuple(f"{unit} saturated" if unit in odd["saturated"] else str(unit) for unit in units)
+    return names, f"{shown} {count} maps{how}; {maps.reading}{note}{counted(odd)}"
+
+
+def over_signal(
+    maps: FeatureMaps,
+    picture: int,
+    units: Sequence[int],
+    how: str,
+    columns: int | None,
+    scale: str,
+    colour: str,
+    form: str,
+    channels: Sequence[str | int] | None,
+) -> Sheet:
+    """Curves or heat strips of some units under the signal that the network received, along one axis."""
+    from ..draw import Sheet, nearly_square
+    from ..draw.signal import columns as fitting
+
+    assert maps.signals is not None
+    signal = maps.signals.drawn(picture, channels)
+    names, said = labelled(maps, picture, units, how, "")
+    return Sheet(
+        tiles=maps.values[picture][list(units)][:, None],
+        labels=names,
+        title=f"{maps.layer.name} · {maps.pictures[picture]}",
+        subtitle=said,
+        columns=columns or fitting(signal.width(), nearly_square(len(units))),
+        form="curve" if form == "curve" else "map",
+        scale=scale,
+        colour=colour,
+        dead_is_meaningful=maps.reading.activated,
+        signal=signal,
+    )
+
+
 def form_of(maps: FeatureMaps, form: str | None) -> str:
     """What maps are drawn as; None: a dense layer as bars, all else as maps. Raises WrongOption."""
     axes = maps.values.ndim - 2
-    possible = {0: ("bar", "strip", "map"), 1: ("map", "curve")}.get(axes, ("map",))
+    possible = {0: ("bar", "strip", "map"), 1: ("map", "curve", "strip")}.get(axes, ("map",))
     if form is None:
         return possible[0]
     if form not in possible:

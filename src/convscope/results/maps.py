@@ -16,6 +16,7 @@ from ..methods.maps import Reading
 from ..methods.ranking import MEASURES, ORDERS, Evidence, ranked, statistics
 from . import arrays, map_sheets
 from .oddities import oddities, sentences
+from .signals import Signals
 from .tables import save_table
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class FeatureMaps:
     values     (n, c, *spatial) float32, unscaled, one entry per picture
     reading    where exactly it was read: the layer's own output, or that of the activation after it
     evidence   how much each unit speaks for the answer, where that was measured
+    signals    of a network over signals: what it received, to be drawn over the maps
     """
 
     layer: Layer
@@ -36,6 +38,7 @@ class FeatureMaps:
     values: Array
     pictures: tuple[str, ...]
     evidence: Evidence | None = None
+    signals: Signals | None = None
 
     def statistics(self, picture: int = 0) -> dict[str, npt.NDArray[Any]]:
         """A column per fact, with a row per unit: `unit`, the MEASURES `mean`, `max`, `active` (share above zero) and `variance`,
@@ -135,6 +138,7 @@ class FeatureMaps:
         scale: str = "map",
         colour: str = "auto",
         form: str | None = None,
+        channels: Sequence[str | int] | None = None,
     ) -> Sheet:
         """A grid of this layer's maps; of a dense layer a bar for each unit, with its value.
 
@@ -144,11 +148,15 @@ class FeatureMaps:
         order     which come first, as for `ranked`: "auto", "answer", "mean", "max", "active", "variance", "plain"
         scale     "map", each by its own range; "shared", one range for all; "percentile", each by its 1st to 99th percentile
         colour    "auto" (diverging around zero if any value is negative, else viridis), or the name of a colour map
-        form      of signals "map" (heat strips) or "curve"; of a dense layer "bar", "strip" (all units in their order) or "map"
+        form      of signals "map" (heat strips), or over the signal itself "curve" or "strip"; of a dense layer "bar", "strip"
+                  (all units in their order) or "map"
+        channels  which channels of the signal are drawn above curves and strips, by name or number; None: the first six
         raises    InputError for a picture or unit that does not exist; WrongOption
         """
         number, (chosen, how) = self._picture(picture), self._chosen(picture, first, units, order)
-        return map_sheets.grid(self, number, chosen, how, columns=columns, scale=scale, colour=colour, form=form)
+        return map_sheets.grid(
+            self, number, chosen, how, columns=columns, scale=scale, colour=colour, form=form, channels=channels
+        )
 
     def side_by_side(
         self,
