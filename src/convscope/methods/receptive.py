@@ -135,7 +135,7 @@ def centres(graph: Graph, layer: str) -> npt.NDArray[np.float64] | None:
     if not (len(known[graph[layer].name]) == len(known[graph.layers[0].name]) == 1):
         raise Unsupported(f"The maps of '{layer}' do not lie along a signal.")
     places = np.arange(known[graph[layer].name][0], dtype=np.float64)
-    low, high = walk(graph, layer, (places, places.copy()), Intervals(), 0, known)
+    low, high = walk(graph, layer, (places, places.copy()), 0, known)
     return (low + high) / 2 if np.isfinite(high - low).all() else None
 
 
