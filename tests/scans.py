@@ -62,6 +62,10 @@ def same_tables(left, right):
         np.testing.assert_array_equal(left.class_maps(layer), right.class_maps(layer))
     for layer in left.plan.features:
         np.testing.assert_array_equal(left.features(layer), right.features(layer))
+    assert left.plan.per_class == right.plan.per_class
+    for layer, label in ((layer, label) for layer in left.layers for label in left.plan.classes if left.plan.per_class):
+        for name in ("picture", "value", "position"):
+            assert left.top(layer, 0, label=label).rows[name].tolist() == right.top(layer, 0, label=label).rows[name].tolist()
     if left.plan.pairs:
         for layer in left.layers:
             np.testing.assert_array_equal(left.correlation(layer), right.correlation(layer))

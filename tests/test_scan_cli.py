@@ -46,6 +46,14 @@ def test_a_scan_and_what_is_asked_of_it(convscope, folder):
     with Image.open(folder / "top.png") as sheet:
         assert sheet.width > 300
     assert len(json.loads(convscope("top", "out", "block5_conv3", "3", "--json")[1])) == 6
+    cats = json.loads(convscope("top", "out", "block5_conv3", "3", "--class", "cat", "--json")[1])
+    assert [row["label"] for row in cats] == ["cat"] * 3
+    status, _, error = convscope(
+        "scan", "pictures", "-o", "out", "--at", "block5_conv2,block5_conv3", "--speaking", "block5_conv3"
+    )
+    assert status == 0
+    assert "via='torch'" in error  # the built-in network is an ONNX file: its lists are there, mean Grad-CAM is not
+    assert len(json.loads(convscope("top", "out", "block5_conv3", "3", "--by", "relevance", "--json")[1])) == 6
     status, out, _ = convscope("export", "out", "block5_conv3", "-o", "features.csv", "--components", "2")
     assert (status, out) == (0, "features.csv\n")
     assert (folder / "features.csv").read_text().splitlines()[0] == "picture,name,label,component_0,component_1"
@@ -62,6 +70,7 @@ def test_a_scan_and_what_is_asked_of_it(convscope, folder):
         (["scan", "pictures", "--at", "block9_conv1", "-o", "x"], "block9"),
         (["units", "pictures"], "no scan.json"),
         (["top", "pictures", "block5_conv3", "1"], "no scan.json"),
+        (["top", "out", "block5_conv2", "1", "--by", "relevance"], "runs the network again"),
         (["export", "pictures", "block5_conv3", "-o", "f.xyz"], ".parquet"),
     ],
 )

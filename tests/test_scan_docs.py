@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,15 @@ def write_network(path, dead=None):
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
 
+def module():
+    """The same as a PyTorch module."""
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+    parts = [torch.nn.Conv2d(3, 6, 3), torch.nn.ReLU(), torch.nn.Conv2d(6, 8, 3), torch.nn.ReLU()]
+    ends = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 3)]
+    names = ("conv1", "relu1", "conv2", "relu2", "pool", "flat", "classes")
+    return torch.nn.Sequential(OrderedDict(zip(names, parts + ends, strict=True)))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("docs")
@@ -57,7 +67,7 @@ def test_python_snippets_run_one_after_the_other(folder, monkeypatch, capsys):
         pytest.importorskip(name, reason=f"{name} is not installed")
     monkeypatch.chdir(folder)
     for snippet in blocks("python"):
-        exec(compile(snippet, "docs/scan.md", "exec"), {})
+        exec(compile(snippet, "docs/scan.md", "exec"), {"module": module()} if "open(module" in snippet else {})
     printed = capsys.readouterr().out
     assert "24 pictures" in printed
     assert (folder / "top.png").stat().st_size > 1000

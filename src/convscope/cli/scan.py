@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import InputError
+from ..errors import InputError, Unsupported
 from ..progress import Steps
 from .app import app
 from .opened import Given, open_network
@@ -35,6 +35,9 @@ def scan(
     raw: Annotated[bool, typer.Option("--raw", help="Read convolutions before the activation that follows them.")] = False,
     maps: Annotated[str, typer.Option(help="Layers whose mean map per class is kept: last, blocks, a name, none.")] = "last",
     features: Annotated[str, typer.Option(help="Layers whose pooled values are kept for every picture.")] = "blocks",
+    speaking: Annotated[
+        str | None, typer.Option(help="Layers of which it is asked too what they speak for: the answer, and each class.")
+    ] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Pictures at once; else as many as fit into 1 GB.")] = None,
     engine: Annotated[str, typer.Option(help="local, or ray: Ray Data, on one machine or many.")] = "local",
     weights: Weights = None,
@@ -59,6 +62,7 @@ def scan(
             options["engine"] = Ray(open=partial(opened, model, given, labels, preprocess))
         try:
             found = network.scan(pictures, names, out=out, k=top, activated=not raw, progress=Pace(steps), **options)
+            speak(found, steps, speaking)
         except KeyboardInterrupt:
             print(f"convscope: stopped. What was finished is in '{out}', and the same command goes on there.", file=sys.stderr)
             sys.exit(130)
@@ -74,6 +78,20 @@ def scan(
 def opened(model: str, given: Given, labels: Path | None, preprocess: str | None) -> Any:
     """The network, where a worker is."""
     return open_network(Steps(), model, given, labels, preprocess)
+
+
+def speak(found: Any, steps: Steps, layers: str | None) -> None:
+    """Ask for relevance and the mean Grad-CAM of the classes, and put it on the page."""
+    for layer in layers.split(",") if layers else ():
+        steps.begin(f"Relevance in {layer}")
+        found.relevance(layer, progress=steps)
+        steps.begin(f"Grad-CAM in {layer}")
+        try:
+            found.class_cams(layer, progress=steps)
+        except Unsupported as error:  # the lists are there without
+            print(f"convscope: {error}", file=sys.stderr)
+    if layers:
+        found.page()
 
 
 class Pace:
@@ -138,12 +156,13 @@ def top(
     unit: Annotated[int, typer.Argument(help="The number of a unit.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The picture to write: .png, .jpg or .webp.")] = None,
     label: Annotated[str | None, typer.Option("--class", help="Only pictures of this class.")] = None,
+    by: Annotated[str, typer.Option(help="maximum, or relevance: what it speaks for the answer.")] = "maximum",
     as_json: Json = False,
 ) -> None:
     """Draw what drives UNIT of LAYER most: the parts of pictures that it saw, the strongest first."""
     from ..scan.result import Scan
 
-    found = Scan(folder).top(layer, unit, label=label)
+    found = Scan(folder).top(layer, unit, label=label, by=by)  # type: ignore[arg-type]
     if as_json:
         print_json(found.rows.to_dicts())
         return

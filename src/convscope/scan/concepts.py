@@ -90,7 +90,7 @@ def concepts(
     thumbnails(store, listing, preprocess, sorted({int(n) for table in tables for n in table["picture"]}), None)
     words = preprocess.describe()
     tops = tuple(
-        TopPictures(store.folder, f"{part.layer} · concept", each, table, field, words) for each, table in enumerate(tables)
+        TopPictures(store.folder, part.layer, each, table, field, words, what="concept") for each, table in enumerate(tables)
     )
     return Concepts(part.layer, directions, float(1 - left / max(float(np.square(positions).sum()), 1e-30)), tops)
 

@@ -47,6 +47,7 @@ def finish(job: Job, progress: Progress | None = None) -> None:
     pictures = picture_columns(plan, store.rows(done), job.labels)
     write_tables(store, plan, statistics, pictures, record, proven(job.engine, plan))
     store.write("skipped.csv", lambda file: file.write(skipped_csv(skipped)))
+    store.write("class_maps.npz", partial(put_npz, class_maps(plan, statistics)))
     store.write("state.npz", lambda file: np.savez(file, **pack(statistics)))
     store.write("kernels.npz", partial(put_npz, strongest(job.engine, plan)))
     shown = {layer: field.to_dict() for layer, field in fields(job.engine, plan).items()}
@@ -55,7 +56,8 @@ def finish(job: Job, progress: Progress | None = None) -> None:
         values = np.concatenate([part[f"features/{number}"] for part in store.rows(done)])
         store.write(f"features/{number}.npy", partial(save, values))
     if job.listing.item is not None:
-        numbers = np.unique(statistics.top.pictures)
+        tops = (statistics.top, *statistics.by_class.values())
+        numbers = np.unique(np.concatenate([each.pictures.reshape(-1) for each in tops]))
         thumbnails(store, job.listing, job.preprocess, [int(number) for number in numbers], progress)
     store.write_record({**record, "complete": True, "scanned": statistics.means.count, "skipped": len(skipped)})
     store.clean()
@@ -92,6 +94,18 @@ def write_tables(
     }
     for name, columns in tables.items():
         store.write(f"{name}.parquet", partial(put, parquet(columns, about)))
+
+
+def class_maps(plan: Plan, statistics: Statistics) -> dict[str, Any]:
+    """Per layer the mean map of each class, (classes, units, *spatial), NaN for one without pictures; `classes` and `counts`."""
+    found: dict[str, Any] = {"classes": np.array(plan.classes, str), "counts": np.asarray(statistics.classes.counts)}
+    for layer, sums in statistics.maps.items():
+        part = plan[layer]
+        found[layer] = np.full((len(plan.classes), part.units, *part.spatial), np.nan, np.float32)
+        for label, total in sums.sums.items():
+            if label >= 0:
+                found[layer][label] = total / sums.counts[label]
+    return found
 
 
 def save(values: Any, file: IO[bytes]) -> None:

@@ -19,6 +19,7 @@ from ..methods.select import At, select
 MEMORY = 1 << 30  # bytes that the maps of a batch may take
 MOST = 32  # pictures in a batch: more makes no engine faster
 SHARD = 256  # pictures after which results are written
+PER_CLASS = 1 << 26  # bytes that the top lists of every class may take: 20 for a unit, a class and a place in its list
 HEAVY = 1 << 26  # bytes of results from which on a shard is made longer, so that writing them stays a small part of the time
 
 
@@ -51,6 +52,7 @@ class Plan:
     batch      pictures that go through the network at once
     shard      pictures after which results are written
     size       (height, width) of what the network receives
+    per_class  whether a top list of every class is kept
     """
 
     parts: tuple[Part, ...]
@@ -64,6 +66,7 @@ class Plan:
     batch: int
     shard: int
     size: tuple[int, ...]
+    per_class: bool = False
 
     @property
     def units(self) -> int:
@@ -124,10 +127,12 @@ def plan(engine: Engine, wishes: Wishes, picture: Array, classes: Sequence[str],
     outputs = run["output"].shape[1] if run["output"].ndim > 1 and run["output"][0].size == run["output"].shape[1] > 1 else 0
     units, names = sum(part.units for part in parts), [part.layer for part in parts]
     pairs = sum(part.units**2 for part in parts) * 8 if wishes.pairs else 0
-    heavy = pairs + units * 8 * (520 + 2 * len(classes))
+    named = tuple(classes) or tuple(known or map(str, range(outputs)))
+    lists = per_class_bytes(len(named), wishes.k, units)
+    heavy = pairs + units * 8 * (520 + 2 * len(classes)) + (lists if lists <= PER_CLASS else 0)
     return Plan(
         parts=parts,
-        classes=tuple(classes) or tuple(known or map(str, range(outputs))),
+        classes=named,
         outputs=outputs,
         right=right_outputs(classes, known, outputs),
         k=wishes.k,
@@ -137,7 +142,13 @@ def plan(engine: Engine, wishes: Wishes, picture: Array, classes: Sequence[str],
         batch=size,
         shard=wishes.shard or max(1, math.ceil(heavy / HEAVY)) * max(size, SHARD // size * size),
         size=picture.shape[1:],
+        per_class=0 < lists <= PER_CLASS,
     )
+
+
+def per_class_bytes(classes: int, k: int, units: int) -> int:
+    """What top lists of every class take: value, mean and position of 4 bytes each and a picture's number of 8."""
+    return 20 * classes * k * units
 
 
 def side_by_side(readings: Sequence[Reading], shapes: Sequence[tuple[int, ...]]) -> Iterator[Part]:

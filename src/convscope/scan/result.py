@@ -15,16 +15,16 @@ import numpy.typing as npt
 
 from ..core import Array
 from ..errors import InputError, StudyError, UnknownLayer
+from .classes import OfClasses
 from .crops import Field
 from .embeddings import Embedding, cka, curve
 from .packing import load
 from .plan import Part, Plan
 from .running import RunsAgain
-from .selectivity import class_means
 from .shards import Statistics
 from .table import Table
 from .tables import read_parquet
-from .top import TopPictures
+from .tops import Tops
 
 FORMAT = 1
 
@@ -39,7 +39,7 @@ class Duplicate:
     correlation: float
 
 
-class Scan(RunsAgain):
+class Scan(OfClasses, Tops, RunsAgain):
     """A finished scan, opened from its folder: tables, top pictures, mean maps.
 
     folder      where it lies
@@ -94,23 +94,6 @@ class Scan(RunsAgain):
         """The units of one layer. Raises UnknownLayer."""
         place = self.part(layer).place
         return self.units.take(np.arange(place.start, place.stop))
-
-    def top(self, layer: str, unit: int, *, k: int | None = None, label: str | None = None) -> TopPictures:
-        """The pictures that drive a unit most, the strongest first, with where in the picture.
-
-        label    only those of this class among the top list
-        raises   UnknownLayer, InputError
-        """
-        part = self.part(layer)
-        if not 0 <= unit < part.units:
-            raise InputError(f"'{layer}' has no unit {unit}: it has 0 to {part.units - 1}.", received=unit)
-        length = len(self.top_pictures["rank"]) // self.plan.units
-        start = (part.start + unit) * length
-        rows = self.top_pictures.take(np.arange(start, start + min(k or length, length)))
-        if label is not None:
-            self.class_number(label)
-            rows = rows.where(rows["label"] == label)
-        return TopPictures(self.folder, layer, unit, rows, self.field(layer), str(self.record["preprocess_text"]))
 
     def field(self, layer: str) -> Field | None:
         """Which part of a picture is shown for a position of this layer; None where its maps have no rows and columns."""
@@ -172,33 +155,6 @@ class Scan(RunsAgain):
         """The share of pictures that are answered right, of those whose class the network knows; None if there are none."""
         rights = [each for each in self.pictures["right"] if each is not None]
         return float(np.mean(rights)) if rights else None
-
-    def class_maps(self, layer: str, label: str | None = None) -> Array:
-        """(c, *spatial): the mean of the layer's maps over the pictures of a class, or over all.
-
-        raises   InputError for a layer whose maps were not kept, or a class without pictures
-        """
-        self.part(layer)
-        if layer not in self.plan.maps:
-            kept = ", ".join(map(repr, self.plan.maps)) or "none"
-            raise InputError(f"The mean maps of '{layer}' were not kept, but of {kept}. Scan again with maps='{layer}'.")
-        sums = self.statistics.maps[layer]
-        labels = list(sums.counts) if label is None else [self.class_number(label)]
-        count = sum(sums.counts.get(each, 0) for each in labels)
-        if not count:
-            raise InputError(f"This scan has no pictures of '{label}'.", received=label)
-        total = sum(sums.sums[each] for each in labels)
-        return np.asarray(total / count, np.float32)
-
-    def class_means(self, layer: str) -> npt.NDArray[np.float64]:
-        """(classes, units): the mean of each unit over the pictures of a class; NaN for a class without pictures."""
-        return class_means(self.statistics.classes)[:, self.part(layer).place]
-
-    def class_number(self, label: str) -> int:
-        if label not in self.plan.classes:
-            known = ", ".join(self.plan.classes[:12])
-            raise InputError(f"This scan has no class '{label}'. It has: {known}.", received=label, expected=self.plan.classes)
-        return self.plan.classes.index(label)
 
     def features(self, layer: str) -> Array:
         """(pictures, units): the means of the layer's maps in each picture, in the order of `pictures`. Raises InputError."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class Statistics:
     classes        sums per class
     pairs          per layer, how the means of its units vary together
     maps           per layer, sums of whole maps per class
+    by_class       per class the same as top, of its pictures; empty where that was too much to keep
     """
 
     means: Moments
@@ -43,6 +44,7 @@ class Statistics:
     confusion: Confusion
     pairs: Mapping[str, CoMoments]
     maps: Mapping[str, MapSums]
+    by_class: Mapping[int, Top] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, plan: Plan) -> Statistics:
@@ -57,6 +59,7 @@ class Statistics:
             Confusion(np.zeros((number, plan.outputs), np.int64)),
             {part.layer: CoMoments() for part in plan.parts} if plan.pairs else {},
             {layer: MapSums() for layer in plan.maps},
+            {label: Top(plan.k) for label in range(number)} if plan.per_class else {},
         )
 
     def update(self, pooled: Pooled, plan: Plan) -> Statistics:
@@ -73,6 +76,7 @@ class Statistics:
             self.confusion.update(labels, pooled.answers, (len(plan.classes), plan.outputs)) if plan.outputs else self.confusion,
             {layer: each.update(read["mean"][:, plan[layer].place]) for layer, each in self.pairs.items()},
             {layer: each.merge(pooled.maps[layer]) for layer, each in self.maps.items()},
+            {label: topped(each, pooled, np.flatnonzero(labels == label)) for label, each in self.by_class.items()},
         )
 
     def merge(self, other: Statistics) -> Statistics:
@@ -82,6 +86,12 @@ class Statistics:
             keyed = isinstance(mine, Mapping)
             merged[name] = {key: mine[key].merge(others[key]) for key in mine} if keyed else mine.merge(others)
         return Statistics(**merged)
+
+
+def topped(top: Top, pooled: Pooled, rows: npt.NDArray[np.intp]) -> Top:
+    """With some of the pictures of a shard."""
+    values, means, places = (pooled.values[name][rows] for name in ("max", "mean", "argmax"))
+    return top.update(values, means, pooled.numbers[rows], places) if len(rows) else top
 
 
 @dataclass(eq=False)

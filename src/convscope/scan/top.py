@@ -23,7 +23,12 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class TopPictures:
-    """The strongest first. rows: name, label, value, y and x of the position in the map."""
+    """The strongest first. rows: name, label, value, y and x of the position in the map.
+
+    words     which pictures they are: "that drive it most"
+    measure   what the values are: "maxima"
+    what      "unit", or "concept"
+    """
 
     folder: Path
     layer: str
@@ -31,6 +36,9 @@ class TopPictures:
     rows: Table
     field: Field | None
     preprocess: str
+    words: str = "that drive it most"
+    measure: str = "maxima"
+    what: str = "unit"
 
     def boxes(self) -> list[tuple[int, int, int, int]]:
         """top, left, bottom, right of what is shown of each, in pixels of what the network received. Raises InputError."""
@@ -65,18 +73,18 @@ class TopPictures:
         rows: list[dict[str, Any]] = self.rows.to_dicts()
         values = [row["value"] for row in rows]
         span = f"{max(values):.4g} to {min(values):.4g}" if values else "none"
-        equal = (
-            " All are equal, and in the order of the means of their maps."
-            if len(values) > 1 and max(values) == min(values) > 0
-            else ""
-        )
-        silent = " It fires in none of them." if values and max(values) <= 0 else ""
+        maxima = self.measure == "maxima"
+        same = maxima and len(values) > 1 and max(values) == min(values) > 0
+        equal = " All are equal, and in the order of the means of their maps." if same else ""
+        none = " It fires in none of them." if maxima else " It speaks for the answer in none of them."
+        silent = none if values and max(values) <= 0 else ""
         seen = "the whole picture" if self.field is None else self.field.words
         return CropSheet(
             crops=self.crops(),
             labels=tuple(f"{row['value']:.4g} · {row['label'] or row['name'].split('/')[-1]}" for row in rows),
-            title=f"{self.layer} · unit {self.unit} · the {len(rows)} pictures that drive it most",
-            subtitle=f"Maxima {span}, the strongest first; shown: {seen}; pictures as the network received them, "
+            title=f"{self.layer} · {self.what} {self.unit} · the {len(rows)} pictures {self.words}",
+            subtitle=f"{self.measure[:1].upper()}{self.measure[1:]}: {span}, the strongest first; shown: {seen}; "
+            f"pictures as the network received them, "
             f"{self.preprocess}.{equal}{silent}",
             columns=columns or max(1, int(np.ceil(np.sqrt(len(rows))))),
             side=side,
