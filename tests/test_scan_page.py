@@ -18,7 +18,11 @@ pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'co
 def scan(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     write_pictures(folder / "p", 30)
-    return network().scan(folder / "p", LAYERS, out=folder / "scan", k=9)
+    found = network().scan(folder / "p", LAYERS, out=folder / "scan", k=9, maps="relu2")
+    found.relevance("conv1")
+    found.class_cams("conv1")
+    found.page()
+    return found
 
 
 def beside(scan, key):
@@ -47,6 +51,17 @@ def test_the_files_beside_the_page_say_what_the_tables_say(scan):
             assert [(pairs[at], pairs[at + 1]) for at in range(0, len(pairs), 2)] == [
                 (other, pytest.approx(value, abs=1e-3)) for other, value in scan.neighbours(name, unit, 6)
             ]
+
+
+def test_what_was_asked_for_later_is_there_too(scan):
+    data = beside(scan, "layer0")["relevance"]
+    rows = scan.top("conv1", 1, by="relevance").rows
+    assert data["pictures"][1] == rows["picture"].tolist()
+    assert data["values"][1] == pytest.approx(rows["value"].tolist(), rel=1e-3)
+    assert data["said"] == "gradient x activation of the network's output"
+    assert beside(scan, "layer1")["relevance"] is None
+    written = sorted(path.name for path in (scan.folder / "page" / "classes").iterdir())
+    assert written == ["0-cams.png", "2-maps-0.png", "2-maps-1.png", "2-maps-2.png"]
 
 
 def test_kernels_are_those_of_the_network(scan):
@@ -99,6 +114,16 @@ def test_in_a_browser(scan):
         row = scan.top("conv1", 1).rows.row(0)
         assert float(first[0]) == pytest.approx(row["value"], rel=1e-3)
         assert first[1] == row["label"]
+        assert page.locator(".crops").count() == 2  # by its maximum and by relevance
+        page.select_option("#class-layer", "1")
+        page.select_option("#class-of", "1")
+        assert page.get_attribute("#class-maps img", "src") == "page/classes/2-maps-1.png"
+        assert "10 pictures of bee" in page.inner_text("#class-maps figcaption")
+        assert not page.is_visible("#class-cams")
+        page.select_option("#class-layer", "0")
+        assert "mean Grad-CAM" in page.inner_text("#class-cams figcaption")
+        page.wait_for_function("document.querySelector('#class-cams img').naturalWidth > 0")
+        assert not page.is_visible("#class-maps")
         page.fill("#find", "2")
         page.press("#find", "Enter")
         assert page.inner_text("#unit h3") == "conv1 · unit 2"

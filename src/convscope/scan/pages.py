@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import WrongOption
+from .class_pages import class_sheets
 from .finishing import put
 from .store import Store
+from .tops import spoken_before
 
 if TYPE_CHECKING:
     from .plan import Part
@@ -48,7 +50,8 @@ def write_page(scan: Scan, embedding: str = "pca") -> None:
     )
     if scan.plan.features:
         write("embedding", points(scan, embedding))
-    store.write("index.html", partial(put, render(facts(scan)).encode()))
+    sheets = class_sheets(scan, store)
+    store.write("index.html", partial(put, render({**facts(scan), "class_sheets": sheets}).encode()))
 
 
 def facts(scan: Scan) -> dict[str, Any]:
@@ -100,11 +103,26 @@ def layer(scan: Scan, part: Part) -> dict[str, Any]:
             "values": [[rounded(each) for each in row] for row in top.values[:, part.place].T],
             "positions": top.positions[:, part.place].T.tolist(),
         },
+        "relevance": relevance(scan, part),
         "field": None if field is None else field.to_dict(),
         "histogram": histograms(scan, part),
         "classes": [[rounded(each) for each in row] for row in scan.class_means(part.layer).T] if labelled(scan) else None,
         "neighbours": neighbours(scan, part),
         "kernel": kernel(scan, part),
+    }
+
+
+def relevance(scan: Scan, part: Part) -> dict[str, Any] | None:
+    """The same lists by what the units speak for the answers, and in words by which measure; None where that was not asked."""
+    found = spoken_before(scan, part)
+    if found is None:
+        return None
+    top = found.value
+    return {
+        "said": found.said,
+        "pictures": top.pictures.T.tolist(),
+        "values": [[rounded(each) for each in row] for row in top.values.T],
+        "positions": top.positions.T.tolist(),
     }
 
 

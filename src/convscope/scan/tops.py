@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -110,12 +111,8 @@ def by_relevance(scan: Scan, part: Part, unit: int, k: int | None, first: int | 
 
 def spoken(scan: Scan, part: Part, first: int | None, progress: Progress | None) -> Found:
     """The lists of a layer by relevance: those that are kept, or what the network says again."""
-    pictures = scan.pictures["picture"]
-    numbers = [int(pictures[place]) for place in chosen(len(pictures), first)]
-    digest = sha256(f"{part.layer} {first}".encode(errors="surrogatepass")).hexdigest()[:16]
-    path = scan.folder / FOLDER / f"{digest}.npz"
-    found = found_in(path)
-    if found is not None and found.done == len(numbers):
+    found = spoken_before(scan, part, first)
+    if found is not None:
         return found
     if scan.network is None:
         raise InputError(
@@ -123,9 +120,26 @@ def spoken(scan: Scan, part: Part, first: int | None, progress: Progress | None)
             f"returned, Scan(folder, network=net, pictures=...), or convscope scan ... --speaking {part.layer}"
         )
     net, listing = again(scan)
-    found = relevance(Again(net.engine, listing, net.preprocess, numbers), path, part.read_at, scan.plan.k, progress)
+    again_of = Again(net.engine, listing, net.preprocess, numbers_of(scan, first))
+    found = relevance(again_of, path_of(scan, part, first), part.read_at, scan.plan.k, progress)
     thumbnails(Store(scan.folder), listing, net.preprocess, np.unique(found.value.pictures).tolist(), None)
     return found
+
+
+def spoken_before(scan: Scan, part: Part, first: int | None = None) -> Found | None:
+    """The lists that are kept, without running anything; None where they are not finished."""
+    found = found_in(path_of(scan, part, first))
+    return found if found is not None and found.done == len(numbers_of(scan, first)) else None
+
+
+def numbers_of(scan: Scan, first: int | None) -> list[int]:
+    pictures = scan.pictures["picture"]
+    return [int(pictures[place]) for place in chosen(len(pictures), first)]
+
+
+def path_of(scan: Scan, part: Part, first: int | None) -> Path:
+    digest = sha256(f"{part.layer} {first}".encode(errors="surrogatepass")).hexdigest()[:16]
+    return scan.folder / FOLDER / f"{digest}.npz"
 
 
 def rows_of(scan: Scan, part: Part, top: Top, place: int) -> Table:

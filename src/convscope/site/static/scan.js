@@ -5,6 +5,7 @@ import { Beside } from "./beside.js";
 import { Tiles } from "./tiles.js";
 import { UnitPanel } from "./unit.js";
 import { Points } from "./points.js";
+import { Classes } from "./classes.js";
 
 const facts = JSON.parse(document.getElementById("study").textContent);
 const beside = new Beside();
@@ -79,6 +80,7 @@ function fromHash() {
 
 fillControls();
 fromHash();
+if (facts.class_sheets.length) new Classes(facts.class_sheets, at);
 if (facts.embedding) {
   const start = () => new Points(at("points"), at("points-about"), at("legend"), facts, beside).start();
   new IntersectionObserver((seen, observer) => seen.some((each) => each.isIntersecting) && (observer.disconnect(), start())).observe(at("points"));

@@ -14,7 +14,10 @@ export class UnitPanel {
   show(entry, data, unit) {
     const flags = ["dead", "nearly_dead", "always_on"].filter((name) => data.flags[name][unit]).map((name) => name.replace("_", " "));
     const parts = [heading(`${entry.layer} · unit ${unit}`, "h3"), ...(flags.length ? [paragraph(flags.join(", "))] : [])];
-    parts.push(this.crops(entry, data, unit), list(this.numbers(data, unit)));
+    parts.push(this.crops(entry, data, unit, data.top), list(this.numbers(data, unit)));
+    if (data.relevance && !data.flags.dead[unit]) {
+      parts.push(heading("Where it speaks most for the answer"), this.crops(entry, data, unit, data.relevance), paragraph(data.relevance.said));
+    }
     parts.push(heading("How its maximum is spread over the pictures"), histogram(data.histogram[unit]));
     if (data.classes) parts.push(heading("Mean per class"), this.classes(data.classes[unit]));
     if (data.kernel) parts.push(...kernel(data.kernel, unit));
@@ -29,30 +32,30 @@ export class UnitPanel {
     });
   }
 
-  crops(entry, data, unit) {
+  crops(entry, data, unit, top) {
     const grid = document.createElement("div");
     grid.className = "crops";
     if (data.flags.dead[unit]) {
       grid.append(paragraph("It fired in no picture, so that nothing drives it."));
       return grid;
     }
-    data.top.pictures[unit].forEach((number, rank) => {
+    top.pictures[unit].forEach((number, rank) => {
       const figure = document.createElement("figure"), canvas = Object.assign(document.createElement("canvas"), { width: 224, height: 224 });
       const caption = document.createElement("figcaption");
       figure.append(canvas, caption);
       grid.append(figure);
-      this.crop(figure, caption, entry, data, unit, rank, number);
+      this.crop(figure, caption, entry, data, number, top.values[unit][rank], top.positions[unit][rank]);
     });
     return grid;
   }
 
-  async crop(figure, caption, entry, data, unit, rank, number) {
+  async crop(figure, caption, entry, data, number, value, position) {
     const [image, pictures] = await Promise.all([this.beside.image(number), this.beside.get("pictures")]);
     const row = pictures.numbers.indexOf(number), label = this.facts.classes[pictures.labels[row]] ?? "";
-    caption.textContent = `${short(data.top.values[unit][rank])} ${label}`;
+    caption.textContent = `${short(value)} ${label}`;
     figure.title = `${pictures.names[row]}. A click shows the whole picture.`;
     if (!image) return;
-    const box = boxOf(data.field, entry.spatial, data.top.positions[unit][rank], this.facts.size);
+    const box = boxOf(data.field, entry.spatial, position, this.facts.size);
     let whole = false;
     const context = figure.firstChild.getContext("2d"), side = figure.firstChild.width;
     const draw = () => {
