@@ -292,11 +292,11 @@ def test_a_disk_that_fills_up_loses_nothing(pictures, tmp_path, monkeypatch):
     whole = network().scan(pictures[0], out=tmp_path / "whole", batch=2)
     keep, soft = stores.Store.keep, resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def full(self, number, *rest):
-        if number == 2:  # no file may grow beyond 1 kB from now on, as if there were no room
+    def full(self, tree, before):
+        if before == 2:  # no file may grow beyond 1 kB from now on, as if there were no room
             resource.setrlimit(resource.RLIMIT_FSIZE, (1024, soft[1]))
         try:
-            keep(self, number, *rest)
+            keep(self, tree, before)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, soft)
 

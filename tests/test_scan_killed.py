@@ -43,7 +43,7 @@ def killed_after(shards, pictures, out, log):
     """Run until so many shards are done, and kill in the middle of the one after."""
     process = command(pictures, out, log, pause=0.04)
     until = time.monotonic() + 60
-    while not list((out / "shards").glob(f"{shards:06d}.npz")) and process.poll() is None and time.monotonic() < until:
+    while not list((out / "shards").glob(f"{shards:06d}.part.npz")) and process.poll() is None and time.monotonic() < until:
         time.sleep(0.005)
     time.sleep(0.03)
     os.kill(process.pid, signal.SIGKILL)

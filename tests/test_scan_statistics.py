@@ -9,7 +9,11 @@ from convscope.engines.fake import PICTURE, FakeEngine
 from convscope.errors import InputError
 from convscope.scan.dissection import Overlap, dissect
 from convscope.scan.histogram import BINS, SIDE, Histogram, bins, edges
+from convscope.scan.merging import GROUP, Tree, merged
+from convscope.scan.packing import pack
+from convscope.scan.plan import Part, Plan
 from convscope.scan.selectivity import class_means, class_selectivity, mutual_information, top_precision
+from convscope.scan.shards import Pooled, Statistics
 from convscope.scan.statistics import ClassSums, CoMoments, Confusion, Firing, MapSums, Moments, Top
 
 UNITS, CLASSES = 3, 2
@@ -82,6 +86,43 @@ def test_any_split_merged_in_any_order_is_the_same(case):
     for left, right, whole in zip(merged, backwards, of(list(range(len(values)))), strict=True):
         same(left, whole)
         same(left, right)
+
+
+def test_a_tree_has_the_same_shape_whoever_merges_its_groups():
+    plan = tiny_plan()
+    rng = np.random.default_rng(5)
+    shards = [Statistics.empty(plan).update(tiny_pooled(number, rng), plan) for number in range(2 * GROUP + 3)]
+    here = Tree.of(plan)
+    for each in shards:
+        here = here.add(each)
+    there = Tree.of(plan)
+    for start in (0, GROUP):
+        there = there.add_group(merged(shards[start : start + GROUP], Statistics.empty(plan)))
+    for each in shards[2 * GROUP :]:
+        there = there.add(each)
+    assert here.shards == there.shards == len(shards)
+    one, other = pack(here.all), pack(there.all)
+    assert str(one["tree"]) == str(other["tree"])
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], name)
+    assert here.all.means.count == 5 * len(shards)
+    straight = merged(shards, Statistics.empty(plan))
+    np.testing.assert_allclose(np.asarray(here.all.means.mean), np.asarray(straight.means.mean), rtol=1e-12)
+    np.testing.assert_array_equal(here.all.top.pictures, straight.top.pictures)
+
+
+def tiny_plan():
+    part = Part("conv", "relu", True, 0, 3, (2, 2))
+    return Plan((part,), ("a", "b"), 2, (0, 1), 4, True, ("conv",), (), 2, 5, (8, 8), per_class=True)
+
+
+def tiny_pooled(number, rng):
+    """Five pictures of shard `number`."""
+    values = {name: rng.random((5, 3)).astype(np.float32) for name in ("mean", "max", "active")}
+    values["argmax"] = rng.integers(0, 4, (5, 3)).astype(np.float32)
+    labels, numbers = rng.integers(-1, 2, 5), np.arange(5 * number, 5 * number + 5)
+    maps = {"conv": MapSums().update(labels, rng.random((5, 3, 2, 2)).astype(np.float32))}
+    return Pooled(numbers, [str(each) for each in numbers], labels, values, labels.clip(0), values["mean"][:, 0], maps, [])
 
 
 def test_moments_are_numpys():

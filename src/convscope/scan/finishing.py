@@ -39,7 +39,7 @@ def finish(job: Job, progress: Progress | None = None) -> None:
     if record.get("complete"):
         return
     plan, done = Plan.from_dict(record["plan"]), store.done()
-    statistics = store.statistics(done)
+    statistics = store.tree(done, plan).all
     skipped = [tuple(each) for part in store.rows(done) for each in json.loads(str(part["skipped"]))]
     if not statistics.means.count:
         why = f" The first of them: {skipped[0][2]}" if skipped else ""

@@ -1,12 +1,14 @@
 """The same scan on Ray Data: shards go to actors, on one machine or many, and their statistics come back.
 
-They are merged in the order of the shards, whichever is done first, so that the tables are those of a scan on one machine, to
-the bit, if the workers compute what this machine does. A worker that dies is replaced, and its shard is done again.
+They are merged as the tree that the shards' order makes, whichever is done first (merging.py): those of a group where they are,
+the groups here. So the tables are those of a scan on one machine, to the bit, if the workers compute what this machine does. A
+worker that dies is replaced, and its shard is done again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -16,6 +18,7 @@ import numpy as np
 from ..core import Engine
 from ..errors import InputError, MissingExtra, Unsupported
 from ..pictures import Preprocess
+from .merging import GROUP, merged
 from .plan import Plan, fingerprint
 from .runner import Job, Progress, begin, features
 from .shards import Pooled, Statistics, read_shard
@@ -49,6 +52,7 @@ class Errand:
     plan: Plan
     network: str
     digest: str
+    done: int
 
 
 class Worker:
@@ -69,14 +73,44 @@ class Worker:
         return {"shard": rows["shard"], "done": np.array([self.shard(int(number)) for number in rows["shard"]], object)}
 
     def shard(self, number: int) -> bytes:
+        """A Piece; nothing for a shard that was done before, which only fills its group."""
         import pickle
 
         plan = self.errand.plan
+        if number < self.errand.done:
+            return b""
         items = islice(self.listing.items(number * plan.shard), plan.shard)
         pooled = read_shard(self.engine, items, self.listing, self.errand.preprocess, plan)
         statistics = Statistics.empty(plan).update(pooled, plan)
-        kept = dict(features(pooled, plan))
-        return pickle.dumps((replace(pooled, values={}, maps={}), statistics, kept))
+        rows = (number, replace(pooled, values={}, maps={}), dict(features(pooled, plan)))
+        return pickle.dumps(Piece([rows], statistics))
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Of a shard, or of a whole group: per shard its number and what it keeps per picture; the statistics of all of them."""
+
+    rows: list[tuple[int, Pooled, dict[str, Any]]]
+    statistics: Statistics
+
+
+class Merger:
+    """Merges the shards of a group where they are. What is no whole group goes on as it is."""
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+
+    def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
+        import pickle
+
+        found = [(int(number), content) for number, content in zip(rows["shard"], rows["done"], strict=True) if content]
+        numbers = [number for number, _ in found]
+        if not numbers or numbers[0] % GROUP or numbers != list(range(numbers[0], numbers[0] + GROUP)):
+            return {"shard": np.array(numbers, int), "done": np.array([*(content for _, content in found), None], object)[:-1]}
+        pieces = [pickle.loads(content) for _, content in found]  # of our own workers
+        statistics = merged((piece.statistics for piece in pieces), Statistics.empty(self.plan))
+        whole = Piece([row for piece in pieces for row in piece.rows], statistics)
+        return {"shard": np.array(numbers[:1]), "done": np.array([pickle.dumps(whole), None], object)[:-1]}
 
 
 def run(job: Job, source: Any, how: Ray, progress: Progress | None = None) -> None:
@@ -90,50 +124,70 @@ def run(job: Job, source: Any, how: Ray, progress: Progress | None = None) -> No
     if record.get("complete"):
         return
     done, total = store.done(), job.listing.count
-    state = store.statistics(done) if done else Statistics.empty(plan)
-    errand = Errand(opener(job, how), source, job.preprocess, plan, record["identity"]["network"], job.listing.digest)
-    left = range(done, -(-total // plan.shard))
-    for number, (pooled, statistics, kept) in in_order(results(ray, errand, how, left), done):
-        state = state.merge(statistics)
-        store.keep(number, state, pooled, kept)
+    tree = store.tree(done, plan)
+    errand = Errand(opener(job, how), source, job.preprocess, plan, record["identity"]["network"], job.listing.digest, done)
+    for piece in in_order(results(ray, errand, how, -(-total // plan.shard)), done):
+        for number, pooled, kept in piece.rows:
+            store.keep_rows(number, pooled, kept)
+        before = tree.shards
+        tree = tree.add(piece.statistics) if len(piece.rows) == 1 else tree.add_group(piece.statistics)
+        store.keep(tree, before)
         if progress:
-            progress(min((number + 1) * plan.shard, total), total)
+            progress(min(tree.shards * plan.shard, total), total)
     store.write_record({**record, "shards": store.done()})
 
 
-def results(ray: Any, errand: Errand, how: Ray, shards: range) -> Iterator[tuple[int, bytes]]:
-    """What the workers give, in the order in which they do."""
-    if not shards:
+def results(ray: Any, errand: Errand, how: Ray, shards: int) -> Iterator[tuple[int, bytes]]:
+    """What the workers give, by the number of its first shard."""
+    if errand.done >= shards:
         return
     if not ray.is_initialized():
         ray.init(include_dashboard=False, logging_level="ERROR", log_to_driver=False)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    have = ray.cluster_resources()
-    workers = how.workers or int(have.get("GPU", 0)) or max(1, int(have.get("CPU", 1)) // 2)
-    workers = min(workers, len(shards))
-    rows = ray.data.from_items([{"shard": number} for number in shards], override_num_blocks=len(shards))
-    done = rows.map_batches(
-        Worker,
-        batch_size=1,
-        batch_format="numpy",
-        fn_constructor_args=(errand,),
-        concurrency=workers,
-        num_gpus=how.gpus or None,
-    )
-    for row in done.iter_rows():
-        yield int(row["shard"]), row["done"]
+    left = range(errand.done - errand.done % GROUP, shards)  # from the beginning of a group
+    workers = min(how.workers or usual_workers(ray.cluster_resources()), shards - errand.done)
+    with in_order_and_quietly(ray):
+        rows = ray.data.from_items([{"shard": number} for number in left], override_num_blocks=len(left))
+        pieces = rows.map_batches(
+            Worker,
+            batch_size=1,
+            batch_format="numpy",
+            fn_constructor_args=(errand,),
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_gpus=how.gpus or None,
+        )
+        # No core is asked for: where every core has a worker, there would never be one.
+        groups = pieces.map_batches(Merger(errand.plan), batch_size=GROUP, batch_format="numpy", num_cpus=0)
+        for row in groups.iter_rows():
+            yield int(row["shard"]), row["done"]
 
 
-def in_order(found: Iterator[tuple[int, bytes]], first: int) -> Iterator[tuple[int, tuple[Pooled, Statistics, Any]]]:
-    """Shards one after the other; those that came early wait."""
+def usual_workers(have: Mapping[str, float]) -> int:
+    return int(have.get("GPU", 0)) or max(1, int(have.get("CPU", 1)) // 2)
+
+
+@contextmanager
+def in_order_and_quietly(ray: Any) -> Iterator[None]:
+    """Rows come in their order, so that eight in a row are a group; no progress bars besides ours."""
+    context = ray.data.DataContext.get_current()
+    before = context.execution_options.preserve_order, context.enable_progress_bars
+    context.execution_options.preserve_order, context.enable_progress_bars = True, False
+    try:
+        yield
+    finally:
+        context.execution_options.preserve_order, context.enable_progress_bars = before
+
+
+def in_order(found: Iterator[tuple[int, bytes]], first: int) -> Iterator[Piece]:
+    """One after the other, from shard `first` on; those that came early wait."""
     import pickle
 
     waiting: dict[int, bytes] = {}
     for number, content in found:
         waiting[number] = content
         while first in waiting:
-            yield first, pickle.loads(waiting.pop(first))  # of our own workers
-            first += 1
+            piece: Piece = pickle.loads(waiting.pop(first))  # of our own workers
+            yield piece
+            first += len(piece.rows)
 
 
 def opener(job: Job, how: Ray) -> Opener:

@@ -57,7 +57,7 @@ def run(job: Job, progress: Progress | None = None) -> None:
         return
     done = store.done()
     total = job.listing.count or 0
-    state = store.statistics(done) if done else Statistics.empty(job_plan)
+    tree = store.tree(done, job_plan)
     seen = done * job_plan.shard
     for number, items in shards(job.listing, job_plan.shard, done):
 
@@ -68,8 +68,9 @@ def run(job: Job, progress: Progress | None = None) -> None:
                 progress(min(seen, total or seen), total or seen)
 
         pooled = read_shard(job.engine, iter(items), job.listing, job.preprocess, job_plan, count)
-        state = state.merge(Statistics.empty(job_plan).update(pooled, job_plan))
-        store.keep(number, state, pooled, features(pooled, job_plan))
+        tree = tree.add(Statistics.empty(job_plan).update(pooled, job_plan))
+        store.keep_rows(number, pooled, features(pooled, job_plan))
+        store.keep(tree, number)
         seen = min((number + 1) * job_plan.shard, total or (number + 1) * job_plan.shard)
     store.write_record({**record, "shards": store.done()})
 

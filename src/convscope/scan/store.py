@@ -1,7 +1,8 @@
 """The folder of a scan while it grows. A file is written beside its name and moved in place: it is whole or not there.
 
     scan.json              what is scanned: the network, the preprocessing, the pictures, the plan
-    shards/000003.npz      the statistics of the first three shards
+    shards/000008.npz      the statistics of the first eight shards, a whole group; see merging.py
+    shards/000010.part.npz those of the two shards since
     shards/000002.rows.npz what is kept per picture of shard 2: number, name, label, answer, features, reason if skipped
 
 A shard counts as done when the statistics that include it are there. They are merged in the order of the shards, always, so
@@ -16,13 +17,16 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from ..errors import OutputError
+from .merging import GROUP, Tree
 from .packing import load, pack
+from .plan import Plan
 from .shards import Pooled, Statistics
 
 FORMAT = 1
@@ -77,15 +81,32 @@ class Store:
 
     def done(self) -> int:
         """How many shards are done."""
-        numbers = [int(path.stem) for path in self.shards.glob("[0-9]*.npz") if path.stem.isdigit()]
-        return max(numbers, default=0)
+        names = (path.name.removesuffix(".npz").removesuffix(".part") for path in self.shards.glob("[0-9]*.npz"))
+        return max((int(name) for name in names if name.isdigit()), default=0)
 
-    def statistics(self, done: int) -> Statistics:
-        found: Statistics = load(self.shards / f"{done:06d}.npz")
-        return found
+    def tree(self, done: int, plan: Plan) -> Tree:
+        """The statistics of the first `done` shards."""
+        tree, groups = Tree.of(plan), done - done % GROUP
+        whole: Statistics = load(self.shards / whole_name(groups)) if groups else tree.whole
+        part: Statistics = load(self.shards / part_name(done)) if done > groups else tree.part
+        return replace(tree, whole=whole, part=part, shards=done)
 
-    def keep(self, number: int, statistics: Statistics, pooled: Pooled, features: Mapping[str, Any]) -> None:
-        """Write shard `number` and the statistics of all up to it. Raises OutputError; what was there before still is."""
+    def keep(self, tree: Tree, before: int) -> None:
+        """Write the statistics of all shards so far, after their rows; then the shards are done.
+
+        before   how many were done before, whose file is needed no more
+        raises   OutputError; what was there before still is
+        """
+        whole = not tree.shards % GROUP
+        name, packed = (whole_name if whole else part_name)(tree.shards), pack(tree.whole if whole else tree.part)
+        self.write(f"shards/{name}", lambda file: np.savez(file, **packed))
+        old = [part_name(before)] + ([whole_name(before - before % GROUP)] if whole else [])
+        for each in old:
+            with contextlib.suppress(OSError):
+                (self.shards / each).unlink(missing_ok=True)
+
+    def keep_rows(self, number: int, pooled: Pooled, features: Mapping[str, Any]) -> None:
+        """Write what shard `number` keeps per picture. Raises OutputError."""
         rows = {
             "numbers": pooled.numbers,
             "names": np.array(pooled.names, str),
@@ -96,10 +117,6 @@ class Store:
             **{f"features/{number}": values for number, values in enumerate(features.values())},
         }
         self.write(f"shards/{number:06d}.rows.npz", lambda file: np.savez(file, **rows))
-        packed = pack(statistics)
-        self.write(f"shards/{number + 1:06d}.npz", lambda file: np.savez(file, **packed))
-        with contextlib.suppress(OSError):
-            (self.shards / f"{number:06d}.npz").unlink(missing_ok=True)
 
     def rows(self, done: int) -> Iterator[dict[str, Any]]:
         """What was kept per picture, shard by shard."""
@@ -140,6 +157,14 @@ class Store:
         except OSError as error:
             why = f"{error.strerror or error}. What was finished is kept: make room, and the same command goes on from there."
             raise OutputError(self.folder, why) from error
+
+
+def whole_name(shards: int) -> str:
+    return f"{shards:06d}.npz"
+
+
+def part_name(shards: int) -> str:
+    return f"{shards:06d}.part.npz"
 
 
 PHRASES = {
