@@ -16,6 +16,7 @@ import convscope  # noqa: E402
 from convscope.conformance import check_engine, laws  # noqa: E402
 from convscope.core import Edit  # noqa: E402
 from convscope.engines.torch import TorchEngine  # noqa: E402
+from convscope.engines.torch_functions import EqualOnce  # noqa: E402
 from convscope.errors import EngineError, InputError, NotAModel, Unsupported, Untrusted, WrongPictureShape  # noqa: E402
 from convscope.pictures import read_pictures  # noqa: E402
 
@@ -31,6 +32,18 @@ def pictures(name, n=2):
     if name == "whole_number_input":
         several["input:1"] = np.arange(n)
     return several or random.normal(size=(n, *PICTURES[name])).astype(np.float32)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("pictures", [torch.ones(3, 2, 5, 5), torch.arange(150.0).reshape(3, 2, 5, 5)], ids=["equal", "unlike"])
+def test_equal_pictures_are_convolved_once_and_nobody_can_tell(pictures, layout):
+    given, kernel = pictures.to(memory_format=layout), torch.arange(54.0).reshape(3, 2, 3, 3)
+    with EqualOnce():
+        once = torch.conv2d(given, kernel, padding=1, stride=2)
+    each = torch.conv2d(given, kernel, padding=1, stride=2)
+    assert torch.equal(once, each)
+    assert once.stride() == each.stride()
+    assert not once._is_view()
 
 
 @pytest.mark.parametrize("name", ZOO)

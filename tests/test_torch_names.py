@@ -56,7 +56,16 @@ def test_weights_find_their_places(trained, prefix, ending, tmp_path):
     net = convscope.open(save(state, tmp_path / f"w{ending}"), architecture=BUILD, picture_shape=SHAPE)
     np.testing.assert_allclose(net.engine.run(BATCH)["output"], answers_of(trained), atol=1e-6)
     assert net.info.source == f"{BUILD}, weights: w{ending}"
-    assert net.info.sha256
+    assert net.info.sha256 == hashlib.sha256((tmp_path / f"w{ending}").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("ending", [".pth", ".safetensors"])
+def test_a_file_that_changes_later_changes_no_network(trained, ending, tmp_path):
+    path = save(trained.state_dict(), tmp_path / f"w{ending}")
+    net = convscope.open(path, architecture=BUILD, picture_shape=SHAPE)
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+    np.testing.assert_allclose(net.engine.run(BATCH)["output"], answers_of(trained), atol=1e-6)
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model", "net"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 
 from . import demo
 from .core import Engine, Graph
+from .digests import Digest
 from .errors import InputError, MissingExtra, NotAModel, Shape, Unsupported, WrongOption, did_you_mean
 from .labels import Labels, check_labels, read_labels
 from .network import Network
@@ -131,10 +131,15 @@ def _file(path: Path, how: How, *, name: str, source: str) -> Opened:
     kind = ENDINGS.get(path.suffix.lower())
     if kind is None:
         raise NotAModel(path, f"its ending is '{path.suffix}', but known are {', '.join(ENDINGS)}.")
-    facts = {"name": name, "source": source, "sha256": _sha256(path)}
+    digest = Digest(path)
+    engine, facts, card = _from_file(path, kind, how, {"name": name, "source": source})
+    return engine, facts | {"sha256": digest.value()}, card
+
+
+def _from_file(path: Path, kind: str, how: How, facts: dict[str, Any]) -> Opened:
     if how.architecture is not None:
         engine, of_network, card = _weights(path, kind, how)
-        return engine, of_network | facts | {"source": of_network["source"]}, card
+        return engine, of_network | {"name": facts["name"]}, card
     if kind == "onnx":
         from .engines import onnx_files
 
@@ -285,8 +290,3 @@ def _near(path: Path) -> str:
     if not folder.is_dir():
         return f" Nor is there a folder '{folder}'."
     return did_you_mean(path.name, [each.name for each in folder.iterdir() if each.suffix.lower() in ENDINGS])
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

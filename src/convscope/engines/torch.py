@@ -17,7 +17,7 @@ from ..errors import EngineError, InputError, Shape, Unsupported, WrongPictureSh
 from .cuts import Cut
 from .names import end_names
 from .torch_failures import failure, is_out_of_memory, raised_in
-from .torch_functions import Functions
+from .torch_functions import EqualOnce, Functions
 from .torch_graph import Survey, is_looked_into, to_numpy, weights_of
 from .torch_held import TorchHeld
 from .torch_inputs import Input, PictureShape, check_whole, possible_inputs, shapes_of
@@ -208,7 +208,7 @@ class TorchEngine:
         """What the module returns for so many pictures of zeros, seen by `survey`."""
         names = end_names("input", len(self._inputs))
         trial = {name: np.zeros((pictures, *each.shape), np.float32) for name, each in zip(names, self._inputs, strict=True)}
-        with torch.no_grad():
+        with torch.no_grad(), EqualOnce():
             return self._call(trial, survey.visit, Way(survey.enter, functions=True))
 
     def _survey(self, picture_shape: PictureShape | None) -> tuple[Survey, tuple[Input, ...], str | None]:

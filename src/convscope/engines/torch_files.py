@@ -33,28 +33,38 @@ def load(path: Path, *, trust: bool, picture_shape: PictureShape | None = None) 
     return TorchEngine(network_in(path, read(path, trust=trust)), picture_shape=picture_shape)
 
 
-def read(path: Path, *, trust: bool = False) -> Any:
-    """What torch.save or safetensors wrote. Raises Untrusted for what is more than arrays and plain data, unless `trust`;
-    NotAModel; MissingExtra.
+def read(path: Path, *, trust: bool = False, copied: bool = False) -> Any:
+    """What torch.save or safetensors wrote.
+
+    copied   whether all of it is copied at once: then it may lie in the file itself, which is sooner there
+    raises   Untrusted for what is more than arrays and plain data, unless `trust`; NotAModel; MissingExtra
     """
     if path.suffix == ".safetensors":
         return _safetensors(path)
-    classes = pickled_classes(path)
     try:
-        return _loaded(path, weights_only=not (trust and classes))
+        return _loaded(path, weights_only=True, mmap=copied and zipfile.is_zipfile(path))
     except Exception as error:
-        what = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        if classes and not trust:
-            raise Untrusted(path, f"holds Python objects in a pickle ({', '.join(classes[:3])})") from None
-        if classes:
-            raise NotAModel(path, f"{what}. The code of its classes ({', '.join(classes[:3])}) must be importable.") from error
-        raise NotAModel(path, f"it is damaged. {what}") from error
+        refused = error
+    classes = pickled_classes(path)
+    if not classes:
+        raise NotAModel(path, f"it is damaged. {_first_line(refused)}") from refused
+    if not trust:
+        raise Untrusted(path, f"holds Python objects in a pickle ({', '.join(classes[:3])})") from None
+    try:
+        return _loaded(path, weights_only=False)
+    except Exception as error:
+        hint = f"The code of its classes ({', '.join(classes[:3])}) must be importable."
+        raise NotAModel(path, f"{_first_line(error)}. {hint}") from error
 
 
-def _loaded(path: Path, *, weights_only: bool) -> Any:
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+
+
+def _loaded(path: Path, *, weights_only: bool, mmap: bool = False) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about how the file was written, which is nothing that its reader can change
-        return torch.load(path, map_location="cpu", weights_only=weights_only)
+        return torch.load(path, map_location="cpu", weights_only=weights_only, mmap=mmap)
 
 
 def pickled_classes(path: Path) -> list[str]:

@@ -35,6 +35,7 @@ NAMES: dict[Kind, str] = {
 KINDS: dict[str, Kind] = {name: kind for kind, names in NAMES.items() for name in names.split()}
 # They change how a tensor is kept, not what it holds.
 KEEPING = frozenset("bfloat16 clone contiguous cpu cuda data detach double float half requires_grad to type type_as".split())  # noqa: SIM905
+CONVOLUTIONS = frozenset({torch.conv1d, torch.conv2d, torch.conv3d})
 OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "matmul", "pow", "mod")
 
 
@@ -102,6 +103,22 @@ class Functions(TorchFunctionMode):
             full = f"{path}.torch.{name}" if path else f"torch.{name}"
         self._calls[full] += 1
         return numbered(full, self._calls[full])
+
+
+class EqualOnce(TorchFunctionMode):
+    """Convolves pictures that are all equal, as those of a trial are, once, and gives that for each: the same, sooner."""
+
+    def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function not in CONVOLUTIONS or not args or not is_repeated(args[0]):
+            return function(*args, **(kwargs or {}))
+        once = function(args[0][:1], *args[1:], **(kwargs or {}))
+        return torch.cat([once] * len(args[0]))
+
+
+def is_repeated(pictures: Any) -> bool:
+    """Whether there are several, all of the same values."""
+    several = isinstance(pictures, torch.Tensor) and pictures.ndim > 2 and len(pictures) > 1
+    return several and all(torch.equal(pictures[0], each) for each in pictures[1:])
 
 
 def name_of(function: Any) -> str:

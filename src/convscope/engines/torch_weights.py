@@ -45,8 +45,8 @@ def fill(module: nn.Module, path: Path, *, of: str, partial: bool, trust: bool) 
 
 
 def weights_in(path: Path, *, trust: bool = False) -> dict[str, torch.Tensor]:
-    """The arrays by name. Raises NotAModel, Untrusted, MissingExtra."""
-    content = read(path, trust=trust)
+    """The arrays by name, to be copied: they may lie in the file itself. Raises NotAModel, Untrusted, MissingExtra."""
+    content = read(path, trust=trust, copied=True)
     if isinstance(content, nn.Module):
         raise NotAModel(path, "it holds a whole network. Open it without naming an architecture.")
     for candidate in [content, *(content.get(key) for key in KEYS)] if isinstance(content, Mapping) else []:
