@@ -11,7 +11,8 @@ class Digest:
     """Reads the file in a thread of its own, beside whoever loads it: hashing holds no lock, and takes as long as loading."""
 
     def __init__(self, path: Path):
-        self._path, self._found, self._error = path, "", None
+        self._path, self._found = path, ""
+        self._error: OSError | None = None
         self._thread = threading.Thread(target=self._read, daemon=True)  # if loading fails, nobody waits for it
         self._thread.start()
 
