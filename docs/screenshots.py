@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
+import torch
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
@@ -25,14 +28,50 @@ def keep(page: Page, name: str, part: str | None = None) -> None:
         picture.convert("RGB").save(HERE / name, optimize=True)
 
 
+def signal() -> convscope.MapSet:
+    """A row of the photograph as a signal of three channels, under kernels that look for edges and for stripes."""
+    with Image.open(convscope.demo.picture()) as image:
+        row = np.asarray(image.convert("RGB"), np.float32)[110] / 255
+    conv = torch.nn.Conv1d(3, 4, 15, stride=2)
+    at = torch.arange(-7, 8) / 7
+    shapes = [at.sign(), torch.cos(9 * at) * torch.exp(-3 * at**2), torch.exp(-9 * at**2), torch.sin(5 * at)]
+    with torch.no_grad():
+        conv.weight[:] = torch.stack([each - each.mean() for each in shapes])[:, None] / 9
+        conv.bias[:] = 0
+    net = torch.nn.Sequential(OrderedDict(edges=conv, relu=torch.nn.ReLU(), pool=torch.nn.AdaptiveAvgPool1d(1)))
+    opened = convscope.open(net, picture_shape=(3, row.shape[0]))
+    return opened.look(np.ascontiguousarray(row.T), at="edges", ranked=False, channels=["red", "green", "blue"])
+
+
+def volume() -> convscope.MapSet:
+    """Two balls in a volume, under an average and a kernel that looks for surfaces."""
+    z, y, x = np.mgrid[:24, :48, :48].astype(np.float32)
+    balls = [
+        ((z - 8) / 6) ** 2 + ((y - 30) / 12) ** 2 + ((x - 16) / 12) ** 2,
+        ((z - 16) / 5) ** 2 + ((y - 14) / 9) ** 2 + ((x - 33) / 9) ** 2,
+    ]
+    values = sum(np.clip(1.5 - ball, 0, 1) for ball in balls) + np.random.default_rng(0).normal(size=z.shape) * 0.04
+    conv = torch.nn.Conv3d(1, 4, 3, padding=1)
+    with torch.no_grad():
+        conv.weight[:], conv.bias[:] = 1 / 27, 0
+        for unit, axis in enumerate((2, 3, 4), 1):
+            conv.weight[unit] = torch.tensor([-1.0, 0, 1]).reshape([3 if each == axis else 1 for each in (2, 3, 4)])
+    net = torch.nn.Sequential(OrderedDict(surfaces=conv, relu=torch.nn.ReLU(), pool=torch.nn.AdaptiveAvgPool3d(1)))
+    return convscope.open(net, picture_shape=(1, 24, 48, 48)).look(values[None].astype(np.float32), at="surfaces", ranked=False)
+
+
 def main() -> None:
     HERE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         maps = convscope.open("demo").look(convscope.demo.picture())
         url = maps.save(Path(folder) / "page.html", single_file=True).as_uri()
+        urls = [
+            each.save(Path(folder) / f"{number}.html", single_file=True).as_uri()
+            for number, each in enumerate((signal(), volume()))
+        ]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(QUIET))
 
-        def opened(width: int, height: int, scheme: str) -> Page:
+        def opened(width: int, height: int, scheme: str, url: str = url) -> Page:
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
             page.goto(url)
             page.wait_for_selector("[data-viewer][aria-busy=false]")
@@ -49,6 +88,11 @@ def main() -> None:
         page.keyboard.press("g")
         page.keyboard.press("Enter")
         keep(page, "page-large.png")
+        for name, url in zip(("page-signal.png", "page-volume.png"), urls, strict=True):
+            page = opened(1100, 700, "light", url)
+            page.keyboard.press("g")
+            page.keyboard.press("Enter")
+            keep(page, name)
         browser.close()
 
 

@@ -38,7 +38,7 @@ ALLOWED = {
     "demo": {"errors"},
     "progress": set(),
     "results": {"core", "errors", "methods", "pictures", "preprocess", "draw", "show", "study", "single"},
-    "study": {"errors", "paged", "results", "draw", "site"},
+    "study": {"errors", "paged", "pictures", "results", "draw", "site"},
     "single": {"errors", "results", "site", "study"},
     "paged": {"core", "errors", "methods", "results", "site"},
     "scan": {"core", "draw", "errors", "methods", "pictures", "preprocess", "results", "site"},

@@ -432,7 +432,7 @@ def test_signals_volumes_and_layers_with_nothing_to_show_are_shown(context, tmp_
         page.keyboard.press("Escape")
         said[name] = page.locator("[data-caption]").inner_text()
     assert "signals drawn as strips" in said["signal"]
-    assert "slices of each volume side by side" in said["volume"]
+    assert "slice 1 of each volume, in the colours of the whole" in said["volume"]
     assert "32 values not finite" in said["broken"]
     assert "3 dead" in said["asleep"]
     watched.assert_calm()

@@ -103,13 +103,29 @@ def _reason(explanation: Explanation, number: int, draft: Path, file: str) -> di
 
 def entry(each: FeatureMaps) -> dict[str, Any]:
     """What the page says of a layer's maps."""
-    notes = {3: "; signals drawn as strips", 5: "; the slices of each volume side by side"}
-    evidence = each.evidence
+    evidence, along = each.evidence, each.signals
     return {
         "activated": each.reading.activated,
-        "note": notes.get(each.values.ndim, ""),
+        "note": "; signals drawn as strips" if each.values.ndim == 3 else "",
+        "centres": None if along is None or along.centres is None else along.centres.tolist(),
         "answer": None if evidence is None else {"labels": evidence.labels, "how": evidence.how},
     }
+
+
+def signal(maps: MapSet, files: Sequence[str]) -> dict[str, Any] | None:
+    """The signals that the maps lie along, a file for each picture; None where there are none."""
+    along = next(iter(maps.values())).signals if maps else None
+    if along is None:
+        return None
+    names = [f"signals/{file}.js" for file in files]
+    return {"channels": along.channels, "samples": along.values.shape[2], "data": [{"key": name, "file": name} for name in names]}
+
+
+def packed_signal(maps: MapSet, picture: int, key: str) -> str:
+    """The channels of a signal, packed as maps are."""
+    along = next(iter(maps.values())).signals
+    assert along is not None
+    return payload(key, along.values[picture], {})
 
 
 def kernels(maps: MapSet, layer: str, key: str) -> str:

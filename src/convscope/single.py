@@ -59,10 +59,10 @@ def folded(folder: Path) -> str:
         filters["file"] = data_uri((folder / filters["file"]).read_bytes())
     for reason in record.get("why", []):
         reason["file"] = data_uri((folder / reason["file"]).read_bytes())
-    tiles = {}
+    beside = [*record["signal"]["data"]] if record.get("signal") else []
     for layer in record["maps"]:
         for sheet in layer["sheets"]:
             sheet["file"] = None
-        for each in [*layer["data"], *([layer["kernels"]] if layer.get("kernels") else [])]:
-            tiles[each["key"]] = handed_over((folder / each["file"]).read_text(encoding="ascii"))
+        beside += [*layer["data"], *([layer["kernels"]] if layer.get("kernels") else [])]
+    tiles = {each["key"]: handed_over((folder / each["file"]).read_text(encoding="ascii")) for each in beside}
     return render(record, maps=tiles)

@@ -23,7 +23,8 @@ import numpy as np
 from PIL import Image
 
 from .errors import OutputError, StudyError
-from .paged import blocks, entry, kernels, receptive, tiles, why
+from .paged import blocks, entry, kernels, packed_signal, receptive, signal, tiles, why
+from .pictures.signals import takes_pictures
 from .results import FeatureMaps, Filters, MapSet
 from .site.tiles import script
 
@@ -57,6 +58,7 @@ def fill(draft: Path, maps: MapSet, options: dict[str, Any], *, only_page: bool 
     record["filters"] = [_filters(maps.filters, sheets, draft)] if maps.filters else []
     record["why"] = why(maps.why, draft, _picture_files(maps))
     record["blocks"] = blocks(maps)
+    record["signal"] = signal(maps, _picture_files(maps))
     for layer, seen in zip(record["maps"], receptive(maps).values(), strict=True):
         layer.update(seen)
     _add_sizes(record, save_all(sheets), draft)
@@ -157,6 +159,7 @@ def _umask() -> int:
 
 def _record(maps: MapSet) -> dict[str, Any]:
     info, graph = maps.network, maps.network.graph
+    pictured = takes_pictures(graph.layers[0].shape)
     total = sum(layer.parameters for layer in graph) if graph.parameters is None else graph.parameters
     return {
         "format": FORMAT,
@@ -172,8 +175,9 @@ def _record(maps: MapSet) -> dict[str, Any]:
             "notes": info.notes,
         },
         "preprocess": maps.preprocess.to_dict(),
-        "preprocess_text": maps.preprocess.describe(),
-        "preprocess_assumed": maps.preprocess.origin == "assumed",
+        "preprocess_text": maps.preprocess.describe() if pictured else "taken as it is",
+        "preprocess_assumed": pictured and maps.preprocess.origin == "assumed",
+        "pictured": pictured,  # else arrays, which pass as they are: signals, volumes, features
         "asked": dict(maps.asked),
         "answer_text": maps.answers_from,
         "layers": [
@@ -268,6 +272,8 @@ def _tiles(record: dict[str, Any], maps: MapSet, draft: Path) -> list[Callable[[
             file = f"kernels/{Path(files[0]).name}"
             layer["kernels"] = {"key": file, "file": file}
             jobs.append(partial(_write, draft / file, kernels, maps, name, file))
+    for number, each in enumerate(record["signal"]["data"] if record["signal"] else ()):
+        jobs.append(partial(_write, draft / each["file"], packed_signal, maps, number, each["key"]))
     return jobs
 
 

@@ -61,10 +61,12 @@ def facts(study: Mapping[str, Any]) -> dict[str, Any]:
         "preprocess_text": study["preprocess_text"],
         "maps": [
             {key: each.get(key) for key in ("layer", "reading", "activated", "shape", "note", "data", "answer", "receptive",
-                                            "receptive_note", "kernels")}
+                                            "receptive_note", "kernels", "centres")}
             for each in study["maps"]
         ],
         "first": spread[-1],
+        "input": study["network"]["input"],
+        "signal": study.get("signal"),
         "colours": colours(),
     }  # fmt: skip
 

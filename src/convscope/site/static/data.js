@@ -44,6 +44,16 @@ export class Layer {
     return facts;
   }
 
+  // What stands at (y, x) of the drawn map, for people.
+  words([y, x]) {
+    return this.entry.shape.length === 2 ? `position ${x}` : `row ${y}, column ${x}`;
+  }
+
+  // Where the whole map is strongest.
+  strongest(unit) {
+    return this.words(this.peak(unit));
+  }
+
   // (y, x) of the greatest value.
   peak(unit) {
     const at = this.column("peak")[unit];
@@ -57,7 +67,7 @@ export class Layer {
     return level === 255 ? NaN : low + (level / 254) * (high - low);
   }
 
-  // Whether a map is (h, w): signals and volumes are drawn as pictures too, whose rows and columns are no places in the picture.
+  // Whether a map is (h, w): signals are drawn as pictures too, whose columns are no places in the picture.
   get isPicture() {
     return this.entry.shape.length === 3;
   }

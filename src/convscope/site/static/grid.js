@@ -186,7 +186,8 @@ export class Grid {
 
 // The drawn size of an h x w map: its own times a whole number, or as much smaller as it has to be. A signal is made a strip.
 export function tileSize(h, w, side) {
-  const [tall, wide] = [h === 1 && w > 1 ? Math.max(1, w / 4) : h, w];
+  if (h === 1 && w > 1) return [Math.round(side / 2), w <= 2.5 * side ? w * Math.floor((2.5 * side) / w) : Math.round(2.5 * side)];
+  const [tall, wide] = [h, w];
   const ratio = side / Math.max(tall, wide);
   const factor = ratio >= 1 ? Math.floor(ratio) : ratio;
   return [Math.max(1, Math.round(tall * factor)), Math.max(1, Math.round(wide * factor))];

@@ -9,3 +9,14 @@ export function shortcuts(keys) {
     keys[event.key]();
   });
 }
+
+// Within a frame that holds its page as text, a link to a part of the page would leave it.
+export function staysInFrame() {
+  if (location.protocol !== "about:") return;
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[href^='#']");
+    if (!link) return;
+    event.preventDefault();
+    document.querySelector(link.getAttribute("href"))?.scrollIntoView();
+  });
+}

@@ -5,13 +5,18 @@ import { drawn, hatch } from "./colour.js";
 import { drawBar, drawMap, factsOf, fieldWords, fill, isWide, laidOver } from "./panel.js";
 import { Picture } from "./picture.js";
 import { counted, short } from "./numbers.js";
+import { isAlong, SignalPlot, signalWords } from "./signal.js";
+import { Scrubber } from "./volume.js";
 
 export class Large {
-  // on: {step(by), go(unit)}
+  // on: {step(by), go(unit), slice(number)}
   constructor(dialog, on) {
     Object.assign(this, { dialog, on });
     this.find = (selector) => dialog.querySelector(selector);
     this.picture = new Picture(this.find("canvas.seen"));
+    this.plot = new SignalPlot(this.find("canvas.seen"));
+    this.scrubber = new Scrubber(this.find("[data-slice]"), (slice) => on.slice(slice));
+    this.find("[data-to-strongest]").addEventListener("click", () => on.slice(this.view.layer.sliceOfPeak(this.unit)));
     this.over = this.find("[data-over]");
     this.over.addEventListener("change", () => this.redraw(null));
     this.find("[data-before]").addEventListener("click", () => on.step(-1));
@@ -21,7 +26,9 @@ export class Large {
     dialog.addEventListener("keydown", (event) => this.key(event));
     const map = this.find("canvas.map");
     map.addEventListener("pointermove", (event) => this.redraw(this.placeOn(map, event)));
-    map.addEventListener("pointerleave", () => this.redraw(null));
+    const seen = this.find("canvas.seen");
+    seen.addEventListener("pointermove", (event) => isAlong(this.view) && this.redraw(this.plot.placeAt(event)));
+    for (const canvas of [map, seen]) canvas.addEventListener("pointerleave", () => this.redraw(null));
   }
 
   show(view, unit) {
@@ -32,22 +39,29 @@ export class Large {
     drawMap(map, view, unit, 512);
     map.setAttribute("aria-label", view.describe(unit));
     drawBar(this.find("[data-bar]"), view, unit);
+    this.scrubber.show(view.depth, view.layer.slice);
+    this.dialog.classList.toggle("along", isAlong(view));
+    if (!this.dialog.open) this.dialog.showModal(); // before what is drawn as wide as there is room
     this.redraw(null);
     this.kernel();
     this.neighbours();
     this.pictures();
-    if (!this.dialog.open) this.dialog.showModal();
   }
 
   redraw(place) {
     const { view, unit } = this;
+    fill(this.find("dl"), factsOf(view, unit, place));
+    if (isAlong(view)) {
+      this.plot.show(view, unit, place);
+      this.find("[data-field]").textContent = signalWords(view, unit, place);
+      return;
+    }
     const strongest = view.layer.isDead(unit) ? null : view.layer.field(view.layer.peak(unit));
     const pointed = place && view.layer.field(place);
     const over = !pointed && ((this.over.checked && view.layer.isPicture) || (strongest && isWide(strongest, view.image)));
     const outlined = pointed ?? (this.over.checked ? null : strongest);
     this.picture.show(view.image, outlined ? [{ field: outlined, strong: true }] : [], over ? laidOver(view, unit) : null);
     this.find("[data-field]").textContent = this.words(strongest, pointed);
-    fill(this.find("dl"), factsOf(view, unit, place));
   }
 
   words(strongest, pointed) {
@@ -84,14 +98,15 @@ export class Large {
     const figure = document.createElement("figure");
     const canvas = figure.appendChild(document.createElement("canvas"));
     const factor = Math.max(1, Math.floor(64 / Math.max(h, w)));
-    [canvas.width, canvas.height] = [w * factor, h * factor];
+    const tall = h === 1 && w > 1 ? 20 : factor;
+    [canvas.width, canvas.height] = [w * factor, h * tall];
     const context = canvas.getContext("2d");
     const table = this.view.colours.tables.diverging;
     const middle = (table.length / 3 - 1) / 2;
     values.forEach((value, at) => {
       const level = Math.round(middle + (value / 127) * middle);
       context.fillStyle = `rgb(${table.subarray(3 * level, 3 * level + 3).join(" ")})`;
-      context.fillRect((at % w) * factor, Math.floor(at / w) * factor, factor, factor);
+      context.fillRect((at % w) * factor, Math.floor(at / w) * tall, factor, tall);
     });
     canvas.setAttribute("role", "img");
     const greatest = values.reduce((found, each) => (Math.abs(each) > Math.abs(found) ? each : found), 0);
@@ -101,7 +116,7 @@ export class Large {
   }
 
   neighbours() {
-    const found = alike(this.view.layer, this.unit);
+    const found = alike(this.view.layer.whole ?? this.view.layer, this.unit);
     this.find("[data-alike]").hidden = !found.length;
     this.find("[data-alikes]").replaceChildren(
       ...found.map(([unit, value]) => {
@@ -139,7 +154,7 @@ export class Large {
     const canvas = figure.appendChild(document.createElement("canvas"));
     const [h, w] = layer.size;
     const factor = Math.max(1, Math.floor(112 / Math.max(h, w)));
-    [canvas.width, canvas.height] = [w * factor, h * factor];
+    [canvas.width, canvas.height] = [w * factor, (h === 1 ? Math.ceil(w / 4) : h) * factor]; // a signal is made a strip
     const context = canvas.getContext("2d");
     context.imageSmoothingEnabled = false;
     if (layer.isDead(this.unit)) hatch(context, this.view.marks, 0, 0, canvas.width, canvas.height);

@@ -3,6 +3,7 @@
 import { hatch } from "./colour.js";
 import { fieldText, Picture } from "./picture.js";
 import { percent, short } from "./numbers.js";
+import { isAlong, SignalPlot, signalWords } from "./signal.js";
 
 export class Panel {
   constructor(root) {
@@ -11,7 +12,9 @@ export class Panel {
     this.bar = root.querySelector("[data-bar]");
     this.facts = root.querySelector("dl");
     this.field = root.querySelector("[data-field]");
+    this.root = root;
     this.picture = new Picture(root.querySelector("canvas.seen"));
+    this.plot = new SignalPlot(root.querySelector("canvas.seen"));
   }
 
   // view: what the whole viewer shows now; place: [y, x] under the pointer, or null
@@ -21,6 +24,12 @@ export class Panel {
     drawMap(this.map, view, unit, 256);
     drawBar(this.bar, view, unit);
     fill(this.facts, factsOf(view, unit, place));
+    this.root.classList.toggle("along", isAlong(view));
+    if (isAlong(view)) {
+      this.plot.show(view, unit, place);
+      this.field.textContent = signalWords(view, unit, place);
+      return;
+    }
     const strongest = layer.isDead(unit) ? null : layer.field(layer.peak(unit));
     const pointed = place && layer.field(place);
     const fields = [strongest && { field: strongest, strong: true }, pointed && { field: pointed, strong: false }].filter(Boolean);
@@ -33,9 +42,11 @@ export function fieldWords({ layer, image }, unit, strongest, pointed = null) {
   const size = [image.naturalHeight, image.naturalWidth];
   if (!layer.entry.receptive) return `What units of this layer see of the picture is not known${layer.entry.receptive_note ? `: ${layer.entry.receptive_note}` : ""}.`;
   if (!layer.isPicture) return "Its maps are no pictures, so what a place sees is not outlined.";
-  if (!strongest) return "It is zero everywhere, so it has no strongest place.";
+  const volume = layer.whole ? layer.seenWords : "";
+  if (layer.isDead(unit)) return `${volume}It is zero everywhere, so it has no strongest place.`;
+  if (!strongest) return `${volume}It has one value everywhere in this slice.`;
   const over = isWide(strongest, image) ? " Laid over it: its map, stretched to the picture's size." : "";
-  const where = `Outlined: what it sees where it is strongest, ${fieldText(strongest, size)}.${over}`;
+  const where = `${volume}Outlined: what it sees where it is strongest${volume ? " in this slice" : ""}, ${fieldText(strongest, size)}.${over}`;
   return pointed ? `${where} Dashed: what it sees at the pointer.` : where;
 }
 
@@ -61,8 +72,8 @@ export function factsOf({ layer, titles }, unit, place = null) {
   for (const name of layer.columns) {
     if (titles[name]?.answer && !Number.isNaN(number(name))) facts.push([titles[name].short, short(number(name))]);
   }
-  facts.push(["strongest at", `row ${layer.peak(unit)[0]}, column ${layer.peak(unit)[1]}`]);
-  if (place) facts.push(["at the pointer", `${short(layer.value(unit, place))} at row ${place[0]}, column ${place[1]}`]);
+  facts.push(["strongest at", layer.strongest(unit)]);
+  if (place) facts.push(["at the pointer", `${short(layer.value(unit, place))} at ${layer.words(place)}`]);
   if (layer.isDead(unit)) return [["dead", "zero everywhere for this picture"]];
   if (layer.isConstant(unit)) facts.unshift(["constant", "one value everywhere"]);
   if (number("nonfinite")) facts.unshift(["not finite", `${number("nonfinite")} values, drawn in magenta`]);

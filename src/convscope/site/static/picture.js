@@ -39,6 +39,13 @@ function outline(context, [top, left, bottom, right], [width, height], { strong,
   context.restore();
 }
 
+// A promise of an <img> that can be drawn.
+export function loaded(source) {
+  const image = new Image();
+  image.src = source;
+  return image.decode().then(() => image);
+}
+
 // The part of the picture that a field covers, as large as fits into a box.
 export function crop(context, image, [top, left, bottom, right], x, y, width, height) {
   const factor = Math.min(height / (bottom - top), width / (right - left));

@@ -4,12 +4,14 @@ import { Atlas, Colours, SCALES } from "./colour.js";
 import { Data } from "./data.js";
 import { Grid } from "./grid.js";
 import { Glance } from "./glance.js";
-import { shortcuts } from "./keys.js";
+import { shortcuts, staysInFrame } from "./keys.js";
 import { Large } from "./large.js";
 import { counted, percent, short } from "./numbers.js";
+import { ordered, searched } from "./order.js";
+import { formsOf, painterOf } from "./painters.js";
 import { Panel } from "./panel.js";
-import { crop } from "./picture.js";
-import { parseSearch } from "./search.js";
+import { loaded } from "./picture.js";
+import { depthOf, Scrubber, Slice } from "./volume.js";
 import { captionOf, titlesOf } from "./words.js";
 
 class Viewer {
@@ -23,12 +25,13 @@ class Viewer {
     const on = { point: (unit, place) => this.point(unit, place), open: (unit) => this.open(unit) };
     this.grid = new Grid(this.find(".grid"), on, (unit) => this.describe(unit));
     this.panel = new Panel(this.find(".panel"));
-    this.large = new Large(document.getElementById("large"), { step: (by) => this.stepLarge(by), go: (unit) => this.open(unit) });
+    this.large = new Large(document.getElementById("large"), { step: (by) => this.stepLarge(by), go: (unit) => this.open(unit), slice: (slice) => this.toSlice(slice) });
     this.picture = 0;
+    this.share = 0.5; // of the depth of volumes: the slice that is shown
     this.controls();
     this.glance = new Glance(document, this.colours, {
       load: (at) => this.bring(at, this.picture),
-      rank: (layer) => this.ordered(Array.from({ length: layer.units }, (_, unit) => unit), layer, layer.entry.answer ? "answer" : "mean"),
+      rank: (layer) => ordered(Array.from({ length: layer.units }, (_, unit) => unit), layer, layer.entry.answer ? "answer" : "mean"),
       title: (layer) => (layer.entry.answer ? `by how much each speaks for ${layer.entry.answer.labels[this.picture]}` : "by their mean"),
       open: async (at, unit) => {
         await this.show(at);
@@ -43,6 +46,7 @@ class Viewer {
       this[name] = this.find(`[data-${name}]`);
       this[name].addEventListener(name === "side" ? "input" : "change", again);
     }
+    this.scrubber = new Scrubber(this.find("[data-slice]"), (slice) => this.toSlice(slice));
     this.search = this.find("[data-search]");
     this.search.addEventListener("input", again);
     this.search.addEventListener("keydown", (event) => {
@@ -74,9 +78,31 @@ class Viewer {
     addEventListener("afterprint", () => this.spread(false));
   }
 
-  // [layer, image], by the numbers of both.
+  // [layer, image, signal], by the numbers of the first two.
   bring(at, picture) {
-    return Promise.all([this.data.load(this.study.maps[at], picture), this.images[picture]]);
+    const { signal } = this.study;
+    const entry = signal && { ...signal, shape: [signal.channels.length, signal.samples] };
+    return Promise.all([this.data.load(this.study.maps[at], picture), this.images[picture], entry && this.data.load(entry, picture)]);
+  }
+
+  // What is drawn of a layer: all of it, or a slice of a volume.
+  take(whole, image) {
+    this.depth = depthOf(whole);
+    this.layer = this.depth ? this.slice(whole) : whole;
+    this.image = this.depth ? this.layer.cut(image) : image;
+    this.scrubber.show(this.depth, this.layer.slice);
+  }
+
+  slice(whole) {
+    const { input } = this.study;
+    return new Slice(whole, Math.floor(this.share * depthOf(whole)), input?.length === 4 && !input.includes(null) ? input : null);
+  }
+
+  async toSlice(slice) {
+    this.share = (slice + 0.5) / this.depth;
+    this.take(this.layer.whole, await this.images[this.picture]);
+    this.arrange();
+    if (this.large.dialog.open) this.large.show(this.view, this.large.unit);
   }
 
   // Show a layer, by its place among those that were read.
@@ -85,10 +111,11 @@ class Viewer {
     const asked = (this.asked = Symbol(entry.layer));
     this.root.setAttribute("aria-busy", "true");
     try {
-      const [layer, image] = await this.bring(at, picture);
+      const [layer, image, signal] = await this.bring(at, picture);
       if (asked !== this.asked) return; // another layer was asked for meanwhile
       const turned = picture !== this.picture;
-      Object.assign(this, { at, picture, layer, image });
+      Object.assign(this, { at, picture, signal });
+      this.take(layer, image);
       if (turned) this.glance.refresh();
       this.layers.selectedIndex = at;
       for (const button of document.querySelectorAll("[data-shows]")) button.setAttribute("aria-pressed", String(Number(button.dataset.shows) === at));
@@ -145,6 +172,10 @@ class Viewer {
     const before = this.order.value;
     this.order.replaceChildren(...names.map((name) => new Option(titles[name].title, name)), new Option("unit number", "unit"));
     this.order.value = [...names, "unit"].includes(before) ? before : names[0];
+    const forms = formsOf(this.layer);
+    const shown = this.shown.value;
+    this.shown.replaceChildren(...forms.map(([name, title]) => new Option(title, name)));
+    this.shown.value = forms.some(([name]) => name === shown) ? shown : "maps";
   }
 
   titles() {
@@ -161,58 +192,12 @@ class Viewer {
       this.atlas = new Atlas(layer, colours, this.scale.value, this.colourName);
       this.drawn = drawn;
     }
-    this.order_ = this.ordered(this.kept(), layer, this.order.value);
-    this.grid.show({ layer, atlas: this.atlas, order: this.order_, side: Number(this.side.value), marks: colours.marks, note: (unit) => this.note(unit), painter: this.painter() });
+    this.order_ = ordered(searched(layer, this.search, this.find("[data-search-says]")), layer, this.order.value);
+    this.grid.show({ layer, atlas: this.atlas, order: this.order_, side: Number(this.side.value), marks: colours.marks, note: (unit) => this.note(unit), painter: painterOf(this.shown.value, this.view, getComputedStyle(this.root)) });
     this.find("[data-caption]").textContent = captionOf(this);
     this.find("[data-count]").textContent = this.order_.length === layer.units ? counted(layer.units, "map") : `${this.order_.length} of ${counted(layer.units, "map")}`;
     if (this.order_.length) this.grid.say();
     if (this.order_.length) this.point(this.grid.unit, null);
-  }
-
-  kept() {
-    const names = this.layer.columns.filter((name) => !["low", "peak"].includes(name));
-    const units = Array.from({ length: this.layer.units }, (_, unit) => unit);
-    const message = this.find("[data-search-says]");
-    try {
-      const test = parseSearch(this.search.value, [...names, "min"]);
-      this.search.removeAttribute("aria-invalid");
-      const found = units.filter((unit) => test({ ...this.layer.facts(unit), min: this.layer.column("low")[unit] }));
-      message.textContent = this.search.value.trim() ? (found.length ? `${counted(found.length, "unit")} found` : "No unit is like that.") : "";
-      return found;
-    } catch (error) {
-      this.search.setAttribute("aria-invalid", "true");
-      message.textContent = error.message;
-      return units;
-    }
-  }
-
-  // The greatest first, what is not a number last, equal ones by their number.
-  ordered(units, layer, by) {
-    if (by === "unit") return units;
-    const column = layer.column(by);
-    const rank = (unit) => (Number.isNaN(column[unit]) ? -Infinity : column[unit]);
-    return units.slice().sort((a, b) => rank(b) - rank(a) || a - b);
-  }
-
-  // What is drawn in place of the plain map.
-  painter() {
-    const { layer, image, atlas } = this;
-    if (this.shown.value === "crops" && layer.entry.receptive && layer.isPicture) {
-      return (context, unit, x, y, w, h) => {
-        context.fillStyle = getComputedStyle(this.root).getPropertyValue("--soft");
-        context.fillRect(x, y, w, h);
-        if (!layer.isDead(unit)) crop(context, image, layer.field(layer.peak(unit)), x, y, w, h);
-      };
-    }
-    if (this.shown.value === "over" && layer.isPicture) {
-      return (context, unit, x, y, w, h) => {
-        context.drawImage(image, x, y, w, h);
-        context.globalAlpha = 0.6;
-        if (!layer.isDead(unit)) atlas.draw(context, unit, x, y, w, h);
-        context.globalAlpha = 1;
-      };
-    }
-    return null;
   }
 
   note(unit) {
@@ -228,8 +213,14 @@ class Viewer {
       scale: this.scale.value, colour: this.colourName, titles: this.titles(),
       describe: (unit) => this.describe(unit), says: (unit) => this.says(unit),
       kernels: () => this.data.kernels(this.layer.entry), names: this.study.pictures.map((picture) => picture.name),
-      everyPicture: () => Promise.all(this.study.pictures.map((_, picture) => this.data.load(this.layer.entry, picture))),
+      everyPicture: () => Promise.all(this.study.pictures.map(async (_, picture) => this.likewise(await this.data.load(this.layer.entry, picture)))),
+      signal: this.signal, channels: this.study.signal?.channels, depth: this.depth,
     };
+  }
+
+  // What is drawn of the same layer for another picture.
+  likewise(whole) {
+    return this.depth ? this.slice(whole) : whole;
   }
 
   describe(unit) {
@@ -237,7 +228,7 @@ class Viewer {
     const { layer } = this;
     const fact = (name) => short(layer.column(name)[unit]);
     if (layer.isDead(unit)) return `Unit ${unit}: dead, zero everywhere`;
-    return `Unit ${unit}: ${fact("low")} to ${fact("high")}, mean ${fact("mean")}, ${percent(layer.column("active")[unit])} active`;
+    return `Unit ${unit}${layer.whole ? `, slice ${layer.slice}` : ""}: ${fact("low")} to ${fact("high")}, mean ${fact("mean")}, ${percent(layer.column("active")[unit])} active`;
   }
 
   says(unit) {
@@ -272,22 +263,7 @@ class Viewer {
   }
 }
 
-// Within a frame that holds its page as text, a link to a part of the page would leave it.
-if (location.protocol === "about:") {
-  document.addEventListener("click", (event) => {
-    const link = event.target.closest?.("a[href^='#']");
-    if (!link) return;
-    event.preventDefault();
-    document.querySelector(link.getAttribute("href"))?.scrollIntoView();
-  });
-}
-
-function loaded(source) {
-  const image = new Image();
-  image.src = source;
-  return image.decode().then(() => image);
-}
-
+staysInFrame();
 const root = document.querySelector("[data-viewer]");
 if (root) {
   const study = JSON.parse(document.getElementById("study").textContent);

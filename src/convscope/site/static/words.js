@@ -17,15 +17,16 @@ export function titlesOf(entry, picture) {
 }
 
 // Everything that a picture has to say of itself: layer, picture, size, reading, order, colours, scale, range, oddities, preprocessing.
-export function captionOf({ layer, study, picture, grid, order, scale, colourName }) {
+export function captionOf({ layer, study, picture, grid, order, scale, shown, colourName }) {
   const { entry } = layer;
-  const [h] = layer.size;
+  const [h, w] = layer.size;
   const dead = entry.activated ? countOf(layer, "isDead") : null;
   const constant = countOf(layer, "isConstant");
   const nonfinite = layer.column("nonfinite").reduce((sum, each) => sum + each, 0);
-  const reduced = grid.h < h ? `; drawn ${short(h / grid.h)} times smaller, by leaving out pixels` : "";
+  const times = Math.max(h / grid.h, w / grid.w);
+  const reduced = times > 1 && shown.value !== "curves" ? `; drawn ${short(times)} times smaller, by leaving out pixels` : "";
   return [
-    `${entry.layer} · ${study.pictures[picture].name}: ${counted(layer.units, "map")} of ${entry.shape.slice(1).join(" × ") || "1"}${entry.note}${reduced}; ${entry.reading}`,
+    `${entry.layer} · ${study.pictures[picture].name}: ${counted(layer.units, "map")} of ${entry.shape.slice(1).join(" × ") || "1"}${entry.note}${layer.whole ? `; slice ${layer.slice} of each volume, in the colours of the whole` : ""}${reduced}; ${entry.reading}`,
     order.value === "unit" ? "as they are numbered" : `ranked by ${titlesOf(entry, picture)[order.value].says}`,
     `${colourName}${colourName === "diverging" ? ", centred at zero" : ""}, ${SCALES[scale.value]}; over all ${short(layer.low)} to ${short(layer.high)}`,
     dead === null ? "read before an activation, so which maps are dead cannot be said" : dead ? `${dead} dead (zero everywhere for this picture): hatched` : "none dead",
