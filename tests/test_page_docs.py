@@ -34,7 +34,7 @@ def test_its_commands_run(tmp_path, monkeypatch):
 
 def test_its_pictures_are_there_and_small():
     pictures = re.findall(r"!\[([^\]]+)\]\((images/[\w.-]+)\)", TEXT)
-    assert len(pictures) == 4
+    assert len(pictures) == 6
     for words, path in pictures:
         assert len(words) > 20
         assert (DOCS / path).stat().st_size < 400_000, path
