@@ -27,6 +27,9 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("docs")
     with Image.open(demo.picture()) as picture:
         picture.save(folder / "cat.png")
+        for name, each in (("val/cat", picture), ("val/tench", picture.rotate(90)), ("dogs", picture.rotate(180))):
+            (folder / name).mkdir(parents=True)
+            each.save(folder / name / "1.png")
     shutil.copy(demo.MODEL, folder / "net.onnx")
     return folder
 

@@ -5,9 +5,11 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from test_cli import convscope as command  # noqa: F401 - a fixture
 from test_cli import picture as picture_file  # noqa: F401
 
+from convscope.cli.ablate import region_of
 from convscope.core import Edit
 from convscope.engines.fake import FakeEngine
 from convscope.errors import InputError, UnknownLayer, WrongClass, WrongOption
@@ -155,3 +157,116 @@ def test_ablate_on_the_command_line(command, picture_file, tmp_path):  # noqa: F
     status, _, error = command("ablate", picture_file, "--target", "cta")
     assert status == 2
     assert "Did you mean 'cat'" in error
+
+
+@pytest.mark.parametrize("layer", ["conv1", "conv2"])
+@pytest.mark.parametrize("region", [None, "map"])
+@pytest.mark.parametrize("fill", ["zero", "mean", "resample"])
+def test_every_fill_and_region_is_what_changing_the_maps_by_hand_gives(net, values, layer, region, fill):
+    at = {"conv1": "relu1", "conv2": "conv2"}[layer]
+    maps = net.engine.run(values, [at])[at]
+    where = None if region is None else np.arange(maps[0, 0].size).reshape(maps.shape[2:]) % 3 == 0
+    effect = net.ablate(PICTURES[0], layer, target="dog", fill=fill, over=PICTURES[1:], region=where, seed=5)
+    drawn = np.random.default_rng(5).integers(2, size=4)
+    before = net.engine.run(values[:1])["output"][0, 1]
+    for unit in range(4):
+        other = {"zero": 0.0, "mean": maps[1:, unit].mean(), "resample": maps[1 + drawn[unit], unit]}[fill]
+        changed = maps[:1].copy()
+        changed[0, unit] = np.where(True if where is None else where, other, maps[0, unit])
+        after = net.engine.run(values[:1], ["output"], [Edit(at, 0.0, changed)])["output"][0, 1]
+        assert effect.drop[0, unit] == pytest.approx(before - after, rel=1e-4, abs=1e-5)
+        same = net.without({layer: unit}, fill=fill, over=PICTURES[1:], region=where, seed=5)
+        np.testing.assert_allclose(same.engine.run(values[:1])["output"][0, 1], after, rtol=1e-5, atol=1e-6)
+    assert ("positions" in effect.filled) == (region is not None)
+
+
+def test_a_picture_of_the_set_itself_is_not_drawn(net):
+    """A map replaced by itself changes nothing, and would look like a unit that is worth nothing."""
+    whole = net.ablate(PICTURES, "conv2", target="dog", fill="resample", over=PICTURES)
+    for number, picture in enumerate(PICTURES):
+        others = [each for each in PICTURES if each is not picture]
+        alone = net.ablate(picture, "conv2", target="dog", fill="resample", over=others)
+        np.testing.assert_allclose(whole.drop[number], alone.drop[0], rtol=1e-5)
+    with pytest.raises(InputError, match="there is none in 'over'"):
+        net.ablate(PICTURES[0], "conv2", fill="resample", over=PICTURES[0])
+
+
+def test_a_region_that_does_not_fit_is_refused(net):
+    with pytest.raises(InputError, match=r"region has shape \(2, 2\)"):
+        net.ablate(PICTURES[0], "conv2", region=np.ones((2, 2), bool))
+
+
+@pytest.fixture
+def classes(tmp_path):
+    """A folder per class, of six pictures."""
+    folder = tmp_path / "classes"
+    for number, label in enumerate(("cat", "car", "car", "cat", "dog", "car")):
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(20, 255, (8, 8, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / label / f"{number}.png")
+    return folder
+
+
+def test_a_folder_with_a_folder_per_class_gives_the_accuracy_lost_by_class(net, classes, tmp_path):
+    effect = net.ablate(classes, "relu2")
+    files = sorted(classes.rglob("*.png"))
+    values = np.concatenate([net._prepared(file).values for file in files])
+    truth = np.array([LABELS.index(file.parent.name) for file in files])
+    right = net.engine.run(values)["output"].argmax(1) == truth
+    assert effect.dropped.accuracy == right.mean()
+    rows = {row.unit: row for row in effect.accuracy()}
+    for unit in range(4):
+        still = full_runs(net, values, "relu2", unit).argmax(1) == truth
+        assert rows[unit].drop == pytest.approx(right.mean() - still.mean())
+        for number, label in enumerate(LABELS):
+            of_class = truth == number
+            assert rows[unit].by_class[label] == pytest.approx(right[of_class].mean() - still[of_class].mean())
+    drops = [row.drop for row in effect.accuracy()]
+    assert drops == sorted(drops, reverse=True)
+    with effect.save_accuracy(tmp_path / "drops.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert set(table[0]) == {"layer", "unit", "drop", *LABELS}
+    assert [int(row["unit"]) for row in table] == [row.unit for row in effect.accuracy()]
+    assert net.ablate(classes, "relu2", first=3).drop.shape == (3, 4)
+
+
+def test_the_accuracy_of_a_folder_is_that_of_a_scan(net, classes, tmp_path):
+    pytest.importorskip("pyarrow")
+    found = net.scan(classes, "relu2", out=tmp_path / "scan").accuracy_without("relu2")
+    dropped = net.ablate(classes, "relu2").dropped
+    np.testing.assert_array_equal(found.dropped.without, dropped.without)
+    np.testing.assert_array_equal(found.dropped.right, dropped.right)
+
+
+def test_folders_that_are_no_classes_of_the_network_are_refused(net, classes):
+    (classes / "car").rename(classes / "boat")
+    with pytest.raises(InputError, match="knows no 'boat'"):
+        net.ablate(classes)
+    with pytest.raises(InputError, match="truth='cat'"):
+        net.ablate(PICTURES[0]).accuracy()
+
+
+def test_folders_regions_and_fills_on_the_command_line(command, picture_file, tmp_path):  # noqa: F811
+    for label in ("cat", "tench"):
+        (tmp_path / "set" / label).mkdir(parents=True)
+        Image.open(picture_file).save(tmp_path / "set" / label / "a.png")
+    units = ("--at", "block5_conv3", "--units", "3,10-12")
+    status, out, _ = command("ablate", "set", *units, "--accuracy", "drops.csv", "--json", "-o", "effect.csv")
+    found = json.loads(out)
+    assert status == 0
+    assert [each["picture"] for each in found] == ["cat/a.png", "tench/a.png"]
+    assert set(found[0]["accuracy"]["units"][0]["by_class"]) == {"cat", "tench"}
+    assert len((tmp_path / "drops.csv").read_text().splitlines()) == 5
+    assert "in all" in command("ablate", "set", *units)[1]
+    how = ("--fill", "resample", "--over", "set/cat", "--seed", "2")
+    assert "there is none in 'over'" in command("ablate", picture_file, *units, *how)[2]
+    status, out, _ = command("ablate", picture_file, *units, "--region", "0:2,3:8", "--together", "--json")
+    assert "at 10 positions are zero" in json.loads(out)["what"]
+    assert command("ablate", picture_file, "--units", "3-")[0] == 2
+
+
+@pytest.mark.parametrize("text", ["0:2", "0:2,0:99", "2:2,0:4", "0:2,a:b"])
+def test_a_region_in_words_that_does_not_fit(net, text):
+    assert region_of(net, "conv2", "0:2,3:4", activated=True)[:2, 3].all()
+    with pytest.raises(InputError, match="such as 0:4,0:4, but received"):
+        region_of(net, "conv2", text, activated=True)

@@ -56,11 +56,13 @@ ALLOWED = {
         "why",
     },
     "edited": {"core"},
+    "one_input": {"core"},
+    "filling": {"core", "errors", "methods", "pictures"},
     "intervening": {"core", "edited", "errors", "methods", "network", "pictures", "results"},
-    "ablating": {"core", "errors", "methods", "network", "pictures", "results"},
+    "ablating": {"core", "errors", "methods", "network", "pictures", "results", "scan"},
     "checking": {"core", "errors", "methods", "network", "pictures", "results"},
     "why": {"ablating", "explaining", "intervening", "methods", "network", "results"},
-    "explaining": {"core", "errors", "methods", "network", "pictures", "results"},
+    "explaining": {"core", "errors", "filling", "methods", "network", "one_input", "pictures", "results"},
 }
 
 

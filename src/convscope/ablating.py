@@ -3,60 +3,141 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .core import Array, Pictures, arrays, batch, count
 from .errors import InputError, Unsupported, WrongOption
 from .methods import interventions
+from .methods.ablation import Dropped
 from .methods.cam import last_with_maps
 from .methods.class_scores import class_number
-from .methods.effect import worth
-from .methods.maps import Progress, reading
+from .methods.effect import Worth, worth
+from .methods.interventions import FILLS, Region
+from .methods.maps import Progress, Reading, reading
 from .methods.select import select
 from .methods.targets import resolve
+from .pictures import Prepared
 from .results import Effect, Shown
 from .results.effect import dropped_of
+from .scan.class_folders import in_classes
 
 if TYPE_CHECKING:
     from .network import Network
 
 
+@dataclass(frozen=True)
+class Off:
+    """How units are switched off. See Network.ablate."""
+
+    fill: str
+    over: Any
+    region: Region
+    seed: int
+    activated: bool
+
+
 def effect(
-    network: Network, pictures: Any, at: str | int | None, target: Any, units: Sequence[int] | None, fill: str, over: Any,
-    truth: Any, activated: bool, memory: int, progress: Progress | None,
+    network: Network, pictures: Any, at: str | int | None, target: Any, units: Sequence[int] | None, off: Off, truth: Any,
+    first: int | None, memory: int, progress: Progress | None,
 ) -> Effect:  # fmt: skip
     """See Network.ablate."""
-    if fill not in ("zero", "mean"):
-        raise WrongOption("What stands for a unit that is off", fill, ["zero", "mean"])
-    if fill == "mean" and over is None:
-        raise InputError("fill='mean' is taken from pictures. Give some: over='pictures/'.", received=over)
-    engine, prepared = network.engine, network._prepared(pictures)
+    if off.fill not in FILLS:
+        raise WrongOption("What stands for a unit that is off", off.fill, FILLS)
+    if off.fill != "zero" and off.over is None:
+        raise InputError(f"fill='{off.fill}' is taken from pictures. Give some: over='pictures/'.", received=off.over)
+    prepared, named = in_classes(pictures, network.preprocess, network.labels, first) or (network._prepared(pictures), None)
     names = [last_with_maps(network.graph)] if at is None else select(network.graph, at)
     if len(names) != 1:
         raise InputError(f"Units of one layer are switched off, but {len(names)} were named. Ablate one at a time.", received=at)
-    where = reading(network.graph, names[0], activated=activated)
-    value: Any = 0.0
-    if fill == "mean":
-        value = interventions.means(engine, network._prepared(over).values, where.read_at).ravel()
-    worths, targets = [], []
-    for number in range(len(prepared.values)):
-        picture = prepared.values[number : number + 1]
-        goal = resolve(engine, picture, target, labels=network.labels)
-        told = None if progress is None else partial(of_all, progress, number, len(prepared.values))
-        worths.append(worth(engine, picture, goal, where.read_at, units=units, value=value, memory=memory, progress=told))
+    where = reading(network.graph, names[0], activated=off.activated)
+    region = region_of(network, prepared, where.read_at, off.region)
+    values = Instead(network, where, off)
+    worths, targets = list[Worth](), list[str]()
+    for number in range(len(prepared.names)):
+        picture = batch(prepared.inputs, slice(number, number + 1))
+        goal = resolve(network.engine, picture, target, labels=network.labels)
+        told = None if progress is None else partial(of_all, progress, number, len(prepared.names))
+        worths.append(
+            worth(
+                network.engine,
+                picture,
+                goal,
+                where.read_at,
+                units=units,
+                value=values.of(picture),
+                where=region,
+                memory=memory,
+                progress=told,
+            )  # fmt: skip
+        )
         targets.append(goal.name)
     chosen = tuple(range(len(worths[0].without))) if units is None else tuple(map(int, units))
-    dropped = None
-    if truth is not None:
-        if worths[0].classes is None:
-            raise Unsupported("How often a network is right is only known of a classifier. Leave 'truth' away.")
-        count = len(worths[0].classes)
-        dropped = dropped_of(names[0], chosen, worths, numbers_of(truth, len(worths), network.labels, count), count)
-    said = "zero" if fill == "zero" else "its mean over a set"
-    shown = tuple(map(Shown, prepared.names, prepared.shown, prepared.notes))
-    return Effect(where, chosen, tuple(targets), tuple(worths), shown, network.info, network.labels, said, dropped)
+    return Effect(
+        where, chosen, tuple(targets), tuple(worths), shown_of(prepared), network.info, network.labels, values.said,
+        dropped(network, names[0], chosen, worths, named if truth is None else truth), off.region,
+    )  # fmt: skip
+
+
+def region_of(network: Network, prepared: Prepared, layer: str, region: Region) -> Array | None:
+    """Raises InputError for one that does not fit the layer."""
+    if region is None:
+        return None
+    shape = interventions.shape_of(network.engine, layer, batch(prepared.inputs, slice(0, 1)))
+    return interventions.within(region, shape[1:], layer)
+
+
+class Instead:
+    """What stands in a unit's place: nothing, its mean over a set, or its map of another picture of the set.
+
+    said   that in words
+    """
+
+    def __init__(self, network: Network, where: Reading, off: Off):
+        self._seed = off.seed
+        self._value: Array | float = 0.0
+        self._maps: Array | None = None
+        self.said, self._set = "zero", None if off.over is None else network._prepared(off.over).inputs
+        if off.fill == "mean" and self._set is not None:
+            self._value = interventions.means(network.engine, self._set, where.read_at).ravel()
+            self.said = f"its mean over {count(self._set)} pictures"
+        if off.fill == "resample" and self._set is not None:
+            self._maps = interventions.every_map(network.engine, self._set, where.read_at)
+            self.said = f"its map of another of {count(self._set)} pictures (seed {off.seed})"
+
+    def of(self, picture: Pictures) -> Array | float:
+        """For one picture. Where that is in the set itself, its own maps are not drawn: nothing would change.
+
+        raises   InputError where no other is left
+        """
+        if self._maps is None or self._set is None:
+            return self._value
+        others = [number for number in range(len(self._maps)) if not same(batch(self._set, slice(number, number + 1)), picture)]
+        if not others:
+            raise InputError("fill='resample' takes maps of other pictures, but there is none in 'over'. Give more.")
+        return interventions.sampled(self._maps[others], seed=self._seed)
+
+
+def same(one: Pictures, other: Pictures) -> bool:
+    first, second = arrays(one), arrays(other)
+    return all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def dropped(network: Network, layer: str, units: tuple[int, ...], worths: Sequence[Worth], truth: Any) -> Dropped | None:
+    """How often the network is right; None where no classes are given."""
+    if truth is None:
+        return None
+    if worths[0].classes is None:
+        raise Unsupported("How often a network is right is only known of a classifier. Leave 'truth' away.")
+    classes = len(worths[0].classes)
+    return dropped_of(layer, units, worths, numbers_of(truth, len(worths), network.labels, classes), classes)
+
+
+def shown_of(prepared: Prepared) -> tuple[Shown, ...]:
+    return tuple(map(Shown, prepared.names, prepared.shown, prepared.notes))
 
 
 def of_all(progress: Progress, number: int, pictures: int, done: int, total: int) -> None:

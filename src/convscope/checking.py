@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .core import Array, Engine
+from .core import Array, Engine, Pictures, batch
 from .errors import InputError
 from .methods.explain import method_of
 from .methods.maps import Progress
@@ -43,12 +43,12 @@ def check(
 
     method_of(method)
     prepared = network._prepared(pictures)
-    tops = top_classes(network.engine, prepared.values) if target is None else [target] * len(prepared.values)
+    tops = top_classes(network.engine, prepared.inputs) if target is None else [target] * len(prepared.names)
 
     def heat(engine: Engine) -> Array:
         other = Network(engine, network.info, network.preprocess, network.labels)
-        maps = [other.explain(prepared.values[at : at + 1], method, target=top, **options).heat() for at, top in enumerate(tops)]
-        return np.stack(maps)
+        each = (batch(prepared.inputs, slice(at, at + 1)) for at in range(len(tops)))
+        return np.stack([other.explain(one, method, target=top, **options).heat() for one, top in zip(each, tops, strict=True)])
 
     named = spread(with_kernels(network.graph), layers) if isinstance(layers, int | None) else list(layers)
     found = []
@@ -56,10 +56,10 @@ def check(
         found.append(step)
         if progress:
             progress(len(found), len(named))
-    return Check(method, tuple(found), len(prepared.values), network.info)
+    return Check(method, tuple(found), len(prepared.names), network.info)
 
 
-def top_classes(engine: Engine, pictures: Array) -> list[Any]:
+def top_classes(engine: Engine, pictures: Pictures) -> list[Any]:
     output = engine.run(pictures, ["output"])["output"]
     return [int(number) for number in output.reshape(len(output), -1).argmax(1)]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .core import Array, Edit
+from .core import Array, Edit, count
 from .edited import edited
 from .errors import InputError, WrongOption
 from .methods import interventions
@@ -36,7 +36,7 @@ def without(
     _check_layers(units)
     if fill != "zero" and over is None:
         raise InputError(f"fill='{fill}' is taken from pictures. Give some: over='pictures/'.", received=over)
-    pictures = None if over is None else network._prepared(over).values
+    pictures = None if over is None else network._prepared(over).inputs
     edits, notes = [], []
     for layer, numbers in units.items():
         at = place(network.engine, layer, activated=activated)
@@ -46,10 +46,11 @@ def without(
             said = "zero"
         elif fill == "mean":
             edits.append(interventions.replaced(at, chosen, interventions.means(network.engine, pictures, at)))
-            said = f"their mean over {len(pictures)} pictures"
+            said = f"their mean over {count(pictures)} pictures"
         else:
-            edits.append(interventions.replaced(at, chosen, interventions.sampled(network.engine, pictures, at, seed=seed)))
-            said = f"those of pictures drawn from {len(pictures)} (seed {seed})"
+            maps = interventions.every_map(network.engine, pictures, at)
+            edits.append(interventions.replaced(at, chosen, interventions.sampled(maps, seed=seed)))
+            said = f"those of pictures drawn from {len(maps)} (seed {seed})"
         notes.append(f"{_which(numbers)} of {_where(layer, at)}{_part(region)} are {said}.")
     return with_edits(network, edits, notes)
 
@@ -69,9 +70,9 @@ def scaled(network: Network, units: Mapping[str, Units], factor: float, region: 
 def patched(network: Network, source: Any, into: Any, at: str, units: Units, region: Region, top: int) -> Contrast:
     """See Network.patch."""
     given = network._prepared(source)
-    if len(given.values) != 1:
-        raise InputError(f"Activations are taken from one picture, but received {len(given.values)}.", received=len(given.values))
-    values = network.engine.run(given.values, [at])[at]
+    if len(given.names) != 1:
+        raise InputError(f"Activations are taken from one picture, but received {len(given.names)}.", received=len(given.names))
+    values = network.engine.run(given.inputs, [at])[at]
     chosen = selection(values.shape[1:], units, region, at)
     what = f"{_which(units)} of '{at}'{_part(region)} are those of '{given.names[0]}'."
     return contrasted(network, with_edits(network, [interventions.replaced(at, chosen, values[0])], [what]), into, top, what)
@@ -83,9 +84,9 @@ def steered(network: Network, at: str, direction: Any, toward: Any, away: Any, s
         raise InputError("Give a direction, or pictures to steer toward (and away from), one of the two.", received=direction)
     shape = shape_of(network.engine, at)
     if direction is None:
-        way = interventions.means(network.engine, network._prepared(toward).values, at)
+        way = interventions.means(network.engine, network._prepared(toward).inputs, at)
         if away is not None:
-            way = way - interventions.means(network.engine, network._prepared(away).values, at)
+            way = way - interventions.means(network.engine, network._prepared(away).inputs, at)
         said = "toward the mean of some pictures" + (" and away from that of others" if away is not None else "")
     else:
         way, said = as_direction(direction, shape, at), "in a direction that was given"

@@ -27,6 +27,7 @@ class Why:
         *,
         target: Any = None,
         at: At | None = None,
+        of: str | None = None,
         scale: Scale = "logit",
         progress: Progress | None = None,
         **options: Any,
@@ -38,12 +39,14 @@ class Why:
         target    None for each picture's top answer; a class by label or number; a pair, a class against another; a Unit of any
                   layer, a Region of a segmentation, a Box of a detector; or a function of the output (convscope.targets)
         at        the layer, or several, that a CAM is of; None: the last one with maps
+        of        of a network with several inputs the one to explain, "input:1", while the others stay as they are; None: by
+                  gradients each of them, `why["input:1"]`, and else the one that is shown
         scale     "logit", found before a softmax where there is one, or "probability"
         options   of the method: steps=50, baseline="black", samples=25, ...
         returns   `.values`, unscaled and in units of the score, `.overlay()`, `.sheet()`, `.delta` (the method's own check)
         raises    WrongOption, WrongClass, UnknownLayer, InputError; Unsupported for gradients where there are none
         """
-        return explaining.explanation(self, pictures, method, target, at, scale, options, progress)
+        return explaining.explanation(self, pictures, method, target, at, of, scale, options, progress)
 
     def compare(
         self: Any,
@@ -51,11 +54,15 @@ class Why:
         methods: Sequence[str] | None = None,
         *,
         target: Any = None,
+        of: str | None = None,
         scale: Scale = "logit",
         progress: Progress | None = None,
     ) -> Comparison:
-        """One picture explained by several methods, for the same target: `.sheet()`. Without `methods`, some that work here."""
-        return explaining.comparison(self, pictures, methods, target, scale, progress)
+        """One picture explained by several methods, for the same target: `.sheet()`. Without `methods`, some that work here.
+
+        of   as in `explain`; None: the input that is shown
+        """
+        return explaining.comparison(self, pictures, methods, target, of, scale, progress)
 
     def without(
         self: Any,
@@ -73,6 +80,7 @@ class Why:
         fill        what stands in their place: "zero"; "mean", of the unit over the pictures `over`; "resample", their maps of
                     pictures drawn from `over`
         region      a mask (*spatial) of the layer's map, to change only there
+        seed        of what is drawn
         activated   change a convolution after the activation that follows it, where that is a layer of its own
         raises      UnknownLayer; InputError for units that do not exist; WrongOption
         """
@@ -110,7 +118,10 @@ class Why:
         units: Sequence[int] | None = None,
         fill: str = "zero",
         over: Any = None,
+        region: Region = None,
+        seed: int = 0,
         truth: Any = None,
+        first: int | None = None,
         activated: bool = True,
         memory: int = MEMORY,
         progress: Progress | None = None,
@@ -120,12 +131,16 @@ class Why:
         at        the layer; None: the last one with maps
         target    as in `explain`; None: each picture's top answer
         units     only these
-        fill      "zero", or "mean": the unit's mean over the pictures `over`
-        truth     the classes of the pictures, one for all or one each: `.dropped`, how often it is right without each unit
+        fill      "zero"; "mean", of the unit over the pictures `over`; "resample", its map of another picture drawn from `over`
+        region    a mask (*spatial) of the layer's map, to change only there
+        truth     the classes of the pictures, one for all or one each: `.dropped`, how often it is right without each unit,
+                  and `.accuracy()`, a table by class. Of a folder, or .zip, with a folder per class they are the folders' names
+        first     of such a folder so many pictures, evenly spread
         memory    bytes that a batch may take
         returns   `.table()`, `.sheet()`, `.breaking()`, `.drop` (n, units), `.by_class` (units, classes)
         """
-        return ablating.effect(self, pictures, at, target, units, fill, over, truth, activated, memory, progress)
+        off = ablating.Off(fill, over, region, seed, activated)
+        return ablating.effect(self, pictures, at, target, units, off, truth, first, memory, progress)
 
     def contrast(self: Any, other: Network, pictures: Any, *, top: int = 5) -> Contrast:
         """The answers of this network and of `other`, a changed one, to the same pictures, side by side."""

@@ -144,6 +144,18 @@ def blended(picture: Bytes, heat: Array, upsample: str = "bilinear", peak: float
     return np.asarray(mixed + 0.5, np.uint8)
 
 
+def of_one_size(tiles: Sequence[Bytes]) -> list[Bytes]:
+    """Panels (h, w, 3) of several sizes on white of the size of the largest: magnified by a whole number, never stretched."""
+    height, width = (max(tile.shape[axis] for tile in tiles) for axis in (0, 1))
+    found = []
+    for tile in tiles:
+        times = min(height // tile.shape[0], width // tile.shape[1])
+        large = tile.repeat(times, 0).repeat(times, 1)
+        wide = [(0, height - large.shape[0]), (0, width - large.shape[1]), (0, 0)]
+        found.append(np.pad(large, wide, constant_values=255))
+    return found
+
+
 def peak_of(heat: Array) -> float:
     """The magnitude that gets the last colours: the greatest of a map; of one of very many pixels all but the MOST greatest."""
     finite = np.abs(heat[np.isfinite(heat)])

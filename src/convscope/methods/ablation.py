@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core import Array, Edit, Engine, Held, batch, count
+from ..core import Array, Edit, Engine, Held, Pictures, batch, count
 from ..errors import InputError
 from .linear import each_way
 from .resume import MEMORY, Progress, at_once, chunks, held
 
-Value = Array | float
+Value = Array | float  # (c,) or (c, *spatial) of the whole layer
+Where = Array | None  # (*spatial), 1 where a map is changed; None: everywhere
 WORTHWHILE = 16  # units from which on it pays to look for the next linear layer
 
 
@@ -62,11 +63,12 @@ class Dropped:
 
 def ablate_units(
     engine: Engine,
-    pictures: Array,
+    pictures: Pictures,
     layer: str,
     units: Sequence[int] | None = None,
     value: Value = 0.0,
     *,
+    where: Where = None,
     read: str = "output",
     memory: int = MEMORY,
     progress: Progress | None = None,
@@ -75,7 +77,9 @@ def ablate_units(
 
     pictures   (n, c, *spatial), already preprocessed
     units      None for all of the layer
-    value      one number, or (units of the layer,) one for each, such as their means over a set
+    value      one number; (c,) one for each unit of the layer, such as their means over a set; or (c, *spatial), such as their
+               maps of another picture
+    where      (*spatial), 1 where the map is changed and 0 where it stays; None: everywhere
     memory     bytes that a batch may take
     returns    (n, units, ...): for a classifier (n, units, classes), unscaled
     raises     UnknownLayer; InputError for a unit that is out of range and for a layer after `read`
@@ -89,46 +93,54 @@ def ablate_units(
             if progress:
                 progress(index * number + done, count(pictures) * number)
 
-        answers.append(np.concatenate(list(_each(engine, stopped, chosen, value, read, memory, told))))
+        answers.append(np.concatenate(list(_each(engine, stopped, chosen, value, where, read, memory, told))))
     return np.stack(answers) if answers else np.zeros((0, 0), np.float32)
 
 
 def _each(
-    engine: Engine, stopped: Held, units: Sequence[int], value: Value, read: str, memory: int, told: Any
+    engine: Engine, stopped: Held, units: Sequence[int], value: Value, where: Where, read: str, memory: int, told: Any
 ) -> Iterator[Array]:
     def off(some: Sequence[int]) -> Edit:
-        return without(stopped, some, value)
+        return without(stopped, some, value, where)
 
-    quick = each_way(engine, stopped, units, off, everything_off(stopped, value), read) if len(units) >= WORTHWHILE else None
+    quick = (
+        each_way(engine, stopped, units, off, everything_off(stopped, value, where), read) if len(units) >= WORTHWHILE else None
+    )
     for part in chunks(len(units), at_once(engine.graph, stopped.layer, memory=memory)):
         some = units[part]
         yield stopped.run([read], quick(some) if quick else [off(some)], repeat=len(some))[read]
         told(part.stop)
 
 
-def everything_off(stopped: Held, value: Value) -> Edit:
-    channels, axes = stopped.value.shape[1], stopped.value.ndim - 2
-    return Edit(stopped.layer, 0.0, np.broadcast_to(np.asarray(value, np.float32), (channels,)).reshape(channels, *[1] * axes))
+def everything_off(stopped: Held, value: Value, where: Where = None) -> Edit:
+    return replaced(stopped, np.ones((1, stopped.value.shape[1]), np.float32), value, where)
 
 
-def without(stopped: Held, units: Sequence[int], value: Value = 0.0) -> Edit:
+def without(stopped: Held, units: Sequence[int], value: Value = 0.0, where: Where = None) -> Edit:
     """For a picture that is repeated as often as there are `units`: each time another one is replaced by `value`."""
-    channels, axes = stopped.value.shape[1], stopped.value.ndim - 2
-    off = np.zeros((len(units), channels), np.float32)
+    off = np.zeros((len(units), stopped.value.shape[1]), np.float32)
     off[np.arange(len(units)), list(units)] = 1
-    shift = off * np.broadcast_to(np.asarray(value, np.float32), (channels,))
-    shape = (len(units), channels, *[1] * axes)
-    return Edit(stopped.layer, (1 - off).reshape(shape), shift.reshape(shape))
+    return replaced(stopped, off, value, where)
+
+
+def replaced(stopped: Held, off: Array, value: Value, where: Where = None) -> Edit:
+    """For a picture that is repeated: a * (1 - m) + m * value, m being 1 at `where` for the units in a row of `off` (k, c)."""
+    axes = (1,) * (stopped.value.ndim - 2)
+    mask: Array = off.reshape(*off.shape, *axes) * (1 if where is None else where)
+    given = np.asarray(value, np.float32)
+    each = given.reshape(*given.shape, *axes) if given.ndim == 1 else given
+    return Edit(stopped.layer, 1 - mask, mask * each)
 
 
 def accuracy_without(
     engine: Engine,
-    pictures: Array,
+    pictures: Pictures,
     labels: Sequence[int],
     layer: str,
     units: Sequence[int] | None = None,
     value: Value = 0.0,
     *,
+    where: Where = None,
     memory: int = MEMORY,
     progress: Progress | None = None,
 ) -> Dropped:
@@ -147,7 +159,7 @@ def accuracy_without(
             f"Labels are numbers of classes from 0 to {plain.shape[1] - 1}, one for each of {len(plain)} pictures.",
             received=tuple(labels),
         )
-    answers = ablate_units(engine, pictures, layer, units, value, memory=memory, progress=progress)
+    answers = ablate_units(engine, pictures, layer, units, value, where=where, memory=memory, progress=progress)
     classes = np.arange(plain.shape[1])
     of_class = truth[:, None] == classes  # (n, classes)
     right = of_class & (plain.argmax(1) == truth)[:, None]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core import Array, Engine
+from ..core import Array, Engine, Pictures
 from ..errors import SeveralClasses, WrongClass
 from .logits import agrees, softmax
 from .scores import Scores, scores
@@ -18,7 +18,7 @@ Numbers = npt.NDArray[np.intp]
 Score = Callable[[Array], tuple[Array, Array | None]]
 
 
-def verified_scores(engine: Engine, pictures: Array) -> tuple[Scores, Array]:
+def verified_scores(engine: Engine, pictures: Pictures) -> tuple[Scores, Array]:
     """Where the scores of classes are read, and the output. What the graph says is a softmax must be one in the numbers."""
     at = scores(engine)
     run = engine.run(pictures, [at.layer, "output"])

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core import Array, Edit, Engine, Graph, Held
-from .ablation import Value, ablate_units
+from ..core import Array, Edit, Engine, Graph, Held, Pictures
+from .ablation import Value, Where, ablate_units, replaced
 from .class_scores import verified_scores
 from .maps import Progress
 from .resume import MEMORY, at_once, chunks, held
@@ -43,16 +43,17 @@ class Worth:
 
 def worth(
     engine: Engine,
-    picture: Array,
+    picture: Pictures,
     target: Target,
     layer: str,
     *,
     units: Sequence[int] | None = None,
     value: Value = 0.0,
+    where: Where = None,
     memory: int = MEMORY,
     progress: Progress | None = None,
 ) -> Worth:
-    """The target and all classes of one picture (1, c, *spatial), with each of `units` replaced by `value` in turn.
+    """The target and all classes of one picture (1, c, *spatial), with each of `units` replaced by `value` at `where` in turn.
 
     The layers before `layer` run once; see methods/ablation.py.
     raises   UnknownLayer; InputError for a unit that does not exist, or a layer after the one that the target is read at
@@ -60,7 +61,7 @@ def worth(
     at, output = verified_scores(engine, picture)
     run = engine.run(picture, [layer, target.layer])
     score, maps = float(target.values(run[target.layer])[0]), run[layer][0]
-    how = {"units": units, "value": value, "memory": memory, "progress": progress}
+    how = {"units": units, "value": value, "where": where, "memory": memory, "progress": progress}
     read = ablate_units(engine, picture, layer, read=target.layer, **how)[0]  # type: ignore[arg-type]
     without = np.asarray(target.values(read), np.float32)
     if target.classes is None and not is_classifier(output):
@@ -70,21 +71,32 @@ def worth(
     before = at.of(engine.run(picture, [at.layer])[at.layer])[0]
     answer, chosen = int(before.argmax()), list(range(len(without))) if units is None else list(units)
     order = [chosen[place] for place in np.argsort(without, kind="stable")]
-    group = fewest(
-        held(engine, picture, layer), order, lambda read: at.of(read).argmax(1) != answer, at.layer, value, engine.graph, memory
-    )
+    stopped = held(engine, picture, layer)
+
+    def off(some: Array) -> Edit:
+        return replaced(stopped, some, value, where)
+
+    group = fewest(stopped, order, off, lambda read: at.of(read).argmax(1) != answer, at.layer, engine.graph, memory)
     together = None if group is None else tuple(order[:group])
     return Worth(score, without, maps, answer, after.argmax(1), together, before, after)
 
 
 def fewest(
-    stopped: Held, order: Sequence[int], other: Callable[[Array], Any], read: str, value: Value, graph: Graph, memory: int
+    stopped: Held,
+    order: Sequence[int],
+    edit: Callable[[Array], Edit],
+    other: Callable[[Array], Any],
+    read: str,
+    graph: Graph,
+    memory: int,
 ) -> int | None:
     """How many units, in this order, have to be off together until `other` holds of what `read` gives; None: all are not enough.
 
+    edit    from (k, c), 1 for the units that are off in each of k repetitions, to what does that
+
     Looked for in ever larger groups first, then one by one below the first that is large enough.
     """
-    channels, axes = stopped.value.shape[1], stopped.value.ndim - 2
+    channels = stopped.value.shape[1]
 
     def first(counts: Sequence[int]) -> int | None:
         for part in chunks(len(counts), at_once(graph, stopped.layer, memory=memory)):
@@ -92,10 +104,7 @@ def fewest(
             off = np.zeros((len(some), channels), np.float32)
             for row, count in zip(off, some, strict=True):
                 row[order[:count]] = 1
-            shift = off * np.broadcast_to(np.asarray(value, np.float32), (channels,))
-            shape = (len(some), channels, *[1] * axes)
-            edit = Edit(stopped.layer, (1 - off).reshape(shape), shift.reshape(shape))
-            holds = np.flatnonzero(other(stopped.run([read], [edit], repeat=len(some))[read]))
+            holds = np.flatnonzero(other(stopped.run([read], [edit(off)], repeat=len(some))[read]))
             if len(holds):
                 return some[int(holds[0])]
         return None

@@ -34,6 +34,7 @@ class Method:
     sign        what the sign of a value says
     paper       where it is from
     gradients   whether it needs them
+    covers      whether it covers parts of the picture to find the map of a layer
     """
 
     call: Callable[..., Mapping[str, Attribution]]
@@ -41,6 +42,12 @@ class Method:
     sign: Sign
     paper: str
     gradients: bool = True
+    covers: bool = False
+
+    @property
+    def of_input(self) -> bool:
+        """Whether it changes or weighs the picture itself: of a network with several inputs it explains one at a time."""
+        return self.covers or self.place != "layer"
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -91,7 +98,7 @@ METHODS: dict[str, Method] = {
     "hires-cam": Method(weighed(cam.hires_cam), "layer", "signed", "Draelos and Carin 2020"),
     "layer-cam": Method(weighed(cam.layer_cam), "layer", "positive", "Jiang et al. 2021"),
     "eigen-cam": Method(at_each(cam.eigen_cam), "layer", "signed", "Muhammad and Yeasin 2020", gradients=False),
-    "score-cam": Method(at_each(perturbation.score_cam), "layer", "positive", "Wang et al. 2020", gradients=False),
+    "score-cam": Method(at_each(perturbation.score_cam), "layer", "positive", "Wang et al. 2020", gradients=False, covers=True),
     "deconvnet": Method(at_input(backward_rules.deconvnet), "input", "signed", "Zeiler and Fergus 2013"),
     "guided-backprop": Method(at_input(backward_rules.guided_backpropagation), "input", "signed", "Springenberg et al. 2014"),
     "ablation-cam": Method(at_each(perturbation.ablation_cam), "layer", "positive", "Desai and Ramaswamy 2020", gradients=False),
@@ -142,6 +149,12 @@ def explain(
     given = {**(options or {}), **({"progress": progress} if method.reports and progress else {})}
     if method.gradients:
         differentiable(engine, name)
+    if picture.ndim < 3 and (method.covers or method.place == "picture"):
+        raise InputError(
+            f"{name} covers parts of a picture, but {picture.shape[1:]} has no axes to cover along. "
+            "Use input-x-gradient or integrated-gradients.",
+            received=picture.shape[1:],
+        )
     if method.place != "layer":
         if layers:
             raise InputError(

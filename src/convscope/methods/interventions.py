@@ -5,12 +5,12 @@ Each takes `units` (None for all of them) and `region`, a mask (*spatial) of the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from ..core import Array, Edit, Engine, Tap
+from ..core import Array, Edit, Engine, Pictures, Tap, batch, count
 from ..errors import InputError
 from .maps import reading
 
@@ -38,25 +38,29 @@ def selection(shape: Sequence[int], units: Units, region: Region, layer: str) ->
     spatial = tuple(shape[1:])
     mask = np.zeros((shape[0], *[1] * len(spatial)), np.float32)
     mask[list(chosen)] = 1
-    if region is None:
-        return mask
+    return mask if region is None else mask * within(region, spatial, layer)
+
+
+def within(region: Region, spatial: Sequence[int], layer: str) -> Array:
+    """A region of a layer's map as (*spatial), 1 inside and 0 outside. Raises InputError where it is empty or does not fit."""
     where = np.asarray(region, bool)
-    if where.shape != spatial or not where.any():
+    if where.shape != tuple(spatial) or not where.any():
         raise InputError(
-            f"The region has shape {where.shape} and {int(where.sum())} positions, but it selects some of '{layer}', {spatial}.",
+            f"The region has shape {where.shape} and {int(where.sum())} positions, but it selects some of '{layer}', "
+            f"{tuple(spatial)}.",
             received=where.shape,
-            expected=spatial,
+            expected=tuple(spatial),
         )
-    return mask * where.astype(np.float32)
+    return where.astype(np.float32)
 
 
-def shape_of(engine: Engine, layer: str, pictures: Array | None = None) -> tuple[int, ...]:
+def shape_of(engine: Engine, layer: str, pictures: Pictures | None = None) -> tuple[int, ...]:
     """(c, *spatial) of what a layer gives; where its row does not say, by running a picture. Raises UnknownLayer, InputError."""
     shape = engine.graph[layer].shape
     if shape is not None and all(size is not None for size in shape):
         return tuple(size for size in shape if size is not None)
     if pictures is not None:
-        return engine.run(pictures[:1], [layer])[layer].shape[1:]
+        return engine.run(batch(pictures, slice(0, 1)), [layer])[layer].shape[1:]
     if shape is not None and shape[0] is not None:
         return (shape[0], *[1] * (len(shape) - 1))
     raise InputError(f"How many units '{layer}' has is only known with a picture. Give some: over='pictures/'.", received=layer)
@@ -82,22 +86,33 @@ def steered(layer: str, direction: Array, strength: float = 1.0) -> Edit:
     return Edit(layer, 1.0, np.float32(strength) * direction)
 
 
-def means(engine: Engine, pictures: Array, layer: str) -> Array:
+def means(engine: Engine, pictures: Pictures, layer: str) -> Array:
     """(c, 1, 1) the mean of each unit over positions and pictures."""
     total: npt.NDArray[np.float64] | None = None
-    for start in range(0, len(pictures), BATCH):
+    for part in batches(pictures):
         tap = Tap(layer, "mean")
-        some = engine.run(pictures[start : start + BATCH], [tap])[tap].sum(0, dtype=np.float64)
+        some = engine.run(part, [tap])[tap].sum(0, dtype=np.float64)
         total = some if total is None else total + some
     if total is None:
         raise InputError("The mean of a unit is over pictures, but there are none. Give some: over='pictures/'.")
     axes = len(engine.graph[layer].shape or (0, 0, 0)) - 1
-    return (total / len(pictures)).astype(np.float32).reshape(-1, *[1] * axes)
+    return (total / count(pictures)).astype(np.float32).reshape(-1, *[1] * axes)
 
 
-def sampled(engine: Engine, pictures: Array, layer: str, *, seed: int = 0) -> Array:
-    """(c, *spatial) each unit's map as one of `pictures`, drawn at random, left it."""
-    values = np.concatenate([engine.run(pictures[at : at + BATCH], [layer])[layer] for at in range(0, len(pictures), BATCH)])
+def every_map(engine: Engine, pictures: Pictures, layer: str) -> Array:
+    """(n, c, *spatial) what each of `pictures` leaves at `layer`. Raises InputError where there are none."""
+    found = [engine.run(part, [layer])[layer] for part in batches(pictures)]
+    if not found:
+        raise InputError("Maps are drawn from those of pictures, but there are none. Give some: over='pictures/'.")
+    return np.concatenate(found)
+
+
+def sampled(values: Array, *, seed: int = 0) -> Array:
+    """(c, *spatial) each unit's map as one of (n, c, *spatial), drawn at random, has it."""
     drawn = np.random.default_rng(seed).integers(len(values), size=values.shape[1])
     result: Array = values[drawn, np.arange(values.shape[1])]
     return result
+
+
+def batches(pictures: Pictures) -> Iterator[Pictures]:
+    return (batch(pictures, slice(start, start + BATCH)) for start in range(0, count(pictures), BATCH))

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..core import Array, Engine
+from ..core import Array, Engine, Pictures, batch
 from ..errors import ConvscopeWarning, InputError, Unsupported, WrongOption
 from .class_scores import Numbers, Score, class_number, logit_of, named, probability_of, verified_scores
 from .logits import SURE, are_probabilities, saturated, softmax
@@ -95,7 +95,7 @@ class Box:
 
 def resolve(
     engine: Engine,
-    pictures: Array,
+    pictures: Pictures,
     asked: Any = None,
     *,
     labels: Sequence[str] | None = None,
@@ -103,7 +103,7 @@ def resolve(
 ) -> Target:
     """What `asked` stands for, for these pictures.
 
-    pictures   (n, c, *spatial), already preprocessed
+    pictures   (n, c, *spatial), already preprocessed; of several inputs such an array for each
     scale      "logit" or "probability", of a class
     raises     WrongClass, WrongOption, InputError, UnknownLayer; Unsupported where a class is asked of what is no classifier
     """
@@ -125,7 +125,7 @@ def resolve(
     return _class(engine, pictures, pair, labels, scale)
 
 
-def _class(engine: Engine, pictures: Array, pair: tuple[Any, Any], labels: Sequence[str] | None, scale: Scale) -> Target:
+def _class(engine: Engine, pictures: Pictures, pair: tuple[Any, Any], labels: Sequence[str] | None, scale: Scale) -> Target:
     at, output = verified_scores(engine, pictures)
     flat = output.reshape(len(output), -1)
     if output.ndim < 2 or flat.shape[1] != output.shape[1] or flat.shape[1] < 2:
@@ -169,8 +169,8 @@ def _notes_on_saturation(probability: Array, classes: tuple[int, ...], *, offer:
     return (said,)
 
 
-def _unit(engine: Engine, pictures: Array, asked: Unit, name: str) -> Target:
-    shape = engine.run(pictures[:1], [asked.layer])[asked.layer].shape
+def _unit(engine: Engine, pictures: Pictures, asked: Unit, name: str) -> Target:
+    shape = engine.run(batch(pictures, slice(0, 1)), [asked.layer])[asked.layer].shape
     if isinstance(asked.unit, bool) or not 0 <= asked.unit < shape[1]:
         raise InputError(
             f"'{asked.layer}' has no unit {asked.unit}: it has 0 to {shape[1] - 1}.", received=asked.unit, expected=shape[1]
@@ -215,14 +215,14 @@ def _weights_of(where: Where, spatial: tuple[int, ...], layer: str) -> Array | f
     return share
 
 
-def _region(engine: Engine, pictures: Array, asked: Region, labels: Sequence[str] | None) -> Target:
-    count = engine.run(pictures[:1], [asked.output])[asked.output].shape[1]
+def _region(engine: Engine, pictures: Pictures, asked: Region, labels: Sequence[str] | None) -> Target:
+    count = engine.run(batch(pictures, slice(0, 1)), [asked.output])[asked.output].shape[1]
     number = class_number(asked.label, labels, count)
     return _unit(engine, pictures, Unit(asked.output, number, np.asarray(asked.mask, bool)), named(number, labels))
 
 
-def _box(engine: Engine, pictures: Array, asked: Box, labels: Sequence[str] | None) -> Target:
-    shape = engine.run(pictures[:1], [asked.output])[asked.output].shape
+def _box(engine: Engine, pictures: Pictures, asked: Box, labels: Sequence[str] | None) -> Target:
+    shape = engine.run(batch(pictures, slice(0, 1)), [asked.output])[asked.output].shape
     if len(shape) != 3:
         raise InputError(f"Boxes with scores have shape (n, classes, boxes), but '{asked.output}' has {shape}.", received=shape)
     number = class_number(asked.label, labels, shape[2 if asked.boxes_first else 1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ class Prepared:
     values       (n, c, h, w) float32, contiguous
     shown        per picture uint8 (h, w, 3): `values`, with the preprocessing undone
     inputs       what the network takes: `values`, or of several inputs {name: array}, `values` being one of them
+    looks        of other inputs that take pictures, by their names: per picture uint8 (h, w, 3), as `shown`
     """
 
     names: tuple[str, ...]
@@ -35,6 +36,7 @@ class Prepared:
     shown: list[Pixels]
     preprocess: Preprocess
     inputs: Array | Mapping[str, Array]
+    looks: Mapping[str, list[Pixels]] = field(default_factory=dict)
 
 
 def prepare(source: Any, preprocess: Preprocess) -> Prepared:

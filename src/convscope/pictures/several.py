@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, Shape, WrongPictureShape
+from .decode import Pixels
 from .prepare import Prepared, prepare
 from .preprocess import Array, Preprocess
 from .signals import prepare_arrays, takes_pictures
@@ -30,13 +31,24 @@ def prepare_inputs(given: Any, preprocess: Preprocess, shapes: Mapping[str, Shap
     if set(given) != set(shapes):
         raise _wrong_inputs(", ".join(map(repr, given)), shapes)
     main = next((name for name, shape in shapes.items() if is_picture(shape)), next(iter(shapes)))
-    shown = prepare(given[main], preprocess)
+    shown = prepare_inputs(given[main], preprocess, {main: shapes[main]})
     others = {
         name: _received(name, given[name], preprocess, shape, len(shown.names)) for name, shape in shapes.items() if name != main
     }
     arrays = {name: shown.values if name == main else others[name] for name in shapes}
+    looks = {name: _looks(array, preprocess) for name, array in others.items() if is_picture(shapes[name]) and array.ndim == 4}
     notes = [f"with an array of shape {array.shape[1:]} for '{name}'" for name, array in others.items()]
-    return dataclasses.replace(shown, inputs=arrays, notes=tuple((*each, *notes) for each in shown.notes))
+    return dataclasses.replace(shown, inputs=arrays, looks=looks, notes=tuple((*each, *notes) for each in shown.notes))
+
+
+def _looks(values: Array, preprocess: Preprocess) -> list[Pixels]:
+    """Per picture (h, w, 3) of (n, c, h, w); where the preprocessing is for another number of channels, by 0..1."""
+    shape = values.shape[1:]
+    try:
+        fitted = preprocess.fitted(shape)
+    except InputError:
+        fitted = Preprocess().fitted(shape)
+    return [fitted.undo(each) for each in values]
 
 
 def is_picture(shape: Shape | None) -> bool:

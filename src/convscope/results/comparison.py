@@ -39,15 +39,20 @@ class Comparison(Sequence[Explanation]):
 
     def sheet(self, *, upsample: str = "bilinear", columns: int | None = None) -> Panels:
         """The picture, and over it the heat map of each method, each by its own greatest value, which stands beside its name."""
-        from ..draw.panels import Panels, blended, greatest
+        from ..draw.panels import Panels, alone, blended, greatest
 
         first = self.explanations[0]
-        picture = first.pictures[0].pixels
-        tiles, labels, notes = [picture], ["the picture"], []
+        picture = first._pixels(0)
+        if picture is None:
+            raise InputError(f"'{first.layer}' has no picture for maps to lie over. See the explanations' `.values`.")
+        several = len(first.network.graph.inputs) > 1
+        tiles, labels, notes = [picture], [f"the input '{first._source()}'" if several else "the picture"], []
         for each in self.explanations:
             heat = each._flat(0)
-            tiles.append(blended(picture, heat, upsample, greatest(heat)))
-            labels.append(f"{each.name}, max |{greatest(heat):.3g}|")
+            over = each.follows(first._source())  # of several inputs, a layer may follow from another one only
+            peak = greatest(heat)
+            tiles.append(blended(picture, heat, upsample, peak) if over else alone(heat, picture.shape[:2], peak))
+            labels.append(f"{each.name}, max |{peak:.3g}|" + ("" if over else ", of another input"))
             where = "" if each.layer == "input" else f" at '{each.layer}'"
             notes.append(f"{each.name}{where}: {each.method.sign}")
         return Panels(

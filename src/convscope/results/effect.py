@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,15 @@ class Row:
     changes: bool
 
 
+@dataclass(frozen=True)
+class Drop:
+    """What is lost of the share of right answers without one unit, -1..1: in all, and within each class that was shown."""
+
+    unit: int
+    drop: float
+    by_class: Mapping[str, float]
+
+
 @dataclass(frozen=True, eq=False)
 class Effect:
     """What some pictures lose without each unit of a layer, one unit at a time.
@@ -42,6 +51,7 @@ class Effect:
     targets   per picture what was looked at, in words
     worths    per picture the numbers
     fill      what stood in their place, in words
+    region    the mask of the map where it stood; None for all of it
     dropped   how often the network is right with and without each unit, where the classes of the pictures were given
     """
 
@@ -54,6 +64,12 @@ class Effect:
     labels: tuple[str, ...] | None
     fill: str = "zero"
     dropped: Dropped | None = None
+    region: Any = None
+
+    @property
+    def filled(self) -> str:
+        """What stood in a unit's place, and where."""
+        return self.fill if self.region is None else f"{self.fill} at {int(np.count_nonzero(self.region))} positions"
 
     @property
     def layer(self) -> str:
@@ -86,6 +102,26 @@ class Effect:
             for at in np.argsort(-lost, kind="stable")
         ]
 
+    def accuracy(self) -> list[Drop]:
+        """One row per unit: what is lost of the share of right answers without it, in all and by class.
+
+        The greatest first; of equal ones, which are many among few pictures, the one whose score loses most in the mean.
+
+        raises   InputError where the classes of the pictures were not given
+        """
+        if self.dropped is None:
+            raise InputError(
+                "How often the network is right is only known where the classes of the pictures are: ablate(..., truth='cat'), "
+                "or a folder with a folder per class."
+            )
+        overall, by_class = self.dropped.drop, self.dropped.drop_by_class
+        shown = [number for number, pictures in enumerate(self.dropped.pictures) if pictures]
+        lost = self.drop.mean(0)
+        return [
+            Drop(unit, float(overall[at]), {self._label(number): float(by_class[at, number]) for number in shown})
+            for at, unit in sorted(enumerate(self.dropped.units), key=lambda pair: (-overall[pair[0]], -lost[pair[0]]))
+        ]
+
     def breaking(self, picture: int = 0) -> tuple[Row, ...]:
         """The units without which the answer is another one."""
         return tuple(row for row in self.table(picture) if row.changes)
@@ -107,7 +143,7 @@ class Effect:
             labels=tuple(f"{row.unit}  {-row.drop:+.2g}" + (f" {row.answer}" if row.changes else "") for row in chosen),
             title=f"{self.layer} without a unit · {self.pictures[picture].name}",
             subtitle=f"{self.targets[picture]} is {self.worths[picture].score:.4g}; beside each unit, by how much it changes "
-            f"when that is {self.fill}, and the new answer if there is one; the {len(chosen)} of {len(rows)} units that change "
+            f"when that is {self.filled}, and the new answer if there is one; the {len(chosen)} of {len(rows)} units that change "
             f"it most; {self.reading}{note}",
             columns=columns or nearly_square(len(chosen)),
             scale="map",
@@ -115,15 +151,20 @@ class Effect:
 
     def save(self, path: str | Path) -> Path:
         """Write the table of every picture as `.csv`: picture, unit, drop, score, answer, changes. Raises OutputError."""
-        from ..draw import write_whole
+        rows = [
+            [picture.name, self.layer, row.unit, row.drop, row.score, row.answer or "", row.changes]
+            for number, picture in enumerate(self.pictures)
+            for row in self.table(number)
+        ]
+        return _as_csv(path, ["picture", "layer", "unit", "drop", "score", "answer", "changes"], rows)
 
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(["picture", "layer", "unit", "drop", "score", "answer", "changes"])
-        for number, picture in enumerate(self.pictures):
-            for row in self.table(number):
-                writer.writerow([picture.name, self.layer, row.unit, row.drop, row.score, row.answer or "", row.changes])
-        return write_whole(Path(path), buffer.getvalue().encode())
+    def save_accuracy(self, path: str | Path) -> Path:
+        """Write `accuracy()` as `.csv`: layer, unit, drop, and a column per class. Raises InputError, OutputError."""
+        rows = self.accuracy()
+        classes = list(rows[0].by_class)
+        return _as_csv(
+            path, ["layer", "unit", "drop", *classes], [[self.layer, row.unit, row.drop, *row.by_class.values()] for row in rows]
+        )
 
     def about(self, picture: int = 0, *, most: int = 10) -> dict[str, Any]:
         """The first rows of one picture as plain data."""
@@ -138,6 +179,7 @@ class Effect:
             "least": [vars(row) for row in rows[::-1][:most]],
             "breaking": [row.unit for row in self.breaking(picture)],
             "together": self.together(picture),
+            "fill": self.filled,
         }
 
     def _repr_html_(self) -> str:
@@ -155,6 +197,14 @@ class Effect:
         if not -len(self.worths) <= picture < len(self.worths):
             raise InputError(f"There is no picture {picture}: {len(self.worths)} were looked at.", received=picture)
         return picture
+
+
+def _as_csv(path: str | Path, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> Path:
+    from ..draw import write_whole
+
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows([heads, *rows])
+    return write_whole(Path(path), buffer.getvalue().encode())
 
 
 def dropped_of(layer: str, units: Sequence[int], worths: Sequence[Worth], truth: Sequence[int], classes: int) -> Dropped:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from ..core import Array
 from ..errors import InputError, UnknownLayer
 from ..methods.attribution import Attribution
 from ..methods.explain import SAYS, Method
+from ..methods.upstream import inputs_above
 from .provenance import NetworkInfo, Shown
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Explanation:
     name           the method's name: "grad-cam"
     targets        per picture what is explained, in words
     attributions   by the layer it is of; "input" for a value per value of the picture
+    shown          the input that `pictures` are of
+    looks          of other inputs that take pictures, by their names: per picture uint8 (h, w, 3)
     """
 
     name: str
@@ -41,6 +44,8 @@ class Explanation:
     preprocess: Preprocess
     asked: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    shown: str = "input"
+    looks: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     @property
     def layer(self) -> str:
@@ -99,19 +104,33 @@ class Explanation:
         """
         from ..draw.panels import blended
 
-        return self._panels([blended(self._pixels(picture), self._flat(picture), upsample)], [""], picture, upsample)
+        pixels = self._pixels(picture)
+        if pixels is None:
+            raise InputError(f"'{self.layer}' has no picture for its map to lie over. See `.sheet()` and `.values`.")
+        return self._panels([blended(pixels, self._flat(picture), upsample)], [self._over()], picture, upsample)
 
     def sheet(self, *, picture: int = 0, upsample: str = "bilinear") -> Panels:
-        """The picture; and for each layer the map at its own resolution, without the picture, and over it."""
-        from ..draw.panels import alone, blended
+        """The picture; and for each layer the map at its own resolution, without the picture, and over it.
 
-        pixels = self._pixels(picture)
-        tiles, labels = [pixels], ["the picture"]
-        for name in self.attributions:
-            heat = self[name]._flat(picture)
-            tiles += [alone(heat, pixels.shape[:2]), blended(pixels, heat, upsample)]
-            labels += [f"{name}, {' x '.join(map(str, heat.shape))}", "over the picture"]
-        return self._panels(tiles, labels, picture, upsample)
+        Of several inputs each that is a picture is drawn, and its map over itself; a map that follows from none stands alone.
+        """
+        from ..draw.panels import alone, blended, greatest, of_one_size
+
+        tiles, labels, before = [], [], ""
+        for name in self._drawn(picture):
+            one = self[name]
+            pixels, heat, over = one._pixels(picture), one._flat(picture), one._over()
+            if pixels is not None and before != over:
+                tiles.append(pixels)
+                labels.append(over.removeprefix("over "))
+            tiles.append(alone(heat, heat.shape if pixels is None else pixels.shape[:2]))
+            shared = f", max |{greatest(heat):.3g}|" if len(self.attributions) > 1 else ""
+            labels.append(f"{name}, {' x '.join(map(str, heat.shape))}{shared}")
+            if pixels is not None:
+                tiles.append(blended(pixels, heat, upsample))
+                labels.append(over)
+            before = over
+        return self._panels(of_one_size(tiles), labels, picture, upsample)
 
     def best(self, picture: int = 0, *, most: int = 5) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
         """The units of the layer that speak most for the target, and most against it, with how much: ([(unit, value)], [...])."""
@@ -163,9 +182,42 @@ class Explanation:
         shapes = ", ".join(f"'{name}' {each.values.shape}" for name, each in self.attributions.items())
         return f"Explanation({self.name} of {self.target}: {shapes}{delta})"
 
+    def follows(self, source: str | None) -> bool:
+        """Whether the map is of the input `source`, or of a layer that follows from it."""
+        if self.method.place != "layer":
+            return self.layer == source
+        return len(self.network.graph.inputs) == 1 or source in (inputs_above(self.network.graph, self.layer) or ())
+
+    def _source(self) -> str | None:
+        """The input that the map lies over: of a layer the one that is shown, if it follows from that. None: not known."""
+        if len(self.network.graph.inputs) == 1:
+            return self.shown
+        if self.method.place != "layer":
+            return self.layer
+        above = inputs_above(self.network.graph, self.layer) or ()
+        seen = [name for name in (self.shown, *self.looks) if name in above]
+        return seen[0] if seen else None
+
+    def _over(self) -> str:
+        source = self._source()
+        several = len(self.network.graph.inputs) > 1
+        return "" if source is None else f"over '{source}'" if several else "over the picture"
+
     def _pixels(self, picture: int) -> Any:
+        """(h, w, 3) of what the map lies over; None where that is no picture."""
         self.heat(picture)
-        return self.pictures[picture].pixels
+        source = self._source()
+        if source == self.shown:
+            return self.pictures[picture].pixels
+        look = None if source is None else self.looks.get(source)
+        return None if look is None else look[picture]
+
+    def _drawn(self, picture: int) -> list[str]:
+        """Those that can be drawn; of several inputs numbers are left out. Raises InputError where nothing can."""
+        flat = [name for name in self.attributions if self[name].heat(picture).ndim == 2]
+        if not flat:
+            self._flat(picture)
+        return flat
 
     def _flat(self, picture: int) -> Array:
         heat = self.heat(picture)
@@ -176,11 +228,15 @@ class Explanation:
     def _panels(self, tiles: Sequence[Any], labels: Sequence[str], picture: int, upsample: str) -> Panels:
         from ..draw.panels import Panels, peak_of
 
-        heats = [self[name]._flat(picture) for name in self.attributions]
+        drawn = self._drawn(picture)
+        heats = [self[name]._flat(picture) for name in drawn]
         peak = max(map(peak_of, heats))
         beyond = max(float(np.mean(np.abs(heat) > peak_of(heat))) for heat in heats)
-        where = "the picture" if self.layer == "input" else ", ".join(f"'{name}'" for name in self.attributions)
-        shared = "" if len(heats) == 1 else "; each layer by its own greatest value"
+        inputs = len(self.network.graph.inputs)
+        where = "the picture" if self.layer == "input" and inputs == 1 else ", ".join(f"'{name}'" for name in drawn)
+        shared = "" if len(heats) == 1 else "; each map by its own greatest value"
+        left = [f"'{name}'" for name in self.attributions if name not in drawn]
+        shared += f"; {', '.join(left)} cannot be drawn as a map, see values" if left else ""
         lines = [f"{self.targets[picture]} is {self.score[picture]:.4g}. At {where}; {SAYS[self.method.sign]}{shared}."]
         if self.delta is not None:
             lines.append(f"Check: {self.check}: {self.delta[picture]:.3g}.")
@@ -190,5 +246,5 @@ class Explanation:
             "Zero is white; opacity over the picture grows with the size of the value"
             + (f"; made larger: {upsample}" if self.layer != "input" else "")
             + (f"; the greatest {beyond:.1%} of the values are drawn like the bar's ends." if beyond else "."),
-            peak=peak,
+            peak=peak if len(heats) == 1 else None,
         )  # fmt: skip
