@@ -1,6 +1,6 @@
 """A scan over a data set: per picture over the bare forward, its memory, what a unit is worth, and the page of 26,560 units.
 
-`scan.py memory FOLDER N` is what the row on memory runs, in a process of its own.
+`scan.py memory FOLDER N` is what the row on memory runs, in a process of its own; `scan.py ray` is the row on Ray alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -21,6 +22,10 @@ from PIL import Image
 
 import convscope
 from convscope.scan.plan import Wishes, plan
+from convscope.scan.ray import Ray
+from convscope.scan.ray import run as by_ray
+from convscope.scan.runner import Job
+from convscope.scan.runner import run as local
 from convscope.scan.shards import Statistics, read_shard
 from convscope.scan.sources import listing
 
@@ -79,11 +84,51 @@ def peak(folder: Path, count: int) -> None:
     net = convscope.open(small_network(), preprocess="0..1 32")
     found = listing(folder / "many")
     some = replace(found, count=count, items=lambda start: islice(found.items(start), max(0, count - start)))
-    from convscope.scan.runner import Job, run
-
-    run(Job(net.engine, net.info, net.preprocess, None, some, Wishes(), folder / f"scan{count}"))
+    local(Job(net.engine, net.info, net.preprocess, None, some, Wishes(), folder / f"scan{count}"))
     status = Path("/proc/self/status").read_text()  # getrusage would give the peak of the process that started this one
     print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
+
+
+def over_the_local_runner(folder: Path) -> None:
+    """Pictures per second of the same scan by Ray's workers on this machine over those of the local runner, between the first
+    shard and the last: what it costs to start Ray (about ten seconds) is left out, and printed to standard error.
+    """
+    import importlib.util
+
+    if not importlib.util.find_spec("ray"):
+        print("Ray is not installed: the row of Ray is left out.", file=sys.stderr)
+        return
+    import onnx
+    import ray
+
+    path = folder / "resnet50.onnx"
+    onnx.save(of_any_batch(onnx_resnet50()), path)
+    net = convscope.open(path, preprocess="0..1 224")
+    found = listing(pictures(folder / "q", 96, 144))
+    ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False, object_store_memory=200_000_000)
+    rates: dict[str, list[float]] = {"local": [], "ray": []}
+    how = Ray(workers=1, open=partial(convscope.open, str(path), preprocess="0..1 224"))
+    for round_ in range(2):
+        for name in rates:
+            job = Job(
+                net.engine,
+                net.info,
+                net.preprocess,
+                None,
+                found,
+                Wishes(pairs=False, maps=None, shard=16),
+                folder / f"{name}{round_}",
+            )
+            marks: list[tuple[float, int]] = []
+            start, mark = time.perf_counter(), lambda done, _: marks.append((time.perf_counter(), done))  # noqa: B023
+            local(job, mark) if name == "local" else by_ray(job, str(folder / "q"), how, mark)
+            (first, some), (last, every) = next(each for each in marks if each[1] >= 16), marks[-1]
+            rates[name].append((every - some) / (last - first))
+            print(f"{name}: {rates[name][-1]:.1f} pictures/s, the first shard after {first - start:.1f} s", file=sys.stderr)
+    ray.shutdown()
+    ratio = median(rates["ray"]) / median(rates["local"])
+    what = "Ray on one machine over the local runner, pictures per second"
+    show(what, "ONNX Runtime", 1 / median(rates["ray"]), 1 / median(rates["local"]), 0.7, ratio)
 
 
 def small_network():
@@ -175,10 +220,14 @@ def main() -> None:
         memory(folder)
         worth()
         page(folder)
+        over_the_local_runner(folder)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["memory"]:
         peak(Path(sys.argv[2]), int(sys.argv[3]))
+    elif sys.argv[1:2] == ["ray"]:
+        with tempfile.TemporaryDirectory() as name:
+            over_the_local_runner(Path(name))
     else:
         main()

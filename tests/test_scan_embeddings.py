@@ -1,12 +1,13 @@
 """Pictures as points: compared with scikit-learn's own, and with sets whose answer is known."""
 
+import sys
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from scans import CLASSES, LAYERS, network, write_pictures
 
-from convscope.errors import InputError
+from convscope.errors import InputError, MissingExtra, WrongOption
 from convscope.scan.embeddings import Embedding, cka
 from convscope.scan.result import Scan
 from convscope.scan.table import Table
@@ -75,6 +76,28 @@ def test_neighbours_are_those_of_a_plain_search(groups):
     assert embedding.nearest(embedding.values[7], 1)["picture"].tolist() == [7]  # values of a picture that is not in the set
     with pytest.raises(InputError, match="no picture 'x.png'"):
         embedding.nearest("x.png")
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_faiss_finds_the_same_neighbours(groups, metric):
+    pytest.importorskip("faiss", reason="faiss is not installed: pip install 'convscope[faiss]'")
+    embedding, _ = groups
+    for picture in (7, "40.png", embedding.values[3] + 1):
+        one, other = (embedding.nearest(picture, 70, metric=metric, index=by) for by in ("scikit-learn", "faiss"))
+        assert one["picture"].tolist() == other["picture"].tolist()
+        np.testing.assert_allclose(one["distance"], other["distance"], atol=1e-3 if metric == "euclidean" else 1e-6)
+    assert embedding.index(metric, "faiss") is embedding.index(metric, "faiss")
+    with pytest.raises(WrongOption, match="faiss"):
+        embedding.nearest(7, index="fais")
+    with pytest.raises(WrongOption, match="cosine"):
+        embedding.nearest(7, metric="cosinus")
+
+
+def test_without_faiss_the_extra_is_named(groups, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    embedding = Embedding("layer", groups[0].values, groups[0].pictures)
+    with pytest.raises(MissingExtra, match=r"convscope\[faiss\]"):
+        embedding.nearest(7, index="faiss")
 
 
 def test_a_probe_tells_groups_apart_and_noise_not(groups):

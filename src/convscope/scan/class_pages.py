@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .result import Scan
     from .store import Store
 
+SHOWN = 36  # units on the sheet of a class
 MOST = 100  # classes whose sheets are on the page
 
 
@@ -35,7 +36,9 @@ def of_layer(scan: Scan, store: Store, number: int, part: Part) -> dict[str, Any
         counts = np.asarray(scan.statistics.classes.counts)
         for label in np.flatnonzero(counts)[:MOST]:
             name = scan.plan.classes[label]
-            maps.append({"label": name, **write(store, f"{number}-maps-{label}", scan.class_sheet(part.layer, name))})
+            maps.append(
+                {"label": name, **write(store, f"{number}-maps-{label}", scan.class_sheet(part.layer, name, first=SHOWN))}
+            )
     return {"layer": part.layer, "cams": drawn, "maps": maps}
 
 

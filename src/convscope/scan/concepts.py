@@ -13,9 +13,9 @@ from ..errors import ConvscopeError, InputError
 from ..pictures import Preprocess
 from .crops import Field
 from .decoding import decode
-from .embeddings import package
 from .entries import Listing
 from .finishing import thumbnails
+from .importing import package
 from .plan import Part
 from .store import Store
 from .table import Table

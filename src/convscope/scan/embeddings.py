@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import io
-import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import Array
-from ..errors import InputError, MissingExtra, OutputError
+from ..errors import InputError, OutputError
+from .importing import package, umap_package
+from .neighbours import Index
 from .statistics import CoMoments
 from .table import Table
 
@@ -45,6 +45,7 @@ class Embedding:
     layer: str
     values: Array
     pictures: Table
+    _indexes: dict[tuple[str, str], Index] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def moments(self) -> CoMoments:
@@ -93,22 +94,27 @@ class Embedding:
             points: Array = np.asarray(reducer.fit_transform(start), np.float32)
         return points
 
-    def nearest(self, picture: int | str | Array, k: int = 9, *, metric: str = "cosine") -> Table:
+    def nearest(self, picture: int | str | Array, k: int = 9, *, metric: str = "cosine", index: str = "scikit-learn") -> Table:
         """The k pictures that are most like one: a picture of the scan by number or name, or values (units,) of another one.
 
         metric    "cosine" or "euclidean"; a picture of the scan is not its own neighbour
-        raises    InputError; MissingExtra
+        index     "scikit-learn", or "faiss", which is faster from some hundred thousand pictures on
+        raises    InputError, WrongOption, MissingExtra
         """
-        neighbors = package("sklearn.neighbors", "scikit-learn")
         own = self._row(picture) if isinstance(picture, int | str) else None
         point = self.values[own] if own is not None else np.asarray(picture, np.float32)
         if point.shape != self.values.shape[1:]:
             raise InputError(f"'{self.layer}' has {self.values.shape[1]} units, but the values given have shape {point.shape}.")
-        index = neighbors.NearestNeighbors(n_neighbors=min(k + (own is not None), len(self.values)), metric=metric)
-        distances, rows = index.fit(self.values).kneighbors(point[None])
+        distances, rows = self.index(metric, index).nearest(point[None], k + (own is not None))
         kept = [(row, distance) for row, distance in zip(rows[0], distances[0], strict=True) if row != own][:k]
         table = self.pictures.take(np.array([row for row, _ in kept], int))
         return Table({**table, "distance": np.array([distance for _, distance in kept])})
+
+    def index(self, metric: str = "cosine", by: str = "scikit-learn") -> Index:
+        """Of all pictures; made once. Raises WrongOption, MissingExtra."""
+        if (metric, by) not in self._indexes:
+            self._indexes[metric, by] = Index(self.values, metric, by)
+        return self._indexes[metric, by]
 
     def _row(self, picture: int | str) -> int:
         column = self.pictures["picture" if isinstance(picture, int) else "name"]
@@ -215,22 +221,3 @@ def curve(embeddings: Sequence[Embedding], *, seed: int = 0) -> Table:
             "knn": np.array([each.knn_accuracy(seed=seed) for each in embeddings]),
         }
     )
-
-
-def umap_package() -> Any:
-    """Without its part for TensorFlow, which is not used here and whose import takes a minute and several frameworks."""
-    sys.modules.setdefault("umap.parametric_umap", None)  # type: ignore[arg-type]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ImportWarning)
-            return package("umap", "umap-learn")
-    finally:
-        if sys.modules.get("umap.parametric_umap") is None:
-            sys.modules.pop("umap.parametric_umap", None)
-
-
-def package(name: str, distribution: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingExtra(distribution, "embed", "This view of an embedding") from error

@@ -35,7 +35,6 @@ export class Classes {
     figure.hidden = !drawn;
     if (!drawn) return;
     image.src = drawn.src;
-    image.alt = drawn.words;
-    figure.querySelector("figcaption").textContent = drawn.words;
+    image.alt = drawn.words; // which the sheet says itself too
   }
 }
