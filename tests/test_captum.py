@@ -9,7 +9,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from convscope.engines.torch import TorchEngine  # noqa: E402
-from convscope.methods import cam, gradients  # noqa: E402
+from convscope.methods import cam, gradients, perturbation  # noqa: E402
 from convscope.methods.targets import resolve  # noqa: E402
 
 CLASS = 2
@@ -106,6 +106,22 @@ def test_grad_cam(module, engine, pictures, target):
     for rectify, weigh in ((False, unrectified), (True, cam.grad_cam)):
         expected = layer.attribute(tensor(pictures), CLASS, relu_attributions=rectify)[:, 0]
         same(cam.by_gradients(engine, pictures, target, ["relu2"], weigh=weigh)["relu2"].values, expected)
+
+
+@pytest.mark.parametrize(("window", "stride", "alike"), [(4, 2, 12), (3, 3, 12), (5, 3, 7)])
+def test_occlusion(module, engine, pictures, window, stride, alike):
+    """Both take at each pixel the mean over the windows that cover it, of what the score loses.
+
+    Where windows do not end with the picture, Captum's last one hangs over its edge, and ours is moved back: up to there they
+    are the same.
+    """
+    expected = captum.Occlusion(module).attribute(
+        tensor(pictures[:1]), (3, window, window), (3, stride, stride), torch.full((1, 3, 12, 12), 0.25), CLASS
+    )
+    target = resolve(engine, pictures[:1], CLASS)
+    found = perturbation.occlusion_map(engine, pictures[:1], target, window=window, stride=stride, fill=0.25)
+    assert "only what the window can reach" in found.notes[0]
+    same(found.values[:, :alike, :alike], expected[:, 0, :alike, :alike])
 
 
 def test_several_layers_in_one_pass_are_those_of_one_each(engine, pictures, target):

@@ -326,7 +326,14 @@ class GivesWhatItHolds(Faulty):
         return held
 
 
+class PutsOnesAround(Faulty):
+    def local(self, layer):
+        part = super().local(layer)
+        return part and dataclasses.replace(part, edge=1.0)
+
+
 FAULTS = {
+    PutsOnesAround: "a layer makes of parts what it makes of the whole",
     ForgetsTheFirstEdits: "holding changes nothing",
     HoldsOnlyTheLayer: "holding changes nothing",
     RepeatsTheBatch: "repeating what is held equals repeating the pictures",

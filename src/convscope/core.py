@@ -9,6 +9,7 @@
     Reweighable       an Engine that can be copied with other weights
     RuledBackward     a Differentiable Engine whose ReLUs can be given another backward rule
     Resumable         an Engine that can stop at a layer and go on from there, again and again
+    Local             an Engine that can compute a layer on parts of maps
 
 Every array that crosses this boundary is NumPy, float32, channels first: (n, c, *spatial) for maps, (n, units) for dense
 layers, (out, in, *kernel) for kernels. Engines transpose; nobody else does.
@@ -276,6 +277,31 @@ class Resumable(Engine, Protocol):
         """Run `pictures` up to `layer`. `edits` stay: those of rows above it are made once, those of rows below in every run.
 
         Law: `hold(x, L, first).run(taps, then)` equals `run(x, taps, [*first, *then])` for taps and `then` at or after L.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one layer makes of parts of the maps that feed it.
+
+    call   from an array (n, c, *spatial) for each of the layer's inputs, which it does not write into, to (n, c', *spatial'):
+           the places whose windows lie inside, since nothing is padded
+    edge   what stands beyond the edges of the whole maps: 0 around a convolution, -inf around a maximum
+    """
+
+    call: Callable[[Sequence[Array]], Array]
+    edge: float = 0.0
+
+
+@runtime_checkable
+class Local(Engine, Protocol):
+    """An Engine that can compute a layer on parts of maps."""
+
+    def local(self, layer: str) -> Part | None:
+        """How a row is computed on parts; None where a place may depend on more than the row's window shows.
+
+        Law: of the maps that feed `layer`, with their edges, `call` makes what `run` reads there.
         """
         ...
 

@@ -14,6 +14,8 @@ from .core import (
     Engine,
     Graph,
     Held,
+    Local,
+    Part,
     Pictures,
     Resumable,
     Reweighable,
@@ -74,6 +76,14 @@ class Holding:
         return EditedHeld(self.engine.hold(pictures, layer, (*before, *edits)), after, ranks)
 
 
+class Parts:
+    def local(self: Any, layer: str) -> Part | None:
+        """An edit may differ from place to place."""
+        row = self.graph[layer].name
+        is_edited = any(self.graph[edit.layer].name == row for edit in self.edits)
+        return None if is_edited else cast("Part | None", self.engine.local(layer))
+
+
 class EditedHeld:
     """Pictures held in a network with edits that stay. `ranks`: how many axes the edited layers have, None if not known."""
 
@@ -99,6 +109,7 @@ CAPABILITIES: tuple[tuple[Any, type], ...] = (
     (RuledBackward, Ruled),
     (Reweighable, Reweighing),
     (Resumable, Holding),
+    (Local, Parts),
 )
 
 

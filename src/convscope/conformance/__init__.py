@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Differentiable, Engine, Pictures, Resumable, arrays, by_input, count, each_array
+from ..core import Differentiable, Engine, Local, Pictures, Resumable, arrays, by_input, count, each_array
 from ..errors import InputError
-from . import behaviour, edits, gradients, holding, reads
+from . import behaviour, edits, gradients, holding, parts, reads
 
 Law = Callable[[Any, Pictures], None]
-CAPABILITIES: dict[str, type[Any]] = {"Engine": object, "Differentiable": Differentiable, "Resumable": Resumable}
+CAPABILITIES: dict[str, type[Any]] = {"Engine": object, "Differentiable": Differentiable, "Resumable": Resumable, "Local": Local}
 
 
 def check_engine(engine: Engine, pictures: Pictures) -> list[str]:
@@ -49,7 +49,7 @@ def laws() -> dict[str, Law]:
     """Every law by its sentence."""
     return {
         name.removeprefix("law_"): value
-        for part in (reads, edits, behaviour, gradients, holding)
+        for part in (reads, edits, behaviour, gradients, holding, parts)
         for name, value in vars(part).items()
         if name.startswith("law_")
     }

@@ -13,11 +13,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..core import Array, Edit, Graph, Kind, Layer, Pictures, Run, Tap, Window, as_tap, by_input, input_names, merged, reduced
+from ..core import (
+    Array,
+    Edit,
+    Graph,
+    Kind,
+    Layer,
+    Part,
+    Pictures,
+    Run,
+    Tap,
+    Window,
+    as_tap,
+    by_input,
+    input_names,
+    merged,
+    reduced,
+)
 from ..errors import InputError, UnknownLayer, WrongPictureShape
 from .cuts import Cut, checked_repeat
 
@@ -91,6 +108,13 @@ class FakeEngine:
         values, _ = self._flow(pictures, merged(here), {layer})
         before = {name: value for name, value in values.items() if name == layer or cut.is_before(name)}
         return FakeHeld(self, cut, before, later)
+
+    def local(self, layer: str) -> Part | None:
+        """See Local.local."""
+        step = self._steps.get(self.graph[layer].name)
+        if step is None or step.operator not in LOCAL:
+            return None
+        return Part(lambda arrays: LOCAL[step.operator](step.weights, *arrays)[0])
 
     def _asked(self, taps: Iterable[Tap | str], edits: Iterable[Edit]) -> tuple[tuple[Tap, ...], dict[str, Edit]]:
         asked, changes = tuple(map(as_tap, taps)), merged(edits)
@@ -210,15 +234,21 @@ def with_gate(steps: Sequence[Step]) -> list[Step]:
 
 def convolution(weights: Weights, values: Array) -> tuple[Array, Pull]:
     """3 x 3, stride 1, padded with zeros so that the size stays."""
-    kernel = weights["kernel"]
-    back = kernel.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
-    result = correlation(values, kernel)
-    return result + weights["bias"][:, None, None] if "bias" in weights else result, lambda g: (correlation(g, back),)
+    back = weights["kernel"].transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
+    return unpadded(weights, with_zeros(values))[0], lambda g: (correlation(with_zeros(g), back),)
+
+
+def unpadded(weights: Weights, values: Array) -> tuple[Array]:
+    result = correlation(values, weights["kernel"])
+    return (result + weights["bias"][:, None, None] if "bias" in weights else result,)
+
+
+def with_zeros(values: Array) -> Array:
+    return np.pad(values, ((0, 0), (0, 0), (1, 1), (1, 1)))
 
 
 def correlation(values: Array, kernel: Array) -> Array:
-    windows = sliding_window_view(np.pad(values, ((0, 0), (0, 0), (1, 1), (1, 1))), (3, 3), axis=(2, 3))
-    result: Array = np.einsum("ncyxij,ocij->noyx", windows, kernel)
+    result: Array = np.einsum("ncyxij,ocij->noyx", sliding_window_view(values, (3, 3), axis=(2, 3)), kernel)
     return result
 
 
@@ -277,3 +307,11 @@ def through(edit: Edit | None, pull: Pull) -> Pull:
 
 def own(values: Array) -> Array:
     return np.array(values, np.float32, order="C")
+
+
+LOCAL: dict[Callable[..., Any], Callable[..., Any]] = {
+    convolution: unpadded,
+    relu: relu,
+    mean_pool: mean_pool,
+    add: add,
+}  # on parts

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..core import Array, Edit, Graph, Pictures, Rule, Run, Tap, as_tap, by_input, each_array, input_names, merged
+from ..core import Array, Edit, Graph, Part, Pictures, Rule, Run, Tap, as_tap, by_input, each_array, input_names, merged
 from ..errors import EngineError, InputError, Shape, Unsupported, WrongPictureShape
 from .cuts import Cut
 from .names import end_names
@@ -21,6 +21,7 @@ from .torch_functions import EqualOnce, Functions
 from .torch_graph import Survey, is_looked_into, to_numpy, weights_of
 from .torch_held import TorchHeld
 from .torch_inputs import Input, PictureShape, check_whole, possible_inputs, shapes_of
+from .torch_local import Locals
 from .torch_memory import Pool
 from .torch_modules import Visit, Way, frozen, names_of, notes_on, unwrapped, visiting
 from .torch_outputs import note_on, outputs_of
@@ -60,6 +61,7 @@ class TorchEngine:
         self._modules, self._functions, self._outputs = survey.modules, survey.functions, tuple(survey.outputs)
         size = " x ".join(map(str, self._inputs[0].shape))
         self.assumed = None if picture_shape else f"The network does not say what it takes; pictures of {size} were assumed."
+        self._locals = Locals(self)
         self.notes = (*notes_on(module), *([note] if note else []))
 
     @property
@@ -120,6 +122,10 @@ class TorchEngine:
     def hold(self, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> TorchHeld:
         """See Resumable.hold."""
         return TorchHeld(self, pictures, Cut.at(layer, self.graph, self._outputs), edits)
+
+    def local(self, layer: str) -> Part | None:
+        """See Local.local."""
+        return self._locals.of(self.graph[layer])
 
     def _asked(self, taps: Iterable[Tap | str], edits: Iterable[Edit]) -> tuple[tuple[Tap, ...], dict[str, Edit]]:
         asked, changes = tuple(map(as_tap, taps)), merged(edits)

@@ -11,9 +11,12 @@ import numpy as np
 
 from ..core import Array, Engine
 from ..errors import InputError, WrongOption
-from .resume import MEMORY, Progress, Scored, score_many
+from .incremental import Changes, incremental
+from .patches import Spans
+from .resume import MEMORY, Progress, Scored, chunks, score_many
 
 Fill = Literal["mean", "blur"] | float | Array
+FEW = 8  # windows: so many at least at a time, so that layers are not called too often, and for fewer full runs are as quick
 Box = tuple[slice, ...]  # of a window, one slice for each spatial axis
 
 
@@ -26,6 +29,7 @@ class Occlusion:
     starts   for each spatial axis, where the window begins
     window   its size
     fill     what it was filled with, in words
+    how      how it was computed, in words
     """
 
     scores: Array
@@ -33,6 +37,7 @@ class Occlusion:
     starts: tuple[tuple[int, ...], ...]
     window: tuple[int, ...]
     fill: str
+    how: str
 
     def drop(self, spatial: Sequence[int]) -> Array:
         """(n, *spatial) how much of the score is lost, signed: for each position the mean over the windows that cover it."""
@@ -70,26 +75,49 @@ def occlusion(
         raise InputError(f"A window of {size} is larger than the picture, {spatial}.", received=size, expected=spatial)
     starts = tuple(starts_along(*each) for each in zip(spatial, size, step, strict=True))
     filled, said = filling(pictures, fill, size)
+    found, said_how = list[Array](), dict[str, None]()
+    number = 1 + int(np.prod([len(each) for each in starts]))
+
+    def told(done: int, _all: int) -> None:
+        if progress:
+            progress(len(found) * number + done, len(pictures) * number)
+
+    for picture, cover in zip(pictures, filled, strict=True):
+        changes = Changes(picture[None], np.array(cover[None], np.float32), spans_of(starts, size))
+        scores, how = under_windows(engine, changes, target, memory, len(starts[-1]), told)
+        found.append(scores)
+        said_how[how] = None
+    scores = np.stack(found)
     places = [len(each) for each in starts]
-    variants = (
-        covered(picture, cover, box)
-        for picture, cover in zip(pictures, filled, strict=True)
-        for box in [tuple(slice(0, 0) for _ in spatial), *boxes(starts, size)]
-    )
-    number = len(pictures) * (1 + int(np.prod(places)))
-    found = score_many(engine, variants, target, memory=memory, number=number, progress=progress).reshape(len(pictures), -1)
-    return Occlusion(found[:, 1:].reshape(-1, *places), found[:, 0], starts, size, said)
+    return Occlusion(scores[:, 1:].reshape(-1, *places), scores[:, 0], starts, size, said, "; ".join(said_how))
+
+
+def under_windows(
+    engine: Engine, changes: Changes, target: Scored, memory: int, row: int, progress: Progress
+) -> tuple[Array, str]:
+    """(1 + variants,) the score of the picture and of each variant, and how they were computed. `row`: windows side by side."""
+    number = len(changes.spans.low)
+    found = incremental(engine, changes, target, memory=memory) if number > FEW else None
+    if found is None:
+        variants = (each[0] for each in (changes.picture, *map(changes.variant, range(number))))
+        scores = score_many(engine, variants, target, memory=memory, number=1 + number, progress=progress)
+        return scores, "the whole network ran for each place"
+    quick, most = found
+    values = [np.asarray(target.values(quick.read), np.float32)]
+    for some in chunks(number, min(most, max(row, FEW))):  # windows side by side reach as far up and down
+        values.append(np.asarray(target.values(quick.read_of(some)), np.float32))
+        progress(1 + min(some.stop, number), 1 + number)
+    return np.concatenate(values), f"of each place only what the window can reach was computed again, up to '{quick.cut}'"
+
+
+def spans_of(starts: Sequence[Sequence[int]], window: Sequence[int]) -> Spans:
+    low = np.array(list(product(*starts)), np.int64)
+    return Spans(low, low + np.asarray(window))
 
 
 def boxes(starts: Sequence[Sequence[int]], window: Sequence[int]) -> Iterator[Box]:
     for corner in product(*starts):
         yield tuple(slice(start, start + size) for start, size in zip(corner, window, strict=True))
-
-
-def covered(picture: Array, cover: Array, box: Box) -> Array:
-    result = picture.copy()
-    result[(slice(None), *box)] = cover[(slice(None), *box)]
-    return result
 
 
 def starts_along(whole: int, window: int, stride: int) -> tuple[int, ...]:

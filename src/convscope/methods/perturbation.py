@@ -46,7 +46,7 @@ def occlusion_map(
     step = stride or (tuple(max(1, each // 2) for each in size) if isinstance(size, Sequence) else max(1, size // 2))
     found = occlusion(engine, one(pictures), target, window=size, stride=step, fill=fill, memory=memory, progress=progress)
     places = " x ".join(str(len(each)) for each in found.starts)
-    note = f"a window of {' x '.join(map(str, found.window))} at {places} places"
+    note = f"a window of {' x '.join(map(str, found.window))} at {places} places; {found.how}"
     return Attribution(found.drop(pictures.shape[2:]), found.score, notes=(note,))
 
 
