@@ -128,7 +128,7 @@ def test_a_rectangle_that_is_one_place_too_small_is_noticed(side, pictures, monk
     def reached(*args):
         spans = patches.reached(*args)
         less = {"low": spans.low + (spans.high > spans.low + 1), "high": spans.high - (spans.high > spans.low + 1)}[side]
-        return patches.Spans(**{"low": spans.low, "high": spans.high, side: less})
+        return patches.Rectangles(**{"low": spans.low, "high": spans.high, side: less})
 
     monkeypatch.setattr(incremental, "reached", reached)
     engine = engine_of(*NETWORKS["VGG-like"]())
@@ -244,7 +244,7 @@ def test_as_many_axes_as_there_are(size):
 def test_the_limit_of_memory_is_held(pictures):
     engine = engine_of(*NETWORKS["VGG-like"]())
     low = np.array([(y, x) for y in range(0, 20, 3) for x in range(0, 20, 3)])
-    changes = incremental.Changes(pictures[:1], np.zeros_like(pictures[:1]), patches.Spans(low, low + 3))
+    changes = incremental.Changes(pictures[:1], np.zeros_like(pictures[:1]), patches.Rectangles(low, low + 3))
     numbers = {}
     for memory in (1 << 30, 1 << 18, 1 << 17, 1 << 16):
         found = incremental.incremental(engine, changes, Sum(), memory=memory)

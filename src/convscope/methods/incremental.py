@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core import Array, Edit, Engine, Graph, Layer, Local, Part, Resumable
-from .patches import Patches, Places, Spans, cut_out, looked_at, put_in, reached, with_edges
+from .patches import Patches, Places, Rectangles, cut_out, looked_at, put_in, reached, with_edges
 from .reach import Axis, along
 from .resume import LIVE, MEMORY, Scored, at_once, held, size_of
 
@@ -28,7 +28,7 @@ class Changes:
 
     picture: Array
     cover: Array
-    spans: Spans
+    spans: Rectangles
 
     def patches(self, some: slice) -> Patches:
         starts, size = self.spans[some].evened(self.picture.shape[2:])
@@ -66,7 +66,7 @@ class Plan:
     """The steps to the row `cut`, from which whole maps go on, and what of each row can have changed."""
 
     steps: tuple[Step, ...]
-    spans: Mapping[str, Spans]
+    spans: Mapping[str, Rectangles]
     cut: Step
 
     def needed(self, number: int) -> set[str]:
@@ -172,7 +172,7 @@ def incremental(engine: Engine, changes: Changes, target: Scored, *, memory: int
     return (found, max(1, most)) if np.isfinite(found._plain).all() and found.agrees(engine) else None
 
 
-def planned(engine: Local, spans: Spans, end: str) -> Plan | None:
+def planned(engine: Local, spans: Rectangles, end: str) -> Plan | None:
     """As far towards the row `end` as layers are local, most of the map is as it was, and all that has changed is known."""
     graph = engine.graph
     fed = {name for row in graph for name in row.inputs}
@@ -215,7 +215,7 @@ def step_of(engine: Local, row: Layer, axes: int) -> Step | None:
     return Step(row, part, tuple(along(window, axis, size) for axis, size in enumerate(sizes[1])), sizes[0])
 
 
-def is_alone(graph: Graph, cut: Layer, changed: Mapping[str, Spans]) -> bool:
+def is_alone(graph: Graph, cut: Layer, changed: Mapping[str, Rectangles]) -> bool:
     """Whether nothing but `cut` brings a change to what follows: all else that has changed is used, and only before it."""
     used: dict[str, int] = {}
     for row in graph:

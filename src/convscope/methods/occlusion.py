@@ -12,7 +12,7 @@ import numpy as np
 from ..core import Array, Engine
 from ..errors import InputError, WrongOption
 from .incremental import Changes, incremental
-from .patches import Spans
+from .patches import Rectangles
 from .resume import MEMORY, Progress, Scored, chunks, score_many
 
 Fill = Literal["mean", "blur"] | float | Array
@@ -110,9 +110,9 @@ def under_windows(
     return np.concatenate(values), f"of each place only what the window can reach was computed again, up to '{quick.cut}'"
 
 
-def spans_of(starts: Sequence[Sequence[int]], window: Sequence[int]) -> Spans:
+def spans_of(starts: Sequence[Sequence[int]], window: Sequence[int]) -> Rectangles:
     low = np.array(list(product(*starts)), np.int64)
-    return Spans(low, low + np.asarray(window))
+    return Rectangles(low, low + np.asarray(window))
 
 
 def boxes(starts: Sequence[Sequence[int]], window: Sequence[int]) -> Iterator[Box]:

@@ -15,17 +15,17 @@ Places = npt.NDArray[np.int64]  # (n, axes)
 
 
 @dataclass(frozen=True, eq=False)
-class Spans:
+class Rectangles:
     """Of each of n variants the rectangle [low, high) outside of which a map is as it was; one number for each spatial axis."""
 
     low: Places
     high: Places
 
-    def __getitem__(self, some: slice) -> Spans:
-        return Spans(self.low[some], self.high[some])
+    def __getitem__(self, some: slice) -> Rectangles:
+        return Rectangles(self.low[some], self.high[some])
 
-    def joined(self, other: Spans) -> Spans:
-        return Spans(np.minimum(self.low, other.low), np.maximum(self.high, other.high))
+    def joined(self, other: Rectangles) -> Rectangles:
+        return Rectangles(np.minimum(self.low, other.low), np.maximum(self.high, other.high))
 
     def share(self, whole: Sequence[int]) -> float:
         """Of the map, the mean over the variants."""
@@ -49,13 +49,13 @@ class Patches:
         return self.values.shape[2:]
 
 
-def reached(spans: Spans, axes: Sequence[Axis], whole: Sequence[int]) -> Spans:
+def reached(spans: Rectangles, axes: Sequence[Axis], whole: Sequence[int]) -> Rectangles:
     """Which places of a layer, whose map is `whole`, look at one of these. At least one place, where none does."""
     k, s, d, before = (np.array([getattr(each, name) for each in axes]) for name in ("kernel", "stride", "dilation", "before"))
     last = np.asarray(whole) - 1
     low = np.clip(-((spans.low + before - (k - 1) * d) // -s), 0, last)
     high = np.clip((spans.high - 1 + before) // s, low, last) + 1
-    return Spans(low, high)
+    return Rectangles(low, high)
 
 
 def looked_at(starts: Places, size: Sequence[int], axes: Sequence[Axis]) -> tuple[Places, tuple[int, ...]]:
