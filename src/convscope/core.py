@@ -301,6 +301,7 @@ class Local(Engine, Protocol):
     def local(self, layer: str) -> Part | None:
         """How a row is computed on parts; None where a place may depend on more than the row's window shows.
 
+        A row without a window makes each place of those at the same place, of maps of its own size.
         Law: of the maps that feed `layer`, with their edges, `call` makes what `run` reads there.
         """
         ...

@@ -12,9 +12,9 @@ def law_a_layer_makes_of_parts_what_it_makes_of_the_whole(engine: Local, picture
     maps = engine.run(pictures, engine.graph.names)
     for row in engine.graph:
         part = engine.local(row.name)
-        if part is None:
-            continue
         whole = maps[row.name]
+        if part is None or (row.window is None and any(maps[name].shape[2:] != whole.shape[2:] for name in row.inputs)):
+            continue
         given = [edged(maps[name], row, whole.shape[2:], part.edge) for name in row.inputs]
         before = [each.copy() for each in given]
         same(part.call(given), whole, f"'{row.name}' of all that it looks at")
