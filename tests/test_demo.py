@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import convscope
-from convscope import demo, study
+from convscope import demo
 from convscope.errors import InputError, NotAModel, OutputError, StudyError, UnknownLayer
+from convscope.studies import files
+from convscope.studies import folder as study
 
 pytest.importorskip("skimage", reason="the built-in photograph comes with scikit-image: pip install 'convscope[demo]'")
 
@@ -166,7 +168,7 @@ def test_a_broken_study_says_what_to_do(tmp_path, content, words):
 
 
 def test_names_of_files_are_safe_and_unique():
-    names = study.file_names(["a/b", "a_b", "A/B", "../../etc", "…", "x" * 300])
+    names = files.file_names(["a/b", "a_b", "A/B", "../../etc", "…", "x" * 300])
     assert len({name.lower() for name in names.values()}) == 6
     assert all("/" not in name and not name.startswith(".") and len(name) < 100 for name in names.values())
 

@@ -73,7 +73,7 @@ def test_nothing_is_brought_from_elsewhere(shown):
 
 
 def test_the_page_in_a_frame_is_the_page(maps):
-    from convscope.single import page_of
+    from convscope.studies.single import page_of
 
     reader = Frame()
     reader.feed(html.maps(maps))
@@ -117,7 +117,7 @@ def test_the_widget_says_what_is_chosen_and_shows_what_is_set(maps):
         watched = browser.Watched(context)
         page = watched.page
         page.goto("about:blank")
-        from convscope.single import page_of
+        from convscope.studies.single import page_of
 
         page.evaluate(MODEL, [base64.b64encode(widget.SCRIPT.encode()).decode(), page_of(maps)])
         frame = page.frame_locator("iframe")

@@ -6,8 +6,7 @@ import re
 import pytest
 
 import convscope
-from convscope.errors import OutputError, StudyError, WrongOption
-from convscope.single import folded
+from convscope.errors import OutputError, WrongOption
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +32,6 @@ def test_its_maps_are_those_of_the_folder(maps, tmp_path):
         beside = (folder / key).read_text(encoding="ascii")
         assert beside == f"convscope.receive({payload});\n"
         assert json.loads(payload)["key"] == key
-
-
-def test_a_folder_can_be_folded_later(maps, tmp_path):
-    assert "data-key" in folded(maps.save(tmp_path / "study"))
-    with pytest.raises(StudyError):
-        folded(tmp_path)
 
 
 def test_a_mistake_leaves_what_was_there(maps, tmp_path):

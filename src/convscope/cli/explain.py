@@ -142,7 +142,7 @@ def drawn(why: Explanation, out: Path | None, upsample: str) -> list[Path]:
     base = out or Path(f"{why.name}.png")
     if len(why.pictures) == 1:
         return [why.sheet(upsample=upsample).save(base)]
-    from ..study import file_names
+    from ..studies.files import file_names
 
     stems = file_names(each.name for each in why.pictures).values()
     return [

@@ -75,11 +75,10 @@ class Panels:
         Image.fromarray(self._colours(page)).save(buffer, "WEBP" if ending == ".webp" else "JPEG", quality=95)
         return write_whole(path, buffer.getvalue())
 
-    def write(self, path: Path) -> tuple[int, int]:
-        """Write it as PNG; its width and height in pixels. Raises OutputError."""
+    def png(self) -> tuple[bytes, tuple[int, int]]:
+        """It as a PNG file, and its width and height in pixels."""
         page = self._page(None)
-        write_whole(path, self._png(page))
-        return page.canvas.shape[1], page.canvas.shape[0]
+        return self._png(page), (page.canvas.shape[1], page.canvas.shape[0])
 
     def render(self, *, magnify: int | None = None) -> Bytes:
         """All of it as (h, w, 3) uint8 colours."""

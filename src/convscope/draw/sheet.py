@@ -163,9 +163,14 @@ class Sheet:
         pixels, palette = self._pixels(page, with_text=False)
         return figure(pixels if palette is None else palette[pixels], page.texts)
 
+    def png(self, *, magnify: int | None = None, size: tuple[int, int] | None = None) -> tuple[bytes, tuple[int, int]]:
+        """The sheet as a PNG file, as `save` writes it, and its width and height in pixels."""
+        page = self._page(magnify, size)
+        about = {"Title": self.title, "Description": self._caption(page), "Software": "convscope"}
+        return png.encoded(*self._pixels(page), about=about), (page.canvas.shape[1], page.canvas.shape[0])
+
     def _repr_png_(self) -> bytes:
-        page = self._page(None, None)
-        return png.encoded(*self._pixels(page), about={"Description": self._caption(page)})
+        return self.png()[0]
 
     def _page(self, magnify: int | None, size: tuple[int, int] | None, wide: int | None = None) -> Page:
         if magnify is not None and magnify < 1:
@@ -276,10 +281,9 @@ def save_all(
 
     def save(item: tuple[Path, Sheet]) -> tuple[Path, tuple[int, int]]:
         path, sheet = item
-        page = sheet._page(magnify, size)
-        about = {"Title": sheet.title, "Description": sheet._caption(page), "Software": "convscope"}
-        write_whole(path, png.encoded(*sheet._pixels(page), about=about))
-        return path, (page.canvas.shape[1], page.canvas.shape[0])
+        content, shape = sheet.png(magnify=magnify, size=size)
+        write_whole(path, content)
+        return path, shape
 
     for folder in {path.parent for path in sheets}:
         folder.mkdir(parents=True, exist_ok=True)

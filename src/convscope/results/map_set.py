@@ -132,11 +132,12 @@ class MapSet(Mapping[str, FeatureMaps]):
         single_file   write one page instead, `folder` being its name, "cat.html", with everything in it that it shows
         raises        OutputError, WrongOption
         """
-        from ..single import write_file
-        from ..study import write
+        from ..studies.folder import write
+        from ..studies.record import Drawn
+        from ..studies.single import write_file
 
         save = write_file if single_file else write
-        return save(self, Path(folder), first=first, order=order, scale=scale, colour=colour)
+        return save(self, Path(folder), Drawn(first, order, scale, colour))
 
     def widget(self) -> Any:
         """The page as a widget for notebooks: its `layer`, `picture` and `unit` are those chosen on it, and can be set.

@@ -65,7 +65,7 @@ def as_parquet(columns: Columns) -> bytes:
 
 def save_zarr(path: Path, arrays: Mapping[str, Array]) -> Path:
     """A Zarr group with an array per name, slashes in names as groups in groups. An earlier one there is replaced."""
-    from ..study import replacing
+    from ..studies.files import replacing
 
     try:
         import zarr

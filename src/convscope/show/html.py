@@ -51,7 +51,7 @@ def maps(found: MapSet) -> str:
 
 def frame(found: MapSet) -> str:
     """The page as an iframe that holds it."""
-    from ..single import page_of
+    from ..studies.single import page_of
 
     page = page_of(found).replace("&", "&amp;").replace('"', "&quot;")
     title = escape(f"What {found.network.name} sees")

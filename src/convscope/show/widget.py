@@ -69,6 +69,6 @@ def _kind() -> Any:
 def widget(maps: MapSet) -> Any:
     """The page of `maps` as a widget. Raises MissingExtra without anywidget."""
     kind = _kind()
-    from ..single import page_of
+    from ..studies.single import page_of
 
     return kind(maps, page=page_of(maps), layer=list(maps)[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -18,8 +18,13 @@ from .scripts import joined, static
 from .tiles import embedded, text
 
 
-def render(study: Mapping[str, Any], page: str = "index.html", *, maps: Mapping[str, str] | None = None) -> str:
-    """A page of PAGES from a study.json. All links are relative, so that it works from a folder and needs no server.
+def render(study: Mapping[str, Any], page: str = "index.html") -> str:
+    """A page of PAGES from a study.json. All links are relative, so that it works from a folder and needs no server."""
+    return "".join(pieces(study, page))
+
+
+def pieces(study: Mapping[str, Any], page: str = "index.html", *, maps: Mapping[str, str] | None = None) -> Iterator[str]:
+    """A page of PAGES, piece by piece: its maps can be megabytes, which are better not copied to be joined.
 
     maps   {key: payload}, to stand within the page, which then needs no file beside it; None: they lie beside it
     """
@@ -27,7 +32,7 @@ def render(study: Mapping[str, Any], page: str = "index.html", *, maps: Mapping[
     return (
         environment()
         .get_template(row.template)
-        .render(
+        .generate(
             study=study,
             sections=row.of(study),
             style=Markup(static("page.css")),

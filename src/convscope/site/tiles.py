@@ -22,30 +22,31 @@ TOGETHER = 1 << 16  # values that are worked on at a time: they stay in a proces
 
 
 def payload(key: str, maps: Array, extra: Mapping[str, Array]) -> str:
-    """A layer's maps for one picture as JSON.
+    """`packed` of (units, *spatial) maps."""
+    return packed(key, *quantised(strips(maps)), extra)
+
+
+def packed(key: str, columns: Mapping[str, Array], levels: npt.NDArray[np.uint8], extra: Mapping[str, Array]) -> str:
+    """A layer's maps for one picture as JSON, of what `quantised` gives.
 
     key     by which the page asks for it
-    maps    (units, *spatial) float32
     extra   more columns, (units,) each: "answer", how much a unit speaks for the answer
     """
-    planes = strips(maps)
-    columns, levels = quantised(planes)
     how, squeezed_levels = squeezed(levels)
     # What says nothing is left out: the page takes `high` for a missing `max`, and 0 for a missing `nonfinite`.
-    if not columns["nonfinite"].any():
-        del columns["nonfinite"], columns["max"]
-    numbers = np.stack([*columns.values(), *(np.asarray(each, np.float32) for each in extra.values())])
-    return json.dumps(
-        {
-            "key": key,
-            "units": len(planes),
-            "size": planes.shape[1:],
-            "columns": [*columns, *extra],
-            "numbers": text(numbers.astype("<f4").tobytes()),
-            "way": how,
-            "levels": text(squeezed_levels),
-        }
+    silent = () if columns["nonfinite"].any() else ("nonfinite", "max")
+    every = {name: each for name, each in columns.items() if name not in silent} | dict(extra)
+    numbers = np.stack([np.asarray(each, np.float32) for each in every.values()]).astype("<f4")
+    return _with_texts(
+        {"key": key, "units": len(levels), "size": levels.shape[1:], "columns": [*every], "way": how},
+        numbers=text(numbers.tobytes()),
+        levels=text(squeezed_levels),
     )
+
+
+def _with_texts(rest: Mapping[str, Any], **texts: str) -> str:
+    """JSON of all of it. `texts` have nothing to be escaped; to look for it in megabytes takes longer than to deflate them."""
+    return json.dumps(rest)[:-1] + "".join(f', "{name}": "{each}"' for name, each in texts.items()) + "}"
 
 
 def kernels(key: str, inputs: npt.NDArray[np.int64], values: Array, of: int) -> str:
@@ -60,17 +61,12 @@ def kernels(key: str, inputs: npt.NDArray[np.int64], values: Array, of: int) -> 
     flat = planes.reshape(units, most, -1)
     peaks = np.abs(np.nan_to_num(flat)).max((1, 2), initial=0)
     scaled = np.nan_to_num(flat) / np.where(peaks > 0, peaks, 1)[:, None, None] * 127
-    return json.dumps(
-        {
-            "key": key,
-            "size": planes.shape[1:],
-            "most": most,
-            "of": of,
-            "wide": bool(inputs.max(initial=0) > 65535),
-            "inputs": text(inputs.astype("<u4" if inputs.max(initial=0) > 65535 else "<u2").tobytes()),
-            "peaks": text(peaks.astype("<f4").tobytes()),
-            "values": text(np.rint(scaled).astype(np.int8).tobytes()),
-        }
+    wide = bool(inputs.max(initial=0) > 65535)
+    return _with_texts(
+        {"key": key, "size": planes.shape[1:], "most": most, "of": of, "wide": wide},
+        inputs=text(inputs.astype("<u4" if wide else "<u2").tobytes()),
+        peaks=text(peaks.astype("<f4").tobytes()),
+        values=text(np.rint(scaled).astype(np.int8).tobytes()),
     )
 
 
@@ -175,11 +171,6 @@ def text(content: bytes) -> str:
 def script(content: str) -> str:
     """A payload as a script that hands it over: pages opened from a disk may load scripts, but no other files."""
     return f"convscope.receive({content});\n"
-
-
-def handed_over(source: str) -> str:
-    """The payload of such a script."""
-    return source.removeprefix("convscope.receive(").removesuffix(");\n")
 
 
 def data_uri(png: bytes) -> str:

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from .core import Graph, Layer
-from .errors import Unsupported
-from .methods.blocks import Block, stages
-from .methods.costs import multiply_adds
-from .methods.explain import SAYS
-from .methods.receptive import Fields
-from .results import Explanation, FeatureMaps, MapSet
-from .site.tiles import kernels as packed_kernels
-from .site.tiles import payload
+from ..core import Graph, Layer
+from ..errors import Unsupported
+from ..methods.blocks import Block, stages
+from ..methods.costs import multiply_adds
+from ..methods.explain import SAYS
+from ..methods.receptive import Fields
+from ..results import Explanation, FeatureMaps, MapSet
+from ..site.tiles import kernels as packed_kernels
+from ..site.tiles import payload
+
+
+class Place(Protocol):
+    """Where the pictures and maps of a page go; called from several threads."""
+
+    def picture(self, file: str, png: bytes) -> str:
+        """Keep a picture. Returns what the page is to link to."""
+        ...
+
+    def maps(self, file: str, payload: str) -> None:
+        """Keep what the page asks for by this name."""
+        ...
 
 
 def blocks(maps: MapSet) -> list[dict[str, Any]]:
@@ -71,21 +82,21 @@ def _row(layer: Layer, graph: Graph, shows: Mapping[str, int]) -> dict[str, Any]
     }
 
 
-def why(explanation: Explanation | None, draft: Path, files: Sequence[str]) -> list[dict[str, Any]]:
-    """Per picture what speaks for its first answer, with a sheet in `draft`; nothing where that was not asked."""
+def why(explanation: Explanation | None, place: Place, files: Sequence[str]) -> list[dict[str, Any]]:
+    """Per picture what speaks for its first answer, with a sheet in `place`; nothing where that was not asked."""
     if explanation is None or explanation.heat().ndim != 2:
         return []
-    (draft / "why").mkdir(exist_ok=True)
-    return [_reason(explanation, number, draft, f"why/{file}.png") for number, file in enumerate(files)]
+    return [_reason(explanation, number, place, f"why/{file}.png") for number, file in enumerate(files)]
 
 
-def _reason(explanation: Explanation, number: int, draft: Path, file: str) -> dict[str, Any]:
+def _reason(explanation: Explanation, number: int, place: Place, file: str) -> dict[str, Any]:
     sheet = explanation.sheet(picture=number)
+    png, size = sheet.png()
     up, down = explanation.best(number, most=8) if explanation.units is not None else ([], [])
     return {
         "picture": explanation.pictures[number].name,
-        "file": file,
-        "pixels": sheet.write(draft / file),
+        "file": place.picture(file, png),
+        "pixels": size,
         "caption": f"{sheet.subtitle} {sheet.caption}",
         "method": explanation.name,
         "paper": explanation.method.paper,
@@ -112,20 +123,15 @@ def entry(each: FeatureMaps) -> dict[str, Any]:
     }
 
 
-def signal(maps: MapSet, files: Sequence[str]) -> dict[str, Any] | None:
-    """The signals that the maps lie along, a file for each picture; None where there are none."""
+def signal(maps: MapSet, place: Place, files: Sequence[str]) -> dict[str, Any] | None:
+    """The signals that the maps lie along, packed as maps are, for each picture; None where there are none."""
     along = next(iter(maps.values())).signals if maps else None
     if along is None:
         return None
     names = [f"signals/{file}.js" for file in files]
+    for name, values in zip(names, along.values, strict=True):
+        place.maps(name, payload(name, values, {}))
     return {"channels": along.channels, "samples": along.values.shape[2], "data": [{"key": name, "file": name} for name in names]}
-
-
-def packed_signal(maps: MapSet, picture: int, key: str) -> str:
-    """The channels of a signal, packed as maps are."""
-    along = next(iter(maps.values())).signals
-    assert along is not None
-    return payload(key, along.values[picture], {})
 
 
 def kernels(maps: MapSet, layer: str, key: str) -> str:
@@ -159,9 +165,18 @@ def _first_sentence(error: Exception) -> str:
     return str(error).split(". ")[0].rstrip(".")
 
 
-def tiles(each: FeatureMaps, picture: int, key: str) -> str:
-    """The maps of a layer for one picture, packed."""
-    return payload(key, each.values[picture], columns(each, picture))
+def facts(each: FeatureMaps, found: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """What the page says of all maps of a layer for one picture, by the columns of `quantised`."""
+    size = int(np.prod(each.values.shape[2:]))
+    low, high, nonfinite = found["low"], found["high"], found["nonfinite"]
+    some, sound = nonfinite < size, nonfinite == 0
+    zero = sound & (low == 0) & (high == 0)
+    return {
+        "range": (float(low[some].min()), float(high[some].max())) if some.any() else None,
+        "dead": np.flatnonzero(zero).tolist() if each.reading.activated else None,  # before an activation zero means nothing
+        "constant": np.flatnonzero(sound & (low == high) & ~zero).tolist() if size > 1 else [],
+        "nonfinite": int(nonfinite.sum()),
+    }
 
 
 def columns(each: FeatureMaps, picture: int) -> dict[str, np.ndarray]:
