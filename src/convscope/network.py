@@ -244,7 +244,9 @@ class Network(Why, Scanning):
     def _read(self, pictures: Pictures, names: Sequence[str], progress: reading.Progress | None) -> dict[str, Array]:
         values = reading.read(self.engine, pictures, names, progress)
         # A sum is NaN or infinite if a value is; only then is it worth looking for the cause.
-        if not all(np.isfinite(each.sum(dtype=np.float64)) for each in values.values()):
+        with np.errstate(over="ignore", invalid="ignore"):
+            finite = all(np.isfinite(each.sum()) for each in values.values())
+        if not finite:
             self._refuse_broken_weights()
         return values
 

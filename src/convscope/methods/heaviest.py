@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,15 +57,17 @@ def groups_of(graph: Graph, layer: str, channels: int) -> int:
 def slices(engine: Engine, layers: Sequence[str]) -> dict[str, Slices]:
     """The heaviest slices of those of `layers` that have one kernel; separable layers have two, and others none."""
     found = {}
-    for name in layers:
-        row = engine.graph[name]
-        if not (row.is_convolution or row.kind == "dense") or row.function:
-            continue
-        try:
-            weights = kernels(engine, name)
-        except InputError:
-            continue
-        if "kernel" in weights and weights["kernel"].ndim >= 2:
-            kernel = weights["kernel"]
-            found[name] = heaviest(kernel, groups=groups_of(engine.graph, name, kernel.shape[1]))
-    return found
+    with ThreadPoolExecutor(max_workers=2) as threads:  # the engine itself is asked by one
+        for name in layers:
+            row = engine.graph[name]
+            if not (row.is_convolution or row.kind == "dense") or row.function:
+                continue
+            try:
+                weights = kernels(engine, name)
+            except InputError:
+                continue
+            if "kernel" in weights and weights["kernel"].ndim >= 2:
+                kernel = weights["kernel"]
+                groups = groups_of(engine.graph, name, kernel.shape[1])
+                found[name] = threads.submit(heaviest, kernel, groups=groups)
+        return {name: each.result() for name, each in found.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,17 +41,20 @@ class Evidence:
     how: str
 
 
-def statistics(values: Array) -> dict[str, Array]:
-    """The MEASURES of (n, c, *spatial) maps, (n, c) each. Of a dense layer a map is one value. NaN where a map has one."""
+def statistics(values: Array, names: Iterable[str] = MEASURES) -> dict[str, Array]:
+    """The MEASURES of (n, c, *spatial) maps, or some of them, (n, c) each. NaN where a map has one.
+
+    Of a dense layer a map is one value.
+    """
     flat = values.reshape(*values.shape[:2], -1)
+    how: dict[str, Callable[[], Array]] = {
+        "mean": lambda: flat.mean(2, dtype=np.float64),
+        "max": lambda: flat.max(2),
+        "active": lambda: (flat > 0).mean(2, dtype=np.float64),
+        "variance": lambda: flat.var(2, dtype=np.float64),
+    }
     with np.errstate(invalid="ignore", over="ignore"):
-        found = {
-            "mean": flat.mean(2, dtype=np.float64),
-            "max": flat.max(2),
-            "active": (flat > 0).mean(2, dtype=np.float64),
-            "variance": flat.var(2, dtype=np.float64),
-        }
-        return {name: each.astype(np.float32) for name, each in found.items()}
+        return {name: how[name]().astype(np.float32) for name in names}
 
 
 def ranked(measure: Array, then: Array | None = None) -> npt.NDArray[np.intp]:
@@ -111,7 +114,9 @@ def by_switching_off(
         maps, score = whole[layer], at.of(whole[at.layer])[0, number]
         drops = np.full(maps.shape[1], np.nan, np.float32)
         drops[~maps.reshape(maps.shape[1], -1).any(1)] = 0  # nothing is lost with what is zero already
-        alive = ranked(np.where(drops == 0, np.nan, statistics(maps)["mean"][0]))[: np.count_nonzero(np.isnan(drops))][:most]
+        alive = ranked(np.where(drops == 0, np.nan, statistics(maps, ["mean"])["mean"][0]))[: np.count_nonzero(np.isnan(drops))][
+            :most
+        ]
         stopped = held(engine, picture, layer)
         for part in chunks(len(alive), at_once(engine.graph, layer)):
             off = switched_off(layer, alive[part], maps.shape)

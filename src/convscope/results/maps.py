@@ -63,8 +63,9 @@ class FeatureMaps:
         number = self._picture(picture)
         if by == "plain":
             return tuple(range(self.values.shape[1]))
-        table = self.statistics(number)
-        return tuple(int(unit) for unit in ranked(table[by], table["mean"]))
+        table = statistics(self.values[number : number + 1], {"mean", by} - {"answer"})
+        measure = self.evidence.values[number] if by == "answer" and self.evidence is not None else table[by][0]
+        return tuple(ranked(measure, table["mean"][0]).tolist())
 
     def ranking(self, by: str = "auto", *, picture: int = 0) -> str:
         """`by` in words: "ranked by how much each speaks for 'cat' (gradient x activation of the network's output)"."""
