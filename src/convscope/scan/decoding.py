@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -13,9 +14,9 @@ from ..core import Array
 from ..errors import ConvscopeError, InputError
 from ..pictures import Preprocess
 from ..pictures.prepare import received
-from .entries import Item, Listing
+from .entries import THREADS, Item, Listing, printable
 
-THREADS = 2  # that decode; Pillow lets go of Python's lock meanwhile
+GONE = 16  # files in a row that are not there any more: then it is the disk that is gone, not a few pictures
 Skip = Callable[[Item, str], None]
 
 
@@ -53,34 +54,62 @@ def batch(ready: list[tuple[Item, Array]], size: int) -> Batch:
 def decoded(
     items: Iterator[Item], listing: Listing, preprocess: Preprocess, *, ahead: int, skip: Skip
 ) -> Iterator[tuple[Item, Array]]:
-    with ThreadPoolExecutor(THREADS) as pool:
+    skips = Skips(listing, skip)
+    with ThreadPoolExecutor(max(listing.ahead, THREADS)) as pool:
         waiting: deque[tuple[Item, Future[Array]]] = deque()
         try:
             for item in items:
                 waiting.append((item, pool.submit(decode, item, preprocess)))
                 if len(waiting) >= ahead:
-                    yield from taken(*waiting.popleft(), listing, skip)
+                    yield from taken(*waiting.popleft(), skips)
             while waiting:
-                yield from taken(*waiting.popleft(), listing, skip)
+                yield from taken(*waiting.popleft(), skips)
         finally:
             for _, future in waiting:
                 future.cancel()
 
 
 def decode(item: Item, preprocess: Preprocess) -> Array:
-    return received(item.read(), preprocess)[0]
-
-
-def taken(item: Item, future: Future[Array], listing: Listing, skip: Skip) -> Iterator[tuple[Item, Array]]:
+    """What the network receives. Raises ConvscopeError; because of a FileNotFoundError where there is no file any more."""
+    source = item.read()
     try:
-        yield item, future.result()
+        return received(source, preprocess)[0]
     except ConvscopeError as error:
-        if listing.root is not None and not listing.root.exists():
-            raise InputError(
-                f"'{listing.root}' is gone. What was finished is kept: when it is back, the same command goes on from there.",
-                received=str(listing.root),
-            ) from error
-        skip(item, str(error))
+        if isinstance(source.raw, Path) and not source.raw.exists():
+            raise InputError(str(error)) from FileNotFoundError(str(source.raw))
+        raise
+
+
+def taken(item: Item, future: Future[Array], skips: Skips) -> Iterator[tuple[Item, Array]]:
+    try:
+        values = future.result()
+    except ConvscopeError as error:
+        skips.skip(item, error)
+        return
+    skips.gone = 0
+    yield item, values
+
+
+class Skips:
+    """What could not be read, as long as that is a matter of single pictures."""
+
+    def __init__(self, listing: Listing, skip: Skip):
+        self.gone, self._root, self._skip = 0, listing.root, skip
+
+    def skip(self, item: Item, error: ConvscopeError) -> None:
+        """Raises InputError where the place that the pictures come from is gone."""
+        missing = isinstance(error.__cause__, FileNotFoundError)
+        self.gone = self.gone + 1 if missing else 0
+        if self._root is not None and not self._root.exists():
+            what = f"'{self._root}' is gone."
+        elif self.gone == GONE:
+            what = f"{GONE} pictures in a row are gone, the last of them '{item.name}'."
+        else:
+            self._skip(item, printable(str(error)))
+            return
+        raise InputError(
+            f"{what} What was finished is kept: when it is back, the same command goes on from there.", received=str(self._root)
+        ) from error
 
 
 def different_sizes(first: tuple[Item, Array], other: tuple[Item, Array]) -> InputError:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
 from ..errors import InputError
 from ..pictures.sources import Source
+
+THREADS = 2  # that read and decode; Pillow lets go of Python's lock meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Listing:
     items      the pictures from a number on
     item       the picture of a number; None where pictures come only once
     root       a folder or file that has to stay there while the scan runs
+    ahead      how many pictures are read at the same time
     """
 
     kind: str
@@ -49,17 +52,35 @@ class Listing:
     items: Callable[[int], Iterator[Item]] = field(repr=False)
     item: Callable[[int], Item] | None = field(default=None, repr=False)
     root: Path | None = None
+    ahead: int = THREADS
+
+
+def in_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """Each once, numbers by their size and all else by the alphabet."""
+    found = set(labels)
+    return tuple(sorted(found, key=(lambda each: (int(each), each)) if all(map(str.isdecimal, found)) else None))
+
+
+def printable(name: str) -> str:
+    """A name that is no text, from a disk of another encoding, with its odd bytes as numbers."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def of_entries(
-    kind: str, entries: Sequence[Entry], root: Path | None, get: Callable[[Entry], Source], *, where: str = ""
+    kind: str,
+    entries: Sequence[Entry],
+    root: Path | None,
+    get: Callable[[Entry], Source],
+    *,
+    where: str = "",
+    ahead: int = THREADS,
 ) -> Listing:
     """where   what to call the place, if it is no path. Raises InputError if there are none."""
     if not entries:
         raise InputError(
             f"There are no pictures in '{where or root}'. Give a folder, a zip, a tar, a CSV or a list that has some."
         )
-    classes = tuple(sorted({each.label for each in entries if each.label is not None}))
+    classes = in_order(each.label for each in entries if each.label is not None)
     numbers = {name: number for number, name in enumerate(classes)}
     digest = sha256()
     for each in entries:
@@ -67,12 +88,18 @@ def of_entries(
 
     def item(number: int) -> Item:
         each = entries[number]
-        return Item(number, each.name, -1 if each.label is None else numbers[each.label], lambda: get(each))
+        return Item(number, printable(each.name), -1 if each.label is None else numbers[each.label], lambda: get(each))
 
-    return indexed(kind, classes, len(entries), digest.hexdigest(), item, root)
+    return indexed(kind, tuple(map(printable, classes)), len(entries), digest.hexdigest(), item, root, ahead)
 
 
 def indexed(
-    kind: str, classes: tuple[str, ...], count: int, digest: str, item: Callable[[int], Item], root: Path | None = None
+    kind: str,
+    classes: tuple[str, ...],
+    count: int,
+    digest: str,
+    item: Callable[[int], Item],
+    root: Path | None = None,
+    ahead: int = THREADS,
 ) -> Listing:
-    return Listing(kind, classes, count, digest, lambda start: map(item, range(start, count)), item, root)
+    return Listing(kind, classes, count, digest, lambda start: map(item, range(start, count)), item, root, ahead)

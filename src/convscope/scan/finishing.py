@@ -37,6 +37,7 @@ def finish(job: Job, progress: Progress | None = None) -> None:
     store = Store(job.folder)
     record = store.record() or {}
     if record.get("complete"):
+        store.clean()  # which a kill may have kept it from
         return
     plan, done = Plan.from_dict(record["plan"]), store.done()
     statistics = store.tree(done, plan).all

@@ -11,6 +11,8 @@ from ..errors import ConvscopeWarning, InputError
 from ..pictures.sources import Source, endings
 from .entries import Entry
 
+SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+
 
 def files_of(folder: Path) -> Iterator[tuple[str, str]]:
     """(path inside `folder` with slashes, mark of size) of every file that is not hidden, in any order."""
@@ -50,6 +52,10 @@ def labelled(files: Iterable[tuple[str, str]]) -> list[Entry]:
         warnings.warn(said, category=ConvscopeWarning, stacklevel=2)
     parts = {name: PurePosixPath(name).parts for name, _ in pictures}
     outer = {each[0] for each in parts.values()}
+    if len(outer) > 1 and outer <= SPLITS:
+        folders = ", ".join(map(repr, sorted(outer)))
+        said = f"The folders {folders} are taken for classes. If they are parts of a data set, scan one of them."
+        warnings.warn(said, category=ConvscopeWarning, stacklevel=2)
     depth = 1 if len(outer) == 1 and any(len(each) > 2 for each in parts.values()) else 0
     return sorted(
         (Entry(name, parts[name][depth] if len(parts[name]) > depth + 1 else None, mark) for name, mark in pictures),

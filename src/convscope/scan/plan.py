@@ -176,13 +176,39 @@ def chosen(graph: Graph, at: At | None, among: Sequence[str]) -> tuple[str, ...]
 
 
 def right_outputs(classes: Sequence[str], known: Sequence[str] | None, outputs: int) -> tuple[int, ...]:
-    """For each class of the pictures the output of that name; without names, by order where there are as many; else -1."""
+    """For each class of the pictures the output that is right; -1 where the network does not know it.
+
+    The output of that name, or with that among its names ("tabby, tabby cat"), if there is only one. A number is the output of
+    that number. Of a network without names, as many classes as outputs are these in their order.
+    """
     if not classes:
         return tuple(range(outputs))
+    numbers = tuple(int(name) if name.isdecimal() and int(name) < outputs else -1 for name in classes)
     if known:
-        numbers = {spoken(name): number for number, name in reversed(list(enumerate(known)))}
-        return tuple(known.index(name) if name in known else numbers.get(spoken(name), -1) for name in classes)
-    return tuple(range(outputs)) if len(classes) == outputs else (-1,) * len(classes)
+        places = places_by_name(known)
+        named = [places.get(name) or places.get(spoken(name)) or () for name in classes]
+        return tuple(
+            found[0] if len(found) == 1 else number if not found else -1 for found, number in zip(named, numbers, strict=True)
+        )
+    if all(number >= 0 for number in numbers):
+        return numbers
+    return tuple(range(outputs)) if len(classes) == outputs else numbers
+
+
+def places_by_name(known: Sequence[str]) -> dict[str, list[int]]:
+    """The outputs of each name: as it is written, else however it is written, else as one of several names."""
+    ways = [
+        [(name, number) for number, name in enumerate(known)],
+        [(spoken(name), number) for number, name in enumerate(known)],
+        [(spoken(part), number) for number, name in enumerate(known) for part in name.split(",")],
+    ]
+    found: dict[str, list[int]] = {}
+    for way in ways:
+        added: dict[str, list[int]] = {}
+        for name, number in way:
+            added.setdefault(name, []).append(number)
+        found = added | found
+    return found
 
 
 def spoken(name: str) -> str:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import PurePosixPath
 from typing import Any
 
 from ..errors import InputError, MissingExtra
 from ..pictures.sources import Source
 from .entries import Entry, Listing, of_entries
 from .folders import labelled
+from .tables_of_paths import entries_of, from_csv, from_parquet, is_table
+
+AHEAD = 16  # pictures that are fetched at the same time, where the storage allows it: each waits for the network
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 
 
 def of_address(url: str) -> Listing:
-    """A folder of pictures, with a folder per class. Raises InputError, MissingExtra."""
+    """A folder of pictures, with a folder per class; or a CSV or Parquet of paths and labels. Raises InputError, MissingExtra."""
     system, root = opened(url)
+    if PurePosixPath(root).suffix.lower() in ARCHIVES:
+        raise InputError(f"An archive is read where it lies, and '{url}' is far away. Fetch it first, or unpack it there.")
+    place = Place(system, url)
+    if is_table(root):
+        return of_table(place, root)
     try:
         files = system.find(root, detail=True)
     except Exception as error:  # each kind of storage fails in its own way
@@ -21,17 +32,47 @@ def of_address(url: str) -> Listing:
     start = root.rstrip("/") + "/"
     names = [(path.removeprefix(start), str(about.get("size"))) for path, about in files.items()]
     entries = labelled((name, size) for name, size in names if not any(part.startswith(".") for part in name.split("/")))
-    one_at_a_time = threading.Lock()
+    return of_entries(
+        "address", entries, None, lambda each: place.source(each.name, start + each.name), where=url, ahead=place.ahead
+    )
+
+
+def of_table(place: Place, root: str) -> Listing:
+    """Paths are addresses of their own, or relative to the table."""
+    content = place.read(root)
+    rows = from_parquet(content, place.url) if root.lower().endswith(".parquet") else from_csv(content, place.url)
+    folder = root.rpartition("/")[0]
+    entries = entries_of(list(rows), place.url, lambda _: "")
 
     def get(entry: Entry) -> Source:
-        try:
-            with one_at_a_time:
-                content: bytes = system.cat_file(start + entry.name)
-        except Exception as error:
-            raise InputError(f"'{entry.name}' cannot be read from '{url}': {error}") from error
-        return Source(entry.name, content)
+        if "://" not in entry.name:
+            return place.source(entry.name, f"{folder}/{entry.name}")
+        system, path = opened(entry.name)
+        return Place(system, entry.name).source(entry.name, path)
 
-    return of_entries("address", entries, None, get, where=url)
+    return of_entries("address", entries, None, get, where=place.url, ahead=place.ahead)
+
+
+class Place:
+    """Where files are read from. Systems that work asynchronously may be asked for many at a time, others for one."""
+
+    def __init__(self, system: Any, url: str):
+        self.url, self._system = url, system
+        several = bool(getattr(system, "async_impl", False))
+        self.ahead = AHEAD if several else 1
+        self._turn: AbstractContextManager[Any] = nullcontext() if several else threading.Lock()
+
+    def read(self, path: str) -> bytes:
+        """Raises InputError."""
+        try:
+            with self._turn:
+                content: bytes = self._system.cat_file(path)
+        except Exception as error:
+            raise InputError(f"'{path}' cannot be read from '{self.url}': {error}") from error
+        return content
+
+    def source(self, name: str, path: str) -> Source:
+        return Source(name, self.read(path))
 
 
 def opened(url: str) -> tuple[Any, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import islice
@@ -19,7 +19,7 @@ from ..pictures import Preprocess
 from ..results import NetworkInfo
 from .decoding import decode
 from .entries import Item, Listing
-from .plan import Plan, Wishes, fingerprint, plan
+from .plan import Plan, Wishes, batch_size, fingerprint, plan
 from .shards import Pooled, Statistics, read_shard
 from .store import Store
 
@@ -39,7 +39,7 @@ class Job:
     folder: Path
 
     def identity(self) -> dict[str, Any]:
-        """What may not change while a scan goes on. The batch may: it is that of the beginning."""
+        """What may not change while a scan goes on. The batch may; unless one is asked for, it is that of the beginning."""
         wishes = {name: value for name, value in asdict(self.wishes).items() if name not in ("batch", "memory", "shard")}
         at = {name: list(value) if isinstance(value, tuple) else value for name, value in wishes.items()}
         return {
@@ -47,6 +47,7 @@ class Job:
             "preprocess": self.preprocess.to_dict(),
             "pictures": {"kind": self.listing.kind, "count": self.listing.count, "digest": self.listing.digest},
             "settings": at,
+            "labels": None if self.labels is None else list(self.labels),
         }
 
 
@@ -80,7 +81,9 @@ def begin(job: Job) -> tuple[Store, Plan, dict[str, Any]]:
     store, identity = Store(job.folder), job.identity()
     record = store.begin(identity)
     if record is not None:
-        return store, Plan.from_dict(record["plan"]), record
+        begun = Plan.from_dict(record["plan"])
+        size = begun.batch if job.wishes.batch is None else batch_size(job.engine.graph, job.wishes)
+        return store, replace(begun, batch=size), record
     made = plan(job.engine, job.wishes, first_picture(job), job.listing.classes, job.labels)
     warn_of_unknown(made, job.labels)
     record = {
@@ -109,7 +112,7 @@ def warn_of_unknown(made: Plan, labels: tuple[str, ...] | None) -> None:
     unknown = [name for name, right in zip(made.classes, made.right, strict=True) if right < 0]
     if not made.outputs or not unknown:
         return
-    why = "it names others" if labels else f"it does not name its {made.outputs}; name them with labels"
+    why = "it names others, or two of them alike" if labels else f"it does not name its {made.outputs}; name them with labels"
     warnings.warn(
         f"The network knows {len(unknown)} of {len(made.classes)} classes of the pictures not, such as '{unknown[0]}': {why}. "
         "Answers to them count as neither right nor wrong.",

@@ -14,6 +14,7 @@ from .ray import Ray
 from .result import Scan
 from .runner import Job
 from .sources import listing
+from .store import Store
 from .tables import arrow_package
 
 ENGINES = ("local", "ray")
@@ -33,12 +34,13 @@ def scan(
         raise WrongOption("The engine of a scan", where, ENGINES)
     arrow_package()  # before hours of work, not after
     job = Job(network.engine, network.info, network.preprocess, network.labels, listing(pictures), wishes, Path(folder))
-    if where == "local":
-        runner.run(job, progress)
-    else:
-        ray.run(job, pictures, where if isinstance(where, Ray) else Ray(), progress)
-    finish(job)
-    found = Scan(folder, network=network, pictures=pictures)
-    if not (found.folder / "index.html").exists():
-        found.page()
+    with Store(Path(folder)).locked():
+        if where == "local":
+            runner.run(job, progress)
+        else:
+            ray.run(job, pictures, where if isinstance(where, Ray) else Ray(), progress)
+        finish(job)
+        found = Scan(folder, network=network, pictures=pictures)
+        if not (found.folder / "index.html").exists():
+            found.page()
     return found

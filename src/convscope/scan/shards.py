@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import Array, Engine, Run, Tap
-from ..errors import Unsupported
+from ..errors import InputError, Unsupported
 from ..methods.answers import probabilities
 from ..pictures import Preprocess
 from .decoding import Batch, batches
@@ -128,11 +128,20 @@ def read_shard(
     def skip(item: Item, why: str) -> None:
         gathered.skipped.append((item.number, item.name, why))
 
-    for batch in batches(items, listing, preprocess, size=plan.batch, skip=skip):
+    for batch in batches(with_known_labels(items, plan), listing, preprocess, size=plan.batch, skip=skip):
         gathered.add(batch, engine.run(batch.values, plan.taps()))
         if done:
             done(len(batch.items))
     return gathered.pooled()
+
+
+def with_known_labels(items: Iterator[Item], plan: Plan) -> Iterator[Item]:
+    """Raises InputError for the number of a class that there is not, of pictures that come with numbers."""
+    for item in items:
+        if item.label >= len(plan.classes):
+            has = f"has the classes 0 to {len(plan.classes) - 1}" if plan.classes else "is no classifier"
+            raise InputError(f"'{item.name}' has the label {item.label}, but the network {has}.", received=item.label)
+        yield item
 
 
 class Gathered:

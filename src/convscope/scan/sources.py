@@ -10,6 +10,7 @@ import re
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -20,10 +21,10 @@ import numpy as np
 from ..errors import InputError
 from ..pictures.sources import Source, sources
 from .archives import of_tar, of_zip
-from .entries import Entry, Item, Listing, indexed, of_entries
+from .entries import Entry, Item, Listing, in_order, indexed, of_entries
 from .folders import files_of, in_folder, labelled
 from .remote import of_address
-from .tables_of_paths import of_table
+from .tables_of_paths import is_table, of_table, size_of
 
 FORMS = (
     "Give a folder (with a folder per class), a zip or tar of one, a CSV or Parquet of paths and labels, a Hugging Face data "
@@ -54,7 +55,7 @@ def of_path(path: Path) -> Listing:
         raise InputError(f"There is no '{path}'. {FORMS}", received=str(path))
     if zipfile.is_zipfile(path):
         return of_zip(path)
-    if path.suffix.lower() in (".csv", ".tsv", ".parquet"):
+    if is_table(path.name):
         return of_table(path)
     if tarfile.is_tarfile(path):
         return of_tar(path)
@@ -67,10 +68,15 @@ def of_data_set(data: Any) -> Listing:
     if picture is None:
         raise InputError(f"This data set has the columns {list(data.features)}, and none of {', '.join(PICTURES)}. Rename one.")
     named = getattr(data.features[label], "names", None) if label else None
-    names = tuple(map(str, named or (sorted(set(data[label])) if label else ())))
+    names = (
+        tuple(map(str, named)) if named else in_order(str(each) for each in (data[label] if label else ()) if each is not None)
+    )
 
     def item(number: int) -> Item:
-        row = data[number]
+        try:
+            row = data[number]  # which may decode the picture
+        except Exception as error:
+            return Item(number, f"row {number}", -1, partial(cannot, f"Row {number} cannot be read: {error}"))
         value = None if label is None else row[label]
         at = -1 if value is None else int(value) if named and not isinstance(value, str) else names.index(str(value))
         return Item(number, f"row {number}", at, lambda: one(row[picture], f"row {number}"))
@@ -87,9 +93,9 @@ def of_sequence(source: Any) -> Listing:
     labels = [None if label is None else str(label) for _, label in pairs]
     if all(isinstance(picture, str | os.PathLike) for picture, _ in pairs):
         paths = [Path(os.fsdecode(picture)) for picture, _ in pairs]
-        entries = [Entry(str(path), label, size(path)) for path, label in zip(paths, labels, strict=True)]
+        entries = [Entry(str(path), label, size_of(path)) for path, label in zip(paths, labels, strict=True)]
         return of_entries("list", entries, paths[0].parent, lambda each: Source(each.name, Path(each.name)))
-    classes = tuple(sorted({label for label in labels if label is not None}))
+    classes = in_order(label for label in labels if label is not None)
     digest = sha256()
     for (picture, _), label in zip(pairs, labels, strict=True):
         digest.update(content(picture) + f"{label}\n".encode())
@@ -131,11 +137,8 @@ def one(picture: Any, name: str) -> Source:
     return Source(name, found[0].raw)
 
 
-def size(path: Path) -> str:
-    try:
-        return str(os.stat(path).st_size)
-    except OSError:
-        return "gone"
+def cannot(why: str) -> Source:
+    raise InputError(why)
 
 
 def content(picture: Any) -> bytes:

@@ -30,6 +30,7 @@ from .plan import Plan
 from .shards import Pooled, Statistics
 
 FORMAT = 1
+LOCK = ".lock"
 KEPT = ("identity", "plan")
 
 
@@ -58,13 +59,13 @@ class Store:
 
     def begin(self, identity: Mapping[str, Any]) -> dict[str, Any] | None:
         """The record of the scan that goes on here, None for a new one. Raises OutputError for a scan of something else."""
-        if self.folder.is_symlink() or (self.folder.exists() and not self.folder.is_dir()):
-            raise OutputError(self.folder, "there is a file or a link of that name. Choose another folder.")
+        self.check()
         record = self.record()
         if record is None:
-            if self.folder.is_dir() and any(each.name != "shards" for each in self.folder.iterdir()):
+            if self.folder.is_dir() and any(each.name not in ("shards", LOCK) for each in self.folder.iterdir()):
                 raise OutputError(self.folder, "the folder holds other files. Choose an empty or a new one.")
             with self.writing():
+                shutil.rmtree(self.shards, ignore_errors=True)  # nothing says what these are of
                 self.shards.mkdir(parents=True, exist_ok=True)
             return None
         for name, value in identity.items():
@@ -74,6 +75,11 @@ class Store:
                     f"it holds a scan with {PHRASES[name]}, and two are not mixed. Choose another folder, or delete this one.",
                 )
         return record
+
+    def check(self) -> None:
+        """Raises OutputError where there can be no folder."""
+        if self.folder.is_symlink() or (self.folder.exists() and not self.folder.is_dir()):
+            raise OutputError(self.folder, "there is a file or a link of that name. Choose another folder.")
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         text = json.dumps({"format": FORMAT, **record}, indent=1, ensure_ascii=False) + "\n"
@@ -151,12 +157,47 @@ class Store:
         return path
 
     @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """No other process may scan into the folder meanwhile. A lock goes with its process, however that ends.
+
+        raises   OutputError where another one does
+        """
+        self.check()
+        path, new = self.folder / LOCK, not self.folder.exists()
+        with self.writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = path.open("a")
+        with file:
+            if not lock(file):
+                raise OutputError(self.folder, "another process is scanning into it. Wait for that, or choose another folder.")
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+                if new:
+                    with contextlib.suppress(OSError):  # unless there is something in it by now
+                        self.folder.rmdir()
+
+    @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             why = f"{error.strerror or error}. What was finished is kept: make room, and the same command goes on from there."
             raise OutputError(self.folder, why) from error
+
+
+def lock(file: IO[Any]) -> bool:
+    """Whether the file is ours now, and still the one of its name."""
+    try:
+        import fcntl
+    except ImportError:  # a system without it: then nobody watches
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fstat(file.fileno()).st_nlink > 0
+    except OSError:
+        return False
 
 
 def whole_name(shards: int) -> str:
@@ -171,5 +212,6 @@ PHRASES = {
     "network": "another network",
     "preprocess": "another preprocessing",
     "pictures": "another list of pictures",
+    "labels": "other names of the classes",
     "settings": "other settings (layers, k, maps, features, correlations)",
 }
