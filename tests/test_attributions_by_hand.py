@@ -1,12 +1,15 @@
 """Each method on 4 x 4 numbers that are worked out by hand, and the identities that hold for any network."""
 
+import inspect
+
 import numpy as np
 import pytest
 from by_hand import Power
 
 from convscope.engines.fake import FakeEngine
 from convscope.errors import EngineError, InputError, Unsupported, WrongOption
-from convscope.methods import cam, extremal, gradients, perturbation
+from convscope.methods import backward_rules, cam, extremal, gradients, perturbation
+from convscope.methods.explain import METHODS
 from convscope.methods.resize import bilinear, bilinear_back
 from convscope.methods.targets import Unit, resolve
 
@@ -14,6 +17,15 @@ X = np.arange(1, 17, dtype=np.float32).reshape(1, 1, 4, 4) / 8
 W = np.linspace(-1, 1, 16, dtype=np.float32)
 ENGINE = Power([W, -2 * W])
 PICTURES = np.random.default_rng(0).uniform(0.1, 1, (2, 3, 8, 8)).astype(np.float32)
+EXAMPLES = {}  # by the method's name, the test that works it out by hand
+
+
+def example_of(*methods):
+    def mark(test):
+        EXAMPLES.update(dict.fromkeys(methods, test))
+        return test
+
+    return mark
 
 
 @pytest.fixture
@@ -21,18 +33,21 @@ def target():
     return resolve(ENGINE, X, 0)
 
 
+@example_of("saliency")
 def test_saliency_is_the_size_of_the_slope(target):
     found = gradients.saliency(ENGINE, X, target)
     np.testing.assert_allclose(found.values.ravel(), np.abs(2 * W * X.ravel()), rtol=1e-6)
     np.testing.assert_allclose(found.score, [(W * X.ravel() ** 2).sum()], rtol=1e-6)
 
 
+@example_of("input-x-gradient")
 def test_input_x_gradient_of_a_square_is_twice_the_score(target):
     found = gradients.input_x_gradient(ENGINE, X, target)
     np.testing.assert_allclose(found.values.ravel(), 2 * W * X.ravel() ** 2, rtol=1e-6)
     np.testing.assert_allclose(found.delta, found.score, rtol=1e-5)
 
 
+@example_of("smooth-grad", "var-grad")
 def test_smooth_grad_of_a_square_is_the_slope_at_the_mean_of_the_noise(target):
     noise = np.random.default_rng(1).normal(size=(5, *X.shape)).astype(np.float32)
     found = gradients.smooth_grad(ENGINE, X, target, noise=noise)
@@ -52,6 +67,7 @@ def test_the_noise_is_a_share_of_the_pictures_range_and_of_a_seed(target):
     np.testing.assert_allclose(narrow.ravel()[[0, 15]], expected[[0, 15]], rtol=0.3)
 
 
+@example_of("integrated-gradients")
 @pytest.mark.parametrize("rule", ["gauss", "middle", "trapezoid"])
 def test_integrated_gradients_of_a_square_are_exact(target, rule):
     found = gradients.integrated_gradients(ENGINE, X, target, baselines=[np.float32(0.5)], steps=4, rule=rule)
@@ -86,6 +102,7 @@ def test_steps_are_raised_until_the_gap_is_small():
     assert "not under" in never.notes[1]
 
 
+@example_of("expected-gradients")
 def test_expected_gradients_of_a_square(target):
     among = np.stack([np.zeros((1, 4, 4)), np.ones((1, 4, 4))]).astype(np.float32)
     found = gradients.expected_gradients(ENGINE, X, target, among=among, samples=400)
@@ -117,28 +134,33 @@ G = np.zeros_like(A)
 G[0, 0, :2], G[0, 1, :2] = 2, -1
 
 
+@example_of("grad-cam")
 def test_grad_cam_by_hand():
     # mean gradients are 1 and -1/2
     np.testing.assert_allclose(cam.grad_cam(A, G)[0], np.maximum(A[0, 0] - A[0, 1] / 2, 0))
 
 
+@example_of("hires-cam")
 def test_hires_cam_by_hand():
     expected = np.zeros((4, 4))
     expected[:2] = 2 * A[0, 0, :2] - A[0, 1, :2]
     np.testing.assert_allclose(cam.hires_cam(A, G)[0], expected)
 
 
+@example_of("layer-cam")
 def test_layer_cam_by_hand():
     expected = np.zeros((4, 4))
     expected[:2] = 2 * A[0, 0, :2]
     np.testing.assert_allclose(cam.layer_cam(A, G)[0], expected)
 
 
+@example_of("grad-cam++")
 def test_grad_cam_plus_plus_by_hand():
     # sum(a) is 24 for both: alpha of the first unit is 4 / (8 + 24 * 8) = 1/50 in the upper half; relu(g) of the second is 0
     np.testing.assert_allclose(cam.grad_cam_plus_plus(A, G)[0], 8 * 2 / 50 * A[0, 0], rtol=1e-6)
 
 
+@example_of("eigen-cam")
 def test_eigen_cam_of_maps_that_are_multiples_is_that_map():
     engine = FakeEngine()
     target = resolve(engine, PICTURES, 0)
@@ -149,6 +171,16 @@ def test_eigen_cam_of_maps_that_are_multiples_is_that_map():
         expected = vectors[:, -1] @ table[number]
         np.testing.assert_allclose(found.values[number].ravel(), expected * np.sign(expected.sum()), rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(found.delta[number], values[-1] / values.sum(), rtol=1e-4)
+
+
+@example_of("cam")
+def test_cam_by_hand():
+    engine, picture = FakeEngine(), PICTURES[:1]
+    maps, weights = engine.run(picture, ["relu2"])["relu2"][0], engine.weights("classes")
+    found = cam.cam(engine, picture, resolve(engine, picture, 1), "relu2")
+    expected = sum(weights["kernel"][1, unit] * maps[unit] for unit in range(4))
+    assert expected.shape == (4, 4)
+    np.testing.assert_allclose(found.values[0], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
@@ -190,6 +222,7 @@ def test_a_layer_without_maps_has_no_cam():
         cam.by_gradients(engine, PICTURES, resolve(engine, PICTURES, 0), ["mean"], weigh=cam.grad_cam)
 
 
+@example_of("rise")
 def test_rise_of_a_linear_network_finds_the_weights():
     weight = np.zeros(16)
     weight[5] = 1
@@ -204,6 +237,7 @@ def test_rise_of_a_linear_network_finds_the_weights():
     assert found.delta[0] < 0.2
 
 
+@example_of("score-cam")
 def test_score_cam_by_hand():
     engine, picture = FakeEngine(), PICTURES[:1]
     found = perturbation.score_cam(engine, picture, resolve(engine, picture, 1), "relu2")
@@ -218,6 +252,7 @@ def test_score_cam_by_hand():
     np.testing.assert_allclose(found.values[0], np.maximum(np.tensordot(share, maps[0], 1), 0), rtol=1e-4, atol=1e-5)
 
 
+@example_of("ablation-cam")
 def test_ablation_cam_weighs_by_what_is_lost():
     engine, picture = FakeEngine(), PICTURES[:1]
     found = perturbation.ablation_cam(engine, picture, resolve(engine, picture, 2), "relu2")
@@ -227,6 +262,7 @@ def test_ablation_cam_weighs_by_what_is_lost():
     np.testing.assert_allclose(found.values[0], np.maximum(np.tensordot(lost, maps, 1), 0), rtol=1e-4, atol=1e-5)
 
 
+@example_of("occlusion")
 def test_occlusion_by_hand():
     """Of y = sum w x a window of one pixel filled with zeros loses w x there."""
     engine = Power([W], power=1)
@@ -245,6 +281,7 @@ def test_variants_of_several_pictures_are_refused():
             method(engine, PICTURES, target)
 
 
+@example_of("extremal")
 def test_extremal_perturbation_keeps_what_the_score_needs():
     weight = np.zeros((4, 4))
     weight[:2, :2] = 1
@@ -262,3 +299,34 @@ def test_bilinear_is_linear_between_centres_and_its_transpose_is_its_gradient():
     small, large = np.random.default_rng(0).normal(size=(2, 3, 4)), np.random.default_rng(1).normal(size=(2, 7, 9))
     inner = (bilinear(small, (7, 9)) * large).sum()
     np.testing.assert_allclose(inner, (small * bilinear_back(large, (3, 4))).sum(), rtol=1e-4)
+
+
+@example_of("deconvnet", "guided-backprop")
+def test_the_backward_rules_by_hand():
+    """y = sum v relu(x) + u relu(-x): both let only positive slopes back, v and u; the guided one only where something passed."""
+    torch = pytest.importorskip("torch")
+    from convscope.engines.torch import TorchEngine
+
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 2, 1, bias=False), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(32, 2, bias=False)
+    )
+    v, u = np.random.default_rng(0).normal(size=(2, 4, 4)).astype(np.float32)
+    with torch.no_grad():
+        module[0].weight.copy_(torch.tensor([1.0, -1.0]).reshape(2, 1, 1, 1))
+        module[3].weight.copy_(torch.from_numpy(np.stack([np.stack([v, u]).ravel(), np.zeros(32, np.float32)])))
+    x = (X - X.mean()).astype(np.float32)
+    engine = TorchEngine(module.eval(), picture_shape=(1, 4, 4))
+    goal, up, down = resolve(engine, x, 0), np.maximum(v, 0), np.maximum(u, 0)
+    np.testing.assert_allclose(backward_rules.deconvnet(engine, x, goal).values[0, 0], up - down, rtol=1e-6, atol=1e-7)
+    expected = up * (x[0, 0] > 0) - down * (x[0, 0] < 0)
+    np.testing.assert_allclose(
+        backward_rules.guided_backpropagation(engine, x, goal).values[0, 0], expected, rtol=1e-6, atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_an_example_by_hand(name):
+    call = METHODS[name].call
+    function = call.keywords["weigh"] if hasattr(call, "keywords") else inspect.unwrap(call)
+    assert name in EXAMPLES, f"{name} is not worked out by hand"
+    assert f".{function.__name__}(" in inspect.getsource(EXAMPLES[name])
