@@ -45,6 +45,8 @@ class Answers:
         assert not edits
         taps = [as_tap(tap) for tap in taps] or [Tap("output")]
         names = {tap: "end" if tap.layer == "output" else tap.layer for tap in taps}
+        if unknown := [name for name in names.values() if name not in self.values]:
+            raise self.graph.unknown(unknown[0])
         return Run({tap: np.repeat(self.values[name], len(pictures), 0) for tap, name in names.items()})
 
 

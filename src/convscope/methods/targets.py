@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from ..core import Array, Engine, Pictures, batch
 from ..errors import ConvscopeWarning, InputError, Unsupported, WrongOption
+from .boxes import Detections, detections, of_box
 from .class_scores import Numbers, Score, class_number, logit_of, named, probability_of, verified_scores
 from .logits import SURE, are_probabilities, saturated, softmax
 from .scores import Scores
@@ -85,7 +86,11 @@ class Region:
 
 @dataclass(frozen=True)
 class Box:
-    """The score that a detector gives one box for a class, in an output (n, classes, boxes), or (n, boxes, classes)."""
+    """The score that a detector gives one box for a class, in an output (n, classes, boxes), or (n, boxes, classes).
+
+    Where the outputs are boxes (n, found, 4), classes and scores (n, found), as torchvision's detectors have them, it is the
+    score of the box found as `number`, which has to be of that class.
+    """
 
     number: int
     label: str | int
@@ -222,12 +227,28 @@ def _region(engine: Engine, pictures: Pictures, asked: Region, labels: Sequence[
 
 
 def _box(engine: Engine, pictures: Pictures, asked: Box, labels: Sequence[str] | None) -> Target:
-    shape = engine.run(batch(pictures, slice(0, 1)), [asked.output])[asked.output].shape
+    one = batch(pictures, slice(0, 1))
+    found = detections(engine, one) if asked.output == "output" else None
+    if found is not None:
+        return _detected(found, asked, labels)
+    shape = engine.run(one, [asked.output])[asked.output].shape
     if len(shape) != 3:
         raise InputError(f"Boxes with scores have shape (n, classes, boxes), but '{asked.output}' has {shape}.", received=shape)
     number = class_number(asked.label, labels, shape[2 if asked.boxes_first else 1])
     unit, where = (asked.number, number) if asked.boxes_first else (number, asked.number)
     return _unit(engine, pictures, Unit(asked.output, unit, (where,)), f"{named(number, labels)} of box {asked.number},")
+
+
+def _detected(found: Detections, asked: Box, labels: Sequence[str] | None) -> Target:
+    score = of_box(found, asked.number)
+    is_ = int(found.labels[asked.number])
+    count = len(labels) if labels else int(np.nanmax(found.labels)) + 1
+    if class_number(asked.label, labels, max(count, is_ + 1)) != is_:
+        raise InputError(
+            f"Box {asked.number} was found to be {named(is_, labels)}. Ask for its score as that.", received=asked.label
+        )
+    note = f"boxes are numbered by their scores: in a changed picture, box {asked.number} may be another one"
+    return Target(f"score of box {asked.number}, {named(is_, labels)}", found.layer, score, notes=(note,))
 
 
 def _function(asked: Callable[[Array], Any]) -> Target:
