@@ -15,6 +15,7 @@ from ..errors import OutputError, WrongOption
 from .text import font, line_height, shortened, wrapped
 
 Pixels = npt.NDArray[np.uint8]
+Box = tuple[float, float, float, float]
 MARGIN, GAP, TITLE, SMALL = 12, 8, 15, 11
 INK, GREY, EMPTY = (20, 20, 20), (110, 110, 110), (225, 225, 225)
 ENDINGS = (".png", ".jpg", ".webp")
@@ -24,6 +25,7 @@ ENDINGS = (".png", ".jpg", ".webp")
 class CropSheet:
     """crops    uint8 (h, w, 3), of any sizes; None is drawn as an empty place
     side     pixels of the longer side of each crop on the sheet; small crops are enlarged without smoothing
+    marks    per crop a box in it, (top, left, bottom, right) in its pixels, or None
     """
 
     crops: Sequence[Pixels | None]
@@ -32,6 +34,7 @@ class CropSheet:
     subtitle: str = ""
     columns: int = 3
     side: int = 112
+    marks: Sequence[Box | None] | None = None
 
     @property
     def caption(self) -> str:
@@ -52,6 +55,8 @@ class CropSheet:
             left = MARGIN + number % self.columns * (self.side + GAP)
             at = top + number // self.columns * (self.side + line_height(SMALL) + GAP)
             self._place(canvas, crop, left, at)
+            if crop is not None and self.marks and (mark := self.marks[number]):
+                self._mark(draw, mark, self.side / max(crop.shape[:2]), left, at)
             draw.text((left, at + self.side + 1), shortened(label, SMALL, self.side), fill=GREY, font=font(SMALL))
         return canvas
 
@@ -63,6 +68,14 @@ class CropSheet:
         size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
         how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
         canvas.paste(Image.fromarray(crop).resize(size, how), (left, top))
+
+    def _mark(
+        self, draw: ImageDraw.ImageDraw, mark: tuple[float, float, float, float], scale: float, left: int, top: int
+    ) -> None:
+        """Light within dark, so that it can be seen on any picture."""
+        box = [left + mark[1] * scale, top + mark[0] * scale, left + mark[3] * scale - 1, top + mark[2] * scale - 1]
+        draw.rectangle([box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1], outline=(0, 0, 0), width=3)
+        draw.rectangle(box, outline=(255, 255, 255), width=1)
 
     def save(self, path: str | Path) -> Path:
         """Write the sheet: .png, .jpg or .webp. Raises WrongOption, OutputError; then nothing is half-written."""

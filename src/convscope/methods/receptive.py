@@ -124,21 +124,6 @@ class Fields:
         return Edges(tuple(start for start, _ in found), tuple(stop for _, stop in found))
 
 
-def centres(graph: Graph, layer: str) -> npt.NDArray[np.float64] | None:
-    """(places,) of a layer of a network over signals: the middle of the samples that each place depends on.
-
-    As if the signal had no edges, so that neighbours are as far apart as they are; near the edges it may lie outside.
-    returns   None where places depend on the whole signal, and so stand over none of its samples
-    raises    as `edges`
-    """
-    known = sizes_of(graph)
-    if not (len(known[graph[layer].name]) == len(known[graph.layers[0].name]) == 1):
-        raise Unsupported(f"The maps of '{layer}' do not lie along a signal.")
-    places = np.arange(known[graph[layer].name][0], dtype=np.float64)
-    low, high = walk(graph, layer, (places, places.copy()), 0, known)
-    return (low + high) / 2 if np.isfinite(high - low).all() else None
-
-
 def derived(graph: Graph, layer: str, position: tuple[int, ...], sizes: Sizes | None = None) -> ReceptiveField:
     """The receptive field of one place from the graph alone. Raises as `edges`; InputError for a place that is not there."""
     known = sizes_of(graph) if sizes is None else sizes

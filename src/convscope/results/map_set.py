@@ -13,7 +13,7 @@ from ..errors import InputError, UnknownLayer
 from ..methods.answers import Answer
 from ..methods.heaviest import Slices
 from ..methods.select import by_index
-from . import arrays, map_sheets
+from . import arrays, map_sheets, on_pictures
 from .explanation import Explanation
 from .filters import Filters
 from .maps import FeatureMaps
@@ -75,7 +75,7 @@ class MapSet(Mapping[str, FeatureMaps]):
         """
         maps = self[layer]
         number, (chosen, how) = maps._picture(picture), maps._chosen(picture, first, units, order)
-        return map_sheets.overlay(maps, self.pictures[number], number, chosen, how, upsample)
+        return on_pictures.overlay(maps, self.pictures[number], number, chosen, how, upsample)
 
     def crops(
         self,
@@ -92,7 +92,7 @@ class MapSet(Mapping[str, FeatureMaps]):
         """
         maps = self[layer]
         number, (chosen, how) = maps._picture(picture), maps._chosen(picture, first, units, order)
-        return map_sheets.crops(maps, self.pictures[number], self.network.graph, number, chosen, how)
+        return on_pictures.crops(maps, self.pictures[number], self.network.graph, number, chosen, how)
 
     def table(self) -> dict[str, npt.NDArray[Any]]:
         """Columns with a row per picture, layer and unit: picture, layer, unit, mean, max, active, variance, answer."""

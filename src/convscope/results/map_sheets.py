@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..core import Array, Graph
+from ..core import Array
 from ..errors import InputError, WrongOption
 from ..methods.answers import Answer
-from ..methods.receptive import edges
-from .provenance import Shown
 
 if TYPE_CHECKING:
-    from ..draw import Panels, Sheet
-    from ..draw.crops import CropSheet
+    from ..draw import Sheet
     from .maps import FeatureMaps
 
 FORMS = ("map", "curve", "bar", "strip")
@@ -239,54 +236,4 @@ def table(
         row_labels=tuple(rows),
         column_labels=tuple(columns),
         dead_is_meaningful=False,
-    )
-
-
-def overlay(maps: FeatureMaps, shown: Shown, picture: int, units: Sequence[int], how: str, upsample: str) -> Panels:
-    """The maps of some units over their picture, each by its own range. Raises InputError for signals and volumes."""
-    from ..draw import Panels
-    from ..draw.panels import blended, greatest
-
-    if maps.values.ndim != 4:
-        raise InputError(
-            f"'{maps.layer.name}' has maps of shape {maps.values.shape[2:]}, which lie over no picture. Use sheet()."
-        )
-    peaks = [greatest(maps.values[picture, unit]) for unit in units]
-    return Panels(
-        tiles=tuple(
-            blended(shown.pixels, maps.values[picture, unit], upsample, peak) for unit, peak in zip(units, peaks, strict=True)
-        ),
-        labels=tuple(f"{unit}  {peak:.3g}" for unit, peak in zip(units, peaks, strict=True)),
-        title=f"{maps.layer.name} over {maps.pictures[picture]}",
-        subtitle=f"{len(units)} of {maps.values.shape[1]} maps{how}; {maps.reading}",
-        caption="Each by its own range around zero, its greatest magnitude beside its number; the map's "
-        f"{maps.values.shape[2]} x {maps.values.shape[3]} values are spread over the picture ({upsample}).",
-    )
-
-
-def crops(maps: FeatureMaps, shown: Shown, graph: Graph, picture: int, units: Sequence[int], how: str) -> CropSheet:
-    """What each unit saw where it was strongest, next to its map. Raises Unsupported where the graph does not show that."""
-    from ..draw import Sheet
-    from ..draw.crops import CropSheet
-
-    if maps.values.ndim != 4:
-        raise InputError(f"'{maps.layer.name}' has maps of size {maps.values.shape[2:]}: no part of a picture. Use sheet().")
-    found = edges(graph, maps.reading.read_at)
-    pictures, labels = [], []
-    for unit in units:
-        values = maps.values[picture, unit]
-        finite = np.where(np.isfinite(values), values, -np.inf)
-        place = tuple(int(at) for at in np.unravel_index(int(finite.argmax()), values.shape))
-        (top, left), (bottom, right) = found.of(place)
-        pictures.append(shown.pixels[top:bottom, left:right] if bottom > top else None)
-        single = Sheet(tiles=values[None], labels=("",), title="", dead_is_meaningful=maps.reading.activated)
-        pictures.append(single.tile(0))
-        labels += [f"{unit} sees, at {place}", f"{unit}, up to {values[place]:.3g}"]
-    return CropSheet(
-        crops=pictures,
-        labels=labels,
-        title=f"{maps.layer.name} · {maps.pictures[picture]}: what units see where they are strongest",
-        subtitle=f"{len(units)} of {maps.values.shape[1]} units{how}; left the part of the picture that the strongest place "
-        f"depends on, derived from the graph and cut off at the edges; right the map, {maps.reading}, by its own range.",
-        columns=6,
     )

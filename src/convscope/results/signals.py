@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..core import Array, Graph
 from ..errors import InputError, Unsupported
-from ..methods.receptive import centres
+from ..methods.centres import centres
 
 if TYPE_CHECKING:
     from ..draw.signal import Signal
@@ -41,7 +41,9 @@ class Signals:
             found = centres(graph, layer)
         except Unsupported as error:
             return replace(self, centres=None, why=str(error).rstrip("."))
-        return replace(self, centres=found, why="its positions depend on the whole signal" if found is None else "")
+        if found is None:
+            return replace(self, centres=None, why="its positions depend on the whole signal")
+        return replace(self, centres=found[0], why="")
 
     def drawn(self, picture: int, channels: Sequence[str | int] | None = None) -> Signal:
         """What a sheet draws above the curves of this layer. Raises InputError for a channel that is not there."""

@@ -10,6 +10,7 @@ import numpy as np
 from ..core import Graph, Layer
 from ..errors import Unsupported
 from ..methods.blocks import Block, stages
+from ..methods.centres import centres
 from ..methods.costs import multiply_adds
 from ..methods.explain import SAYS
 from ..methods.receptive import Fields
@@ -114,11 +115,10 @@ def _reason(explanation: Explanation, number: int, place: Place, file: str) -> d
 
 def entry(each: FeatureMaps) -> dict[str, Any]:
     """What the page says of a layer's maps."""
-    evidence, along = each.evidence, each.signals
+    evidence = each.evidence
     return {
         "activated": each.reading.activated,
         "note": "; signals drawn as strips" if each.values.ndim == 3 else "",
-        "centres": None if along is None or along.centres is None else along.centres.tolist(),
         "answer": None if evidence is None else {"labels": evidence.labels, "how": evidence.how},
     }
 
@@ -149,7 +149,7 @@ def receptive(maps: MapSet) -> dict[str, dict[str, Any]]:
         fields = Fields(graph)
     except Unsupported as why:
         return {layer: {"receptive": None, "receptive_note": _first_sentence(why)} for layer in maps}
-    return {layer: _seen(fields, each.reading.read_at) for layer, each in maps.items()}
+    return {layer: _seen(fields, each.reading.read_at) | _centred(graph, each.reading.read_at) for layer, each in maps.items()}
 
 
 def _seen(fields: Fields, layer: str) -> dict[str, Any]:
@@ -159,6 +159,15 @@ def _seen(fields: Fields, layer: str) -> dict[str, Any]:
         return {"receptive": None, "receptive_note": _first_sentence(why)}
     sides = {"starts": found.starts, "stops": found.stops}
     return {"receptive": {side: [axis.tolist() for axis in axes] for side, axes in sides.items()}, "receptive_note": None}
+
+
+def _centred(graph: Graph, layer: str) -> dict[str, Any]:
+    """Over which pixel or sample the places of a layer stand."""
+    try:
+        found = centres(graph, layer)
+    except Unsupported:
+        found = None
+    return {"centres": None if found is None else [axis.tolist() for axis in found]}
 
 
 def _first_sentence(error: Exception) -> str:

@@ -78,6 +78,22 @@ export class Layer {
     if (!known || !this.isPicture || this.size.length !== known.starts.length) return null;
     return [known.starts[0][y], known.starts[1][x], known.stops[0][y], known.stops[1][x]];
   }
+
+  // Where in what a place sees it stands itself, in pixels of the picture; null where that is the middle, as it mostly is.
+  cell(place) {
+    const field = this.field(place);
+    if (!field || !this.entry.centres) return null;
+    const [[top, bottom], [left, right]] = place.map((at, axis) => cellAlong(this.entry.centres[axis + this.entry.centres.length - 2], at));
+    const off = Math.max(Math.abs(top + bottom - field[0] - field[2]), Math.abs(left + right - field[1] - field[3]));
+    if (off <= 2) return null; // twice a pixel
+    return [Math.max(top, field[0]), Math.max(left, field[1]), Math.min(bottom, field[2]), Math.min(right, field[3])];
+  }
+}
+
+// [start, stop] along an axis of what stands for one place: half-way to its neighbours.
+function cellAlong(centres, at) {
+  const half = centres.length > 1 ? (centres[1] - centres[0]) / 2 : 0.5;
+  return [centres[at] + 0.5 - half, centres[at] + 0.5 + half];
 }
 
 export class Data {

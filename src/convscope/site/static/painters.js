@@ -19,7 +19,7 @@ export function painterOf(form, view, style) {
       context.fillStyle = style.getPropertyValue("--soft");
       context.fillRect(x, y, w, h);
       const field = layer.isDead(unit) ? null : layer.field(layer.peak(unit));
-      if (field) crop(context, image, field, x, y, w, h);
+      if (field) crop(context, image, field, x, y, w, h, layer.cell(layer.peak(unit)));
     };
   }
   if (form === "over") {

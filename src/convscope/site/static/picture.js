@@ -46,12 +46,19 @@ export function loaded(source) {
   return image.decode().then(() => image);
 }
 
-// The part of the picture that a field covers, as large as fits into a box.
-export function crop(context, image, [top, left, bottom, right], x, y, width, height) {
+// The part of the picture that a field covers, as large as fits into a box; `cell`, a part of it, is outlined.
+export function crop(context, image, [top, left, bottom, right], x, y, width, height, cell = null) {
   const factor = Math.min(height / (bottom - top), width / (right - left));
   const [tall, wide] = [(bottom - top) * factor, (right - left) * factor];
   context.imageSmoothingEnabled = false;
-  context.drawImage(image, left, top, right - left, bottom - top, x + (width - wide) / 2, y + (height - tall) / 2, wide, tall);
+  const [x0, y0] = [x + (width - wide) / 2, y + (height - tall) / 2];
+  context.drawImage(image, left, top, right - left, bottom - top, x0, y0, wide, tall);
+  if (!cell) return;
+  const box = [x0 + (cell[1] - left) * factor, y0 + (cell[0] - top) * factor, (cell[3] - cell[1]) * factor, (cell[2] - cell[0]) * factor];
+  for (const [colour, line] of [["rgb(0 0 0 / 0.75)", 4], ["rgb(255 255 255)", 2]]) {
+    Object.assign(context, { strokeStyle: colour, lineWidth: line });
+    context.strokeRect(...box);
+  }
 }
 
 // As text: "rows 12 to 40, columns 3 to 31".

@@ -9,7 +9,7 @@ const TICKS = 5;
 
 // Whether the maps of a layer lie along the signal.
 export function isAlong(view) {
-  return Boolean(view.signal && view.layer.entry.centres);
+  return Boolean(view.signal && view.layer.entry.centres && view.layer.entry.shape.length === 2);
 }
 
 export class SignalPlot {
@@ -21,7 +21,7 @@ export class SignalPlot {
   show(view, unit, place) {
     Object.assign(this, { view, unit });
     const { signal, channels, layer } = view;
-    const { centres } = layer.entry;
+    const [centres] = layer.entry.centres;
     this.samples = signal.size[1];
     [this.first, this.last] = [Math.min(0, centres[0]), Math.max(this.samples - 1, centres.at(-1))];
     const shown = channels.slice(0, CHANNELS);
@@ -160,7 +160,7 @@ export class SignalPlot {
   placeAt(event) {
     const box = this.canvas.getBoundingClientRect();
     const sample = this.first + ((event.clientX - box.left) / box.width) * (this.last - this.first);
-    const { centres } = this.view.layer.entry;
+    const [centres] = this.view.layer.entry.centres;
     return [0, centres.reduce((best, centre, at) => (Math.abs(centre - sample) < Math.abs(centres[best] - sample) ? at : best), 0)];
   }
 }

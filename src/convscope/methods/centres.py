@@ -1,0 +1,44 @@
+"""Over which part of the picture, or of the signal, the places of a layer stand."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core import Graph
+from ..errors import Unsupported
+from .reach import walk
+from .receptive import sizes_of
+
+
+def centres(graph: Graph, layer: str) -> tuple[npt.NDArray[np.float64], ...] | None:
+    """Per spatial axis, (places,): the middle of the pixels, or of the samples, that each place of `layer` depends on.
+
+    As if the picture had no edges, so that neighbours are as far apart as they are; near the edges it may lie outside.
+    returns   None where places depend on the whole picture, and so stand over no part of it
+    raises    as `edges`
+    """
+    known = sizes_of(graph)
+    own = known[graph[layer].name]
+    if len(own) != len(known[graph.layers[0].name]) or not own:
+        raise Unsupported(f"The maps of '{layer}' have not the axes of what the network received.")
+    found = []
+    for axis, count in enumerate(own):
+        places = np.arange(count, dtype=np.float64)
+        low, high = walk(graph, layer, (places, places.copy()), axis, known)
+        if not np.isfinite(high - low).all():
+            return None
+        found.append((low + high) / 2)
+    return tuple(found)
+
+
+def cell(middles: tuple[npt.NDArray[np.float64], ...], position: tuple[int, ...]) -> tuple[tuple[float, float], ...]:
+    """Per axis [start, stop) of the part of the picture that stands for one place: half-way to its neighbours.
+
+    middles   the `centres` of its layer; a pixel reaches from its number to the next
+    """
+    result = []
+    for middle_, at in zip(middles, position, strict=True):
+        step = float(middle_[1] - middle_[0]) if len(middle_) > 1 else 1.0
+        result.append((float(middle_[at]) + 0.5 - step / 2, float(middle_[at]) + 0.5 + step / 2))
+    return tuple(result)

@@ -1,0 +1,88 @@
+"""Feature maps beside what they are of: over the picture, and next to the part of it that a unit sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core import Graph
+from ..errors import InputError
+from ..methods.centres import cell, centres
+from ..methods.receptive import edges
+from .provenance import Shown
+
+if TYPE_CHECKING:
+    from ..draw import Panels
+    from ..draw.crops import CropSheet
+    from .maps import FeatureMaps
+
+
+def overlay(maps: FeatureMaps, shown: Shown, picture: int, units: Sequence[int], how: str, upsample: str) -> Panels:
+    """The maps of some units over their picture, each by its own range. Raises InputError for signals and volumes."""
+    from ..draw import Panels
+    from ..draw.panels import blended, greatest
+
+    if maps.values.ndim != 4:
+        raise InputError(
+            f"'{maps.layer.name}' has maps of shape {maps.values.shape[2:]}, which lie over no picture. Use sheet()."
+        )
+    peaks = [greatest(maps.values[picture, unit]) for unit in units]
+    return Panels(
+        tiles=tuple(
+            blended(shown.pixels, maps.values[picture, unit], upsample, peak) for unit, peak in zip(units, peaks, strict=True)
+        ),
+        labels=tuple(f"{unit}  {peak:.3g}" for unit, peak in zip(units, peaks, strict=True)),
+        title=f"{maps.layer.name} over {maps.pictures[picture]}",
+        subtitle=f"{len(units)} of {maps.values.shape[1]} maps{how}; {maps.reading}",
+        caption="Each by its own range around zero, its greatest magnitude beside its number; the map's "
+        f"{maps.values.shape[2]} x {maps.values.shape[3]} values are spread over the picture ({upsample}).",
+    )
+
+
+def crops(maps: FeatureMaps, shown: Shown, graph: Graph, picture: int, units: Sequence[int], how: str) -> CropSheet:
+    """What each unit saw where it was strongest, next to its map. Raises Unsupported where the graph does not show that."""
+    from ..draw import Sheet
+    from ..draw.crops import CropSheet
+
+    if maps.values.ndim != 4:
+        raise InputError(f"'{maps.layer.name}' has maps of size {maps.values.shape[2:]}: no part of a picture. Use sheet().")
+    found, middles = edges(graph, maps.reading.read_at), centres(graph, maps.reading.read_at)
+    pictures, labels, marks = [], [], []
+    for unit in units:
+        values = maps.values[picture, unit]
+        finite = np.where(np.isfinite(values), values, -np.inf)
+        place = tuple(int(at) for at in np.unravel_index(int(finite.argmax()), values.shape))
+        (top, left), (bottom, right) = found.of(place)
+        pictures.append(shown.pixels[top:bottom, left:right] if bottom > top else None)
+        single = Sheet(tiles=values[None], labels=("",), title="", dead_is_meaningful=maps.reading.activated)
+        pictures.append(single.tile(0))
+        labels += [f"{unit} sees, at {place}", f"{unit}, up to {values[place]:.3g}"]
+        marks += [None if middles is None else strongest_in(((top, left), (bottom, right)), cell(middles, place)), None]
+    return CropSheet(
+        crops=pictures,
+        labels=labels,
+        title=f"{maps.layer.name} · {maps.pictures[picture]}: what units see where they are strongest",
+        subtitle=f"{len(units)} of {maps.values.shape[1]} units{how}; left the part of the picture that the strongest place "
+        f"depends on, derived from the graph and cut off at the edges, in a box that place where it is not the middle; "
+        f"right the map, {maps.reading}, by its own range.",
+        columns=6,
+        marks=marks,
+    )
+
+
+def strongest_in(
+    field: tuple[tuple[int, ...], tuple[int, ...]], place: tuple[tuple[float, float], ...]
+) -> tuple[float, float, float, float] | None:
+    """Where in what is cut out the place itself stands, (top, left, bottom, right); None where it is the middle."""
+    (top, left), (bottom, right) = field
+    rows, columns = place
+    if max(abs(sum(rows) - top - bottom), abs(sum(columns) - left - right)) <= 2:  # twice a pixel
+        return None
+    return (
+        max(rows[0], top) - top,
+        max(columns[0], left) - left,
+        min(rows[1], bottom) - top,
+        min(columns[1], right) - left,
+    )
