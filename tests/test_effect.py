@@ -270,3 +270,23 @@ def test_a_region_in_words_that_does_not_fit(net, text):
     assert region_of(net, "conv2", "0:2,3:4", activated=True)[:2, 3].all()
     with pytest.raises(InputError, match="such as 0:4,0:4, but received"):
         region_of(net, "conv2", text, activated=True)
+
+
+def test_units_for_and_against_stand_in_groups_of_their_own(net):
+    effect = net.ablate(PICTURES[0])
+    rows = {row.unit: row.drop for row in effect.table()}
+    sheet = effect.sheet(columns=2)
+    page = sheet._page(None, None)
+    headings = {text.words.split(":")[0]: text.y for text in page.texts if text.words in dict(sheet.groups)}
+    units = [int(label.split()[0]) for label in sheet.labels]
+    assert sum(count for _, count in sheet.groups) == len(units) == 4
+    for unit, (y, _) in zip(units, page.places, strict=True):
+        above = max((heading for heading in headings if headings[heading] < y), key=headings.get)
+        assert above == ("for it" if rows[unit] > 0 else "against it" if rows[unit] < 0 else "it changes nothing")
+    assert len({y for y, _ in page.places}) == sum(-(-count // 2) for _, count in sheet.groups)
+    assert max(y for y, _ in page.places) + page.tile[0] < page.canvas.shape[0] - 20
+    for start, count in zip(
+        np.cumsum([0, *(count for _, count in sheet.groups)]), [count for _, count in sheet.groups], strict=False
+    ):
+        sizes = [abs(rows[unit]) for unit in units[start : start + count]]
+        assert sizes == sorted(sizes, reverse=True)

@@ -1,5 +1,7 @@
 """Forms in which maps are shown: what each sheet says and draws is what the maps hold."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -159,6 +161,31 @@ def test_crops_are_what_the_strongest_place_sees(looked):
         (top, left), (bottom, right) = reach.of(place)
         np.testing.assert_array_equal(sheet.crops[2 * number], looked.pictures[1].pixels[top:bottom, left:right])
     sheet.image()
+
+
+def test_a_crop_that_is_cut_off_says_where_in_it_the_place_is(looked):
+    """The box lies where the receptive field would have its middle, and is as large as the step to the next place."""
+    sheet = looked.crops("block4_conv3", units=list(range(144)))
+    found = looked["block4_conv3"]
+    reach, net = edges(looked.network.graph, found.reading.read_at), convscope.open("demo")
+    whole = net.receptive_field("block4_conv3", (7, 7))
+    marked = 0
+    for unit in range(144):
+        place = np.unravel_index(found.values[0, unit].argmax(), found.values.shape[2:])
+        (top, left), (bottom, right) = reach.of(place)
+        box = sheet.marks[2 * unit]
+        if box is None:  # hardly anything is cut off
+            assert max(whole.size[0] - (bottom - top), whole.size[1] - (right - left)) <= 2
+            continue
+        marked += 1
+        middle = [whole.offset[axis] + whole.stride[axis] * place[axis] + 0.5 for axis in (0, 1)]
+        assert (box[0] + box[2]) / 2 + top == pytest.approx(middle[0], abs=whole.stride[0] / 2)
+        assert (box[1] + box[3]) / 2 + left == pytest.approx(middle[1], abs=whole.stride[1] / 2)
+        assert 0 <= box[0] < box[2] <= bottom - top
+        assert box[2] - box[0] <= whole.stride[0]
+    assert marked > 10
+    drawn, plain = np.asarray(sheet.image()), np.asarray(replace(sheet, marks=None).image())
+    assert (drawn != plain).any()
 
 
 def test_an_overlay_leaves_the_picture_where_the_map_is_zero(looked):

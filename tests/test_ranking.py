@@ -144,5 +144,5 @@ def test_a_softmax_inside_a_dense_layer_changes_nothing():
     without.set_weights(inside.get_weights())
     one, two = (ranking.evidence(KerasEngine(each), PICTURES, ["conv"], CLASSES)["conv"] for each in (inside, without))
     np.testing.assert_allclose(one[0], two[0], rtol=1e-4, atol=1e-6)
-    assert "before the softmax in 'classes'" in one[1]
+    assert "the score in 'classes', before its softmax" in one[1]
     assert "the network's output" in two[1]

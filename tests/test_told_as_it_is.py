@@ -13,7 +13,7 @@ from convscope.methods.blocks import is_activated
 from convscope.methods.filters import sees_picture
 from convscope.methods.maps import Reading
 from convscope.results import FeatureMaps, Filters, Shown
-from convscope.results.map_sheets import overlay
+from convscope.results.on_pictures import overlay
 
 
 def test_over_a_picture_the_greatest_value_alone_has_the_last_colour():

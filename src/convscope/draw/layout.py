@@ -40,6 +40,7 @@ class Words:
     column_labels: Sequence[str] | None = None
     bar: tuple[str, str, str] | None = None  # at the left end, in the middle and at the right end of the colour bar
     values: Sequence[str] = ()  # at the right of each label, where there is room for both
+    groups: Sequence[tuple[str, int]] = ()  # a heading, and how many tiles stand under it; each begins a new row
     above: Sequence[str] = ()  # over each tile that stands above all columns
     ticks: Sequence[tuple[float, str]] = ()  # under each column: at which share of it, and what
 
@@ -55,6 +56,16 @@ class Grid:
     top: int  # and of columns
     least: int = 0  # how wide a column is at least, so that a unit's number can be read over the smallest map
     axis: int = 0  # room for ticks below
+    groups: tuple[int, ...] = ()  # how many tiles each has, where there are any
+
+    def slot(self, number: int) -> tuple[int, int, int]:
+        """(row, column, how many headings are above it) of a tile."""
+        row = 0
+        for group, count in enumerate(self.groups, 1):
+            if number < count:
+                return row + number // self.columns, number % self.columns, group
+            row, number = row + -(-count // self.columns), number - count
+        return *divmod(number, self.columns), 0
 
     def across(self, tile: tuple[int, int]) -> int:
         """How wide a column is."""
@@ -63,6 +74,7 @@ class Grid:
     def extent(self, tile: tuple[int, int]) -> tuple[int, int]:
         """(height, width) with tiles of that size."""
         height = self.top + self.rows * (tile[0] + self.strip) + (self.rows - 1) * GAP + self.axis
+        height += len(self.groups) * line_height(SUBTITLE)
         return height, self.left + self.columns * self.across(tile) + (self.columns - 1) * GAP
 
 
@@ -73,7 +85,9 @@ def grid_of(count: int, columns: int, words: Words, *, roomy: bool) -> Grid:
     top = line_height(LABEL) if words.column_labels else 0
     columns = min(columns, count)
     numbers = max((width(number_in(label), LABEL) for label in words.labels), default=0) if strip and roomy else 0
-    return Grid(-(-count // columns), columns, strip, left, top, numbers, line_height(LABEL) if words.ticks else 0)
+    groups = tuple(each for _, each in words.groups)
+    rows = sum(-(-each // columns) for each in groups or (count,))
+    return Grid(rows, columns, strip, left, top, numbers, line_height(LABEL) if words.ticks else 0, groups)
 
 
 def fitting(width_of_map: int, columns: int, room: int, *, fixed: bool) -> int:
@@ -98,7 +112,8 @@ def drawn_size(
     if room is None:
         factor = magnify or wanted_factor(shape, grid, count)
         return h * factor, w * factor
-    tall = (room[0] - grid.top - grid.axis - (grid.rows - 1) * GAP) // grid.rows - grid.strip
+    headings = len(grid.groups) * line_height(SUBTITLE)
+    tall = (room[0] - grid.top - grid.axis - headings - (grid.rows - 1) * GAP) // grid.rows - grid.strip
     wide = (room[1] - grid.left - (grid.columns - 1) * GAP) // grid.columns
     ratio = min(tall / h, wide / w)
     if ratio >= 1:
@@ -188,8 +203,8 @@ def resized(tiles: npt.NDArray[np.generic], size: tuple[int, int]) -> npt.NDArra
 
 
 def _place(number: int, grid: Grid, tile: tuple[int, int], top: int, margin: int) -> tuple[int, int]:
-    row, column = divmod(number, grid.columns)
-    y = top + grid.top + row * (tile[0] + grid.strip + GAP) + grid.strip
+    row, column, headings = grid.slot(number)
+    y = top + grid.top + row * (tile[0] + grid.strip + GAP) + grid.strip + headings * line_height(SUBTITLE)
     return y, margin + grid.left + column * (grid.across(tile) + GAP)
 
 
@@ -224,6 +239,10 @@ def _header(words: Words, across: int, margin: int) -> tuple[list[Text], int]:
 
 def _labels(words: Words, grid: Grid, tile: tuple[int, int], places: list[tuple[int, int]], top: int, margin: int) -> list[Text]:
     texts = _over_tiles(words, grid, tile, places) if grid.strip else []
+    first = 0
+    for heading, count in words.groups:
+        texts.append(Text(heading, margin, places[first][0] - grid.strip - line_height(SUBTITLE) - 1, SUBTITLE))
+        first += count
     for row, label in enumerate(words.row_labels or ()):
         y = places[row * grid.columns][0] + (tile[0] - line_height(LABEL)) / 2
         texts.append(Text(label, margin + grid.left - GAP, y, LABEL, "grey", "end"))

@@ -43,6 +43,7 @@ class Sheet:
     scale     "map": each map by its own range; "shared": one range for all; "percentile": each by its 1st to 99th percentile.
               It is written on the sheet
     colour    "auto" (diverging around zero if any value is negative, else viridis), "gray", "viridis", "magma", "diverging"
+    groups    headings, and how many tiles stand under each: [("for it", 12), ("against it", 7)]
     signal    of tiles (t, 1, n): what the network received, drawn above them, along one axis
     between   with scale="shared": the range instead of that of these tiles, so that several sheets have one
     dead_is_meaningful   whether a map of zeros is a dead one; before an activation it is only a constant
@@ -62,6 +63,7 @@ class Sheet:
     dead_is_meaningful: bool = True
     between: tuple[float, float] | None = None
     signal: Signal | None = None
+    groups: Sequence[tuple[str, int]] = ()
 
     def __post_init__(self) -> None:
         if self.tiles.size == 0 or self.tiles.ndim not in (3, 4):
@@ -201,6 +203,7 @@ class Sheet:
             self.column_labels,
             words.bar(coloured, low, high, self.scale),
             self._values(known, low, high),
+            self.groups,
             *((self.signal.labels, self.signal.ticks) if self.signal else ()),
         )
         dead, above = marked & (self.form != "bar"), self.signal.above(most) if self.signal else None

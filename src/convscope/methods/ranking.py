@@ -84,7 +84,7 @@ def evidence(
         affordable = BUDGET / len(layers) / count(pictures) / max(1, cost(engine, name))
         most = units if not limited or affordable >= units else int(affordable)
         if most >= min(units, FEWEST):
-            tried = f", of the {most} with the greatest mean" if most < units else ""
+            tried = f"; measured for the {most} units with the greatest mean" if most < units else ""
             drops = by_switching_off(engine, pictures, name, classes, at, most=most)
             found[name] = drops, f"the drop of {at.said} when it is switched off{tried}"
     return found

@@ -46,9 +46,9 @@ def scores(engine: Engine) -> Scores:
         return Scores("output", "the network's output")
     before = end.inputs[0]
     if end.kind != "dense":
-        return Scores(before, f"the score before the softmax ('{before}')")
+        return Scores(before, f"the score in '{before}', before the softmax")
     weights = engine.weights(end.name)
-    return Scores(before, f"the score before the softmax in '{end.name}'", weights["kernel"], weights.get("bias", 0.0))
+    return Scores(before, f"the score in '{end.name}', before its softmax", weights["kernel"], weights.get("bias", 0.0))
 
 
 def _end(graph: Graph) -> Layer | None:

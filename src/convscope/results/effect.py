@@ -131,12 +131,16 @@ class Effect:
         return self.worths[self._checked(picture)].together
 
     def sheet(self, *, picture: int = 0, first: int = 32, columns: int | None = None) -> Sheet:
-        """The maps of the units whose loss is greatest, each with it and with the answer that it changes to."""
+        """The maps of the units that change the score most, first those for the target, then those against it."""
         from ..draw import Sheet, as_planes, nearly_square
 
         rows = self.table(picture)
         chosen = sorted(rows, key=lambda row: -abs(row.drop))[:first]
-        chosen.sort(key=lambda row: -row.drop)
+        chosen.sort(key=lambda row: (-np.sign(row.drop), -abs(row.drop)))
+        ups = sum(row.drop > 0 for row in chosen)
+        downs = sum(row.drop < 0 for row in chosen)
+        groups = (("for it: without the unit the score falls", ups), ("it changes nothing", len(chosen) - ups - downs),
+                  ("against it: without the unit the score rises", downs))  # fmt: skip
         tiles, note = as_planes(self.worths[picture].maps[[row.unit for row in chosen]])
         return Sheet(
             tiles=tiles,
@@ -147,6 +151,7 @@ class Effect:
             f"it most; {self.reading}{note}",
             columns=columns or nearly_square(len(chosen)),
             scale="map",
+            groups=[(heading, count) for heading, count in groups if count],
         )
 
     def save(self, path: str | Path) -> Path:

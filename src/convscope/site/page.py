@@ -53,7 +53,7 @@ def environment() -> Environment:
     )
     result.filters |= {
         "link": link, "shape": shape, "times": times, "number": number, "units": units, "large": large,
-        "lasts": lasts, "drawing": drawing,
+        "lasts": lasts, "drawing": drawing, "gradient": gradient,
     }  # fmt: skip
     return result
 
@@ -84,6 +84,11 @@ def colours() -> dict[str, Any]:
         "tables": {name: text(table(name).tobytes()) for name in NAMES if name != "auto"},
         "marks": {name: [int(channel) for channel in shades[at]] for name, at in marks.items()},
     }
+
+
+def gradient(name: str) -> str:
+    """A colour map as CSS, from the first to the last colour."""
+    return f"linear-gradient(to right, {', '.join(f'rgb({r} {g} {b})' for r, g, b in table(name)[::16])})"
 
 
 def link(path: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..core import Graph, Layer
+from ..draw.png import encoded
 from ..errors import Unsupported
 from ..methods.blocks import Block, stages
 from ..methods.centres import centres
@@ -83,21 +84,30 @@ def _row(layer: Layer, graph: Graph, shows: Mapping[str, int]) -> dict[str, Any]
     }
 
 
-def why(explanation: Explanation | None, place: Place, files: Sequence[str]) -> list[dict[str, Any]]:
-    """Per picture what speaks for its first answer, with a sheet in `place`; nothing where that was not asked."""
+def why(explanation: Explanation | None, place: Place, files: Sequence[str], *, whole: bool) -> list[dict[str, Any]]:
+    """Per picture what speaks for its first answer, its panels in `place`; nothing where that was not asked.
+
+    whole   with the sheet of it too, as one picture
+    """
     if explanation is None or explanation.heat().ndim != 2:
         return []
-    return [_reason(explanation, number, place, f"why/{file}.png") for number, file in enumerate(files)]
+    return [_reason(explanation, number, place, f"why/{file}.png", whole) for number, file in enumerate(files)]
 
 
-def _reason(explanation: Explanation, number: int, place: Place, file: str) -> dict[str, Any]:
+def _reason(explanation: Explanation, number: int, place: Place, file: str, whole: bool) -> dict[str, Any]:
     sheet = explanation.sheet(picture=number)
-    png, size = sheet.png()
+    png, size = sheet.png() if whole else (b"", None)
+    panels = []
+    for at, (tile, label) in enumerate(zip(sheet.tiles, sheet.labels, strict=True), 1):
+        kept = place.picture(f"{file.removesuffix('.png')}-{at}.png", encoded(np.asarray(tile), None, about={}))
+        panels.append({"file": kept, "label": label, "size": tile.shape[:2]})
     up, down = explanation.best(number, most=8) if explanation.units is not None else ([], [])
     return {
         "picture": explanation.pictures[number].name,
-        "file": place.picture(file, png),
+        "file": place.picture(file, png) if whole else None,
         "pixels": size,
+        "panels": panels,
+        "peak": sheet.peak,
         "caption": f"{sheet.subtitle} {sheet.caption}",
         "method": explanation.name,
         "paper": explanation.method.paper,

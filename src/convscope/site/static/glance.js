@@ -39,7 +39,8 @@ export class Glance {
   tile(view, at, unit) {
     const button = document.createElement("button");
     button.type = "button";
-    button.setAttribute("aria-label", `Unit ${unit} of ${view.layer.entry.layer}, large`);
+    const amount = amountOf(view.layer, unit);
+    button.setAttribute("aria-label", `Unit ${unit} of ${view.layer.entry.layer}, ${amount}: large`);
     drawMap(button.appendChild(document.createElement("canvas")), view, unit, SIDE);
     const field = view.layer.field(view.layer.peak(unit));
     if (field) {
@@ -47,11 +48,20 @@ export class Glance {
       if (isWide(field, view.image)) new Picture(part).show(view.image, [], laidOver(view, unit));
       else {
         part.width = part.height = SIDE;
-        crop(part.getContext("2d"), view.image, field, 0, 0, SIDE, SIDE);
+        crop(part.getContext("2d"), view.image, field, 0, 0, SIDE, SIDE, view.layer.cell(view.layer.peak(unit)));
       }
     }
     button.append(String(unit));
+    button.append(Object.assign(document.createElement("small"), { className: "quiet", textContent: amount }));
     button.addEventListener("click", () => this.on.open(at, unit));
     return button;
   }
+}
+
+// By how much a unit speaks for the answer, with its sign; its mean where that was not measured.
+function amountOf(layer, unit) {
+  const value = layer.column(layer.entry.answer ? "answer" : "mean")[unit];
+  if (Number.isNaN(value)) return "not measured";
+  const text = String(Number(value.toPrecision(2)));
+  return layer.entry.answer && value > 0 ? `+${text}` : text.replace("-", "−");
 }
