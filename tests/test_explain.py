@@ -254,6 +254,9 @@ def test_the_page_of_a_study_says_why(net, picture, tmp_path):
         assert reason["target"] == maps.why.targets[number]
         assert reason["layer"] == "relu2"
         assert [unit for unit, _ in reason["for"]] == [unit for unit, _ in maps.why.best(number, most=8)[0]]
+        for panel in reason["panels"]:
+            with Image.open(folder / panel["file"]) as drawn:
+                assert drawn.size == tuple(panel["size"][::-1])
         with Image.open(folder / reason["file"]) as drawn:
             assert drawn.size == tuple(reason["pixels"])
 

@@ -45,7 +45,8 @@ def record_of(maps: MapSet, place: Place, threads: ThreadPoolExecutor, drawn: Dr
     pictures = [threads.submit(_picture, maps, number, file, place) for number, file in enumerate(files)]
     record = _network(maps)
     filters = [_filters(maps.filters, place)] if maps.filters else []
-    reasons, rows, seen, along = why(maps.why, place, files, whole=drawn is not None), blocks(maps), receptive(maps), signal(maps, place, files)
+    reasons = why(maps.why, place, files, whole=drawn is not None)
+    rows, seen, along = blocks(maps), receptive(maps), signal(maps, place, files)
     return record | {
         "pictures": [each.result() for each in pictures],
         "maps": [finished() | seen[name] for name, finished in zip(maps, jobs, strict=True)],
