@@ -1,8 +1,7 @@
 """What explaining an answer costs over the bare forward of the same engine: `why.py torch | keras` prints JSON lines.
 
 Grad-CAM and the bare forward are medians of rounds, as in capture.py. What takes many forwards runs once or twice, and the
-quicker one counts; integrated gradients and the 1,024 units of ResNet-50 on a part of what is asked for, times as much: each
-step and unit costs the same.
+quicker one counts; integrated gradients on a part of what is asked for, times as much: each step costs the same.
 """
 
 from __future__ import annotations
@@ -25,8 +24,6 @@ from convscope.methods.occlusion import occlusion
 from convscope.methods.perturbation import score_cam
 from convscope.methods.resume import MEMORY
 from convscope.methods.targets import resolve
-
-PART = 16
 
 
 def seconds(job: Callable[[], object], times: int = 1) -> float:
@@ -67,7 +64,7 @@ def torch_rows() -> None:
     target, names = resolve(engine, PICTURE, 0), network.layers.convolutions.names
     last, inner = names[-1], [name for name in names if name.endswith("conv3")][12]  # layer3.5.conv3 in torchvision's words
     row("Grad-CAM at the last convolution of ResNet-50", "torch", *both(cam, bare_job), 1.3)
-    took = PART * seconds(lambda: ablate_units(engine, PICTURE, inner, range(1024 // PART)), 2)
+    took = seconds(lambda: ablate_units(engine, PICTURE, inner))
     row("1,024 units of ResNet-50's layer3.5.conv3 switched off", "torch", took, bare, 170)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     row("memory of all of these, bytes over the limit", "torch", grown, MEMORY, 1.0)

@@ -9,9 +9,11 @@ from convscope.core import Edit, Resumable
 from convscope.engines.fake import PICTURE, FakeEngine
 from convscope.errors import InputError, UnknownLayer, WrongOption
 from convscope.methods.ablation import ablate_units, accuracy_without
-from convscope.methods.linear import each_way, mixers
+from convscope.methods.linear import Quick, each_way, mixers
 from convscope.methods.occlusion import blurred, occlusion, starts_along
 from convscope.methods.resume import FromTheStart, at_once, held, score_many
+
+CALL = Quick.__call__
 
 
 @dataclass
@@ -120,6 +122,37 @@ def test_the_next_linear_layer_only_adds_the_difference(name, pictures, monkeypa
     monkeypatch.setattr("convscope.methods.ablation.WORTHWHILE", 1000)
     slowly = ablate_units(engine, pictures, layer, value=0.3)
     np.testing.assert_allclose(found, slowly, atol=1e-5 * np.abs(slowly).max())
+
+
+def test_a_unit_whose_change_is_gone_behind_the_relu_does_not_run(pictures, monkeypatch):
+    """Here every other one: below zero before and after, so that nothing of it passes. The answer is the plain one."""
+    import torch
+
+    from convscope.engines.torch import TorchEngine
+
+    module, layer, _ = torch_networks()["dense"]
+    with torch.no_grad():
+        module[0].bias[::2] = -100.0
+    engine, ran = TorchEngine(module, picture_shape=PICTURE), []
+    for number, pays in ((20, 16), (20, 1000), (8, 16)):  # all by the linear layer; by runs alone; few
+        monkeypatch.setattr("convscope.methods.ablation.WORTHWHILE", pays)
+        monkeypatch.setattr(Quick, "__call__", lambda *args, call=CALL: ran.append(len(args[1])) or call(*args))
+        found = ablate_units(engine, pictures[:1], layer, range(number), value=-50.0)[0]
+        for unit in range(number):
+            off = np.zeros((20, 1, 1), np.float32)
+            off[unit] = 1
+            expected = engine.run(pictures[:1], edits=[Edit(layer, 1 - off, -50 * off)])["output"][0]
+            np.testing.assert_allclose(found[unit], expected, atol=1e-5 * np.abs(expected).max())
+    assert sum(ran[1:]) == 10  # besides the trial
+
+
+def test_units_that_are_replaced_by_what_they_are_need_no_run(pictures):
+    engine = Plain()
+    value = engine.run(pictures[:1], ["conv1"])["conv1"][0].copy()
+    value[2] += 1
+    found = ablate_units(engine, pictures[:1], "conv1", value=value)[0]
+    plain = engine.run(pictures[:1])["output"][0]
+    assert [bool(np.array_equal(each, plain)) for each in found] == [True, True, False, True]
 
 
 def test_a_replaced_layer_does_not_run(pictures):

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -366,9 +366,11 @@ def merged(edits: Iterable[Edit]) -> dict[str, Edit]:
     """One edit per layer: several of the same layer act one after the other, (a * s + t) * s' + t'."""
     result: dict[str, Edit] = {}
     for edit in edits:
-        before = result.get(edit.layer, Edit(edit.layer))
-        factor: Any = np.asarray(edit.scale, np.float32)
-        result[edit.layer] = Edit(edit.layer, before.scale * factor, before.shift * factor + np.asarray(edit.shift, np.float32))
+        factor, shift = np.asarray(edit.scale, np.float32), np.asarray(edit.shift, np.float32)
+        before = result.get(edit.layer)
+        if before is not None:
+            factor, shift = factor * before.scale, before.shift * factor + shift
+        result[edit.layer] = Edit(edit.layer, factor, shift)
     return result
 
 

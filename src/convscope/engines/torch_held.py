@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..core import Edit, Pictures, Run, Tap, arrays, as_tap, count, each_array, merged
+from ..core import Array, Edit, Pictures, Run, Tap, arrays, as_tap, count, each_array, merged
 from ..errors import EngineError
 from .cuts import Cut, checked_repeat
 from .names import is_input
@@ -41,7 +41,7 @@ class TorchHeld:
         self._cut.check(asked, changes)
         n, repeat = count(self._pictures), checked_repeat(repeat)
         here, later = (self._cut.repeated(each, n, repeat) for each in (self._here, self._later))
-        pictures = each_array(self._pictures, lambda array: array.repeat(repeat, 0))
+        pictures = each_array(self._pictures, lambda array: repeated(array, repeat))
         if self._kept.whole or not (repeat == 1 or self._kept.has_pictures(n, self._engine.graph.names)):
             return self._engine.run(pictures, asked, [*here, *later, *changes])
         again = [edit for edit in here if edit.layer not in self._kept.rows]
@@ -58,11 +58,14 @@ class TorchHeld:
         reader = Reader(asked, merged([*(edit for edit in here if edit.layer == self.layer), *later]))
         functions = not self._engine._functions.isdisjoint(before.edits)
         rows, answers = self._kept.rows, self._answers(reader, count(pictures))
-        replay = Replay(self._kept, self.layer, repeat, copies=self._writes, functions=functions, answers=answers)
+        given = dict(answers.values())
+        replay = Replay(self._kept, self.layer, repeat, copies=self._writes, functions=functions, answers=given)
 
         def visit(name: str, tensor: torch.Tensor, maker: Any, alias: bool) -> torch.Tensor:
             if maker is None and is_input(name):
                 before.pictures = reader.pictures = len(tensor)
+            if name in answers:
+                reader.edits.pop(name, None)  # it is made already
             if name in self._cut.ranks and not self._cut.is_before(name):
                 return reader.visit(name, tensor, maker, alias)
             return tensor if name in rows else before.visit(name, tensor, maker, alias)
@@ -71,9 +74,9 @@ class TorchHeld:
             self._engine._forward(pictures, reader, replay.way, visit)
         return Run(reader.values)
 
-    def _answers(self, reader: Reader, pictures: int) -> dict[Key, torch.Tensor]:
+    def _answers(self, reader: Reader, pictures: int) -> dict[str, tuple[Key, torch.Tensor]]:
         """Of convolutions and dense layers whose whole output is replaced, by scale 0: that need not be computed."""
-        found, engine = dict[Key, torch.Tensor](), self._engine
+        found, engine = dict[str, tuple[Key, torch.Tensor]](), self._engine
         shapes = zip(arrays(self._pictures).values(), engine.graph.inputs, strict=True)
         if any(np.shape(array)[1:] != row.shape for array, row in shapes):
             return {}  # the table's shapes are those of other pictures
@@ -83,7 +86,7 @@ class TorchHeld:
                 continue
             whole = np.shape(edit.shift) == (pictures, *(engine.graph[name].shape or ()))
             if whole and np.ndim(edit.scale) == 0 and edit.scale == 0:
-                found[module, int(name.partition("#")[2] or 1) - 1] = constant(edit.shift, engine._like)
+                found[name] = (module, int(name.partition("#")[2] or 1) - 1), constant(edit.shift, engine._like)
         return found
 
     def _keep(self) -> Kept:
@@ -107,3 +110,8 @@ class TorchHeld:
         if module is not None:
             return [each for each in (engine.module, *engine._names) if any(part is module for part in each.modules())]
         return [each for each, path in engine._paths.items() if not path or self.layer.startswith(f"{path}.")]
+
+
+def repeated(array: Array, repeat: int) -> Array:
+    """Each picture so many times in a row; a single one without a copy."""
+    return array.repeat(repeat, 0) if len(array) > 1 else np.broadcast_to(array, (repeat * len(array), *array.shape[1:]))

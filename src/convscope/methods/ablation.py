@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,23 +93,36 @@ def ablate_units(
             if progress:
                 progress(index * number + done, count(pictures) * number)
 
-        answers.append(np.concatenate(list(_each(engine, stopped, chosen, value, where, read, memory, told))))
+        answers.append(_each(engine, stopped, chosen, value, where, read, memory, told))
     return np.stack(answers) if answers else np.zeros((0, 0), np.float32)
 
 
 def _each(
     engine: Engine, stopped: Held, units: Sequence[int], value: Value, where: Where, read: str, memory: int, told: Any
-) -> Iterator[Array]:
+) -> Array:
+    """(units, ...). Of a unit whose change is gone before it is mixed with others, it is the plain answer."""
+
     def off(some: Sequence[int]) -> Edit:
         return without(stopped, some, value, where)
 
-    quick = (
-        each_way(engine, stopped, units, off, everything_off(stopped, value, where), read) if len(units) >= WORTHWHILE else None
-    )
-    for part in chunks(len(units), at_once(engine.graph, stopped.layer, memory=memory)):
-        some = units[part]
-        yield stopped.run([read], quick(some) if quick else [off(some)], repeat=len(some))[read]
-        told(part.stop)
+    all_off = everything_off(stopped, value, where)
+    quick = each_way(engine, stopped, units, off, all_off, read) if len(units) >= WORTHWHILE else None
+    reaches = quick.reaches if quick else changed_by(all_off, stopped)
+    left = [place for place, unit in enumerate(units) if reaches[unit]]
+    result = np.repeat(stopped.run([read])[read], len(units), 0)
+    told(len(units) - len(left))
+    for part in chunks(len(left), at_once(engine.graph, stopped.layer, memory=memory)):
+        some = [units[place] for place in left[part]]
+        result[left[part]] = stopped.run([read], quick(some) if quick else [off(some)], repeat=len(some))[read]
+        told(len(units) - len(left[part.stop :]))
+    return result
+
+
+def changed_by(all_off: Edit, stopped: Held) -> npt.NDArray[np.bool_]:
+    """(channels,) whether each unit's values become others."""
+    changed = all_off.scale * stopped.value + all_off.shift != stopped.value
+    result: npt.NDArray[np.bool_] = changed.any((0, *range(2, changed.ndim)))
+    return result
 
 
 def everything_off(stopped: Held, value: Value, where: Where = None) -> Edit:

@@ -6,10 +6,11 @@ pooling, adding. So one run with all units changed says what each of them become
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ..core import Array, Edit, Engine, Graph, Held, Layer
 
@@ -32,13 +33,30 @@ class Step:
         """(units, *output) what the layer gives with each of `units` changed. `last`: features come channels last."""
         change = self.after[0] - self.before[0]
         if self.layer.kind == "dense":
-            features = np.arange(change.size)
-            of_unit = features.reshape(-1, channels).T if last else features.reshape(channels, -1)
-            return np.concatenate([self.gave + self.kernel[:, of_unit[unit]] @ change.ravel()[of_unit[unit]] for unit in units])
-        return np.concatenate([self.gave + self._convolved(change[unit], self.kernel[:, unit]) for unit in units])
+            of_unit, change = self._features(channels, last=last), change.ravel()
+            return np.concatenate([self.gave + self.kernel[:, of_unit[unit]] @ change[of_unit[unit]] for unit in units])
+        result: Array = np.empty((len(units), *self.gave.shape[1:]), np.float32)
+        for into, unit in zip(result, units, strict=True):
+            self._convolve(change[unit], self.kernel[:, unit], into)
+            into += self.gave[0]
+        return result
 
-    def _convolved(self, map_: Array, kernel: Array) -> Array:
-        """(1, out, *spatial) of one channel's map (*spatial) under its kernels (out, *kernel)."""
+    def reaches(self, channels: int, *, last: bool) -> npt.NDArray[np.bool_]:
+        """(channels,) whether anything changes here with each unit."""
+        changed = (self.after[0] != self.before[0]).ravel()
+        where = (
+            self._features(channels, last=last) if self.layer.kind == "dense" else np.arange(changed.size).reshape(channels, -1)
+        )
+        result: npt.NDArray[np.bool_] = changed[where].any(1)
+        return result
+
+    def _features(self, channels: int, *, last: bool) -> npt.NDArray[np.intp]:
+        """(channels, ...) which features of a flattened map are of each channel."""
+        features = np.arange(self.before[0].size)
+        return features.reshape(-1, channels).T if last else features.reshape(channels, -1)
+
+    def _convolve(self, map_: Array, kernel: Array, into: Array) -> None:
+        """Write one channel's map (*spatial) under its kernels (out, *kernel) into (out, *spatial)."""
         window, axes = self.layer.window, range(map_.ndim)
         if window is None or isinstance(window.padding, str):
             raise ValueError("no window")
@@ -48,14 +66,36 @@ class Step:
         places = tuple(slice(None, None, window.stride[axis]) for axis in axes)
         inside = tuple(slice(None, None, window.dilation[axis]) for axis in axes)
         patches = seen[(*places, *inside)]
-        flat = patches.reshape(*patches.shape[: map_.ndim], -1)
-        result: Array = np.moveaxis(flat @ kernel.reshape(len(kernel), -1).T, -1, 0)[None]
+        flat, weights = patches.reshape(into[0].size, -1).T, kernel.reshape(len(kernel), -1)
+        each_product = np.multiply if len(flat) == 1 else np.matmul  # of one number each, twice as quick
+        each_product(weights, flat, out=into.reshape(len(into), -1))
+
+
+@dataclass(frozen=True, eq=False)
+class Quick:
+    """From units to edits further on that come to the same as switching each of them off.
+
+    last   whether a dense layer's features come channels last
+    """
+
+    steps: Sequence[Step]
+    channels: int
+    last: bool
+
+    def __call__(self, units: Sequence[int]) -> list[Edit]:
+        return [Edit(step.layer.name, 0.0, step.with_each(units, self.channels, last=self.last)) for step in self.steps]
+
+    @property
+    def reaches(self) -> npt.NDArray[np.bool_]:
+        """(channels,) whether a unit's change comes as far as one of the layers: behind a ReLU nothing may be left of it."""
+        reached = [step.reaches(self.channels, last=self.last) for step in self.steps]
+        result: npt.NDArray[np.bool_] = np.any(reached, axis=0)
         return result
 
 
 def each_way(
     engine: Engine, stopped: Held, units: Sequence[int], without: Callable[[Sequence[int]], Edit], all_off: Edit, read: str
-) -> Callable[[Sequence[int]], list[Edit]] | None:
+) -> Quick | None:
     """From some of `units` to edits further on that come to the same as switching each of them off. None where not proven.
 
     without   from some units to the edit that does that at the held layer itself; `all_off`, that of all units
@@ -75,15 +115,12 @@ def each_way(
     sizes = np.abs(all_off.scale * stopped.value + all_off.shift - stopped.value).reshape(channels, -1).sum(1)
     tried = sorted(units, key=lambda unit: -sizes[unit])[:TRIED]
     slowly = stopped.run([read], [without(tried)], repeat=len(tried))[read]
-    for last in (False, True):  # how a dense layer's features are in order
-        quickly = stopped.run([read], edits(steps, tried, channels, last=last), repeat=len(tried))[read]
+    for last in (False, True):
+        quick = Quick(steps, channels, last)
+        quickly = stopped.run([read], quick(tried), repeat=len(tried))[read]
         if np.abs(quickly - slowly).max() <= AGREES * np.abs(slowly).max():
-            return lambda some, last=last: edits(steps, some, channels, last=last)  # type: ignore[misc]
+            return quick
     return None
-
-
-def edits(steps: Iterable[Step], units: Sequence[int], channels: int, *, last: bool) -> list[Edit]:
-    return [Edit(step.layer.name, 0.0, step.with_each(units, channels, last=last)) for step in steps]
 
 
 def fits(step: Step, channels: int) -> bool:
