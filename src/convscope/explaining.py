@@ -12,7 +12,7 @@ from .core import Differentiable, arrays, batch, count, input_names
 from .errors import ConvscopeError, InputError, WrongOption
 from .filling import options_in_words, resolved_options, users_names
 from .methods.attribution import Attribution
-from .methods.explain import Method, check_options, explain, joined, method_of, usual
+from .methods.explain import Method, check_axes, check_options, explain, joined, method_of, usual
 from .methods.maps import Progress
 from .methods.select import At, select
 from .methods.targets import Scale, resolve
@@ -83,6 +83,7 @@ def explained(network: Network, prepared: Prepared, asked: Asked) -> Explanation
         part: dict[str, Attribution] = {}
         for name in inputs:
             engine, picture = one_input(network.engine, given, name)
+            check_axes(asked.method, picture)
             options = resolved_options(asked.method, asked.options, picture, preprocess_of(network, prepared, name))
             found = explain(engine, picture, goal, asked.method, layers=layers, options=options, progress=asked.progress)
             part |= {name if place == "input" else place: each for place, each in found.items()}

@@ -130,6 +130,16 @@ def check_options(name: str, options: Mapping[str, Any], also: Sequence[str] = (
             raise WrongOption(f"An option of {name}", key, known or ["none: it has no options"])
 
 
+def check_axes(name: str, picture: Array) -> None:
+    """Raises InputError for a method that covers parts of a picture, and what has none."""
+    if picture.ndim < 3 and (METHODS[name].covers or METHODS[name].place == "picture"):
+        raise InputError(
+            f"{name} covers parts of a picture, but {picture.shape[1:]} has no axes to cover along. "
+            "Use input-x-gradient or integrated-gradients.",
+            received=picture.shape[1:],
+        )
+
+
 def explain(
     engine: Engine,
     picture: Array,
@@ -149,12 +159,7 @@ def explain(
     given = {**(options or {}), **({"progress": progress} if method.reports and progress else {})}
     if method.gradients:
         differentiable(engine, name)
-    if picture.ndim < 3 and (method.covers or method.place == "picture"):
-        raise InputError(
-            f"{name} covers parts of a picture, but {picture.shape[1:]} has no axes to cover along. "
-            "Use input-x-gradient or integrated-gradients.",
-            received=picture.shape[1:],
-        )
+    check_axes(name, picture)
     if method.place != "layer":
         if layers:
             raise InputError(

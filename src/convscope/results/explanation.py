@@ -87,11 +87,14 @@ class Explanation:
         return replace(self, attributions={layer: self.attributions[layer]})
 
     def heat(self, picture: int = 0) -> Array:
-        """(*spatial) one value per position: the sum over channels of a signed method, the greatest of one without a sign."""
+        """(*spatial) one value per position: the sum over channels of a signed method, the greatest of one without a sign.
+
+        Of features, which have no positions, (features,) as they are.
+        """
         if not -len(self.pictures) <= picture < len(self.pictures):
             raise InputError(f"There is no picture {picture}: {len(self.pictures)} were explained.", received=picture)
         values: Array = self.values[picture]
-        if self.method.place != "input":
+        if self.method.place != "input" or values.ndim == 1:
             return values
         result: Array = values.max(0) if self.method.sign == "magnitude" else values.sum(0)
         return result
