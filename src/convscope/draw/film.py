@@ -11,7 +11,8 @@ from PIL import Image
 
 from ..errors import InputError, WrongOption
 from . import colour as colours
-from .sheet import Sheet, write_whole
+from .files import write_whole
+from .sheet import Sheet
 
 
 def save_gif(sheets: Sequence[Sheet], path: Path, *, seconds: float = 0.8, magnify: int | None = None) -> Path:

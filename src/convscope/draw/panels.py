@@ -16,8 +16,9 @@ from ..errors import InputError, WrongOption
 from . import colour as colours
 from . import png, vector
 from .colour import LEVELS, MIDDLE, NONFINITE
+from .files import write_whole
 from .layout import Page, Words, arrange, resized
-from .sheet import ENDINGS, write_whole
+from .sheet import ENDINGS
 from .text import stamp
 
 if TYPE_CHECKING:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, OutputError, WrongOption
+from ..errors import InputError, WrongOption
 from . import colour as colours
 from . import paper, png, vector, words
 from .colour import LEVELS, MIDDLE
 from .curves import bars, curves
+from .files import write_whole
 from .layout import MARGIN, Page, Words, arrange, resized
 from .scale import SCALES, Array, Ranges, levels, limits, ranges
 from .signal import Signal
@@ -165,11 +163,21 @@ class Sheet:
         pixels, palette = self._pixels(page, with_text=False)
         return figure(pixels if palette is None else palette[pixels], page.texts)
 
-    def png(self, *, magnify: int | None = None, size: tuple[int, int] | None = None) -> tuple[bytes, tuple[int, int]]:
-        """The sheet as a PNG file, as `save` writes it, and its width and height in pixels."""
+    def drawn(
+        self, *, magnify: int | None = None, size: tuple[int, int] | None = None
+    ) -> tuple[Callable[[], bytes], tuple[int, int]]:
+        """The sheet as it is drawn now: what makes a PNG file of it, as `save` writes it, and its width and height in pixels.
+
+        Drawing holds the interpreter's lock most of the time, and deflating does not: it can be left to another thread.
+        """
         page = self._page(magnify, size)
         about = {"Title": self.title, "Description": self._caption(page), "Software": "convscope"}
-        return png.encoded(*self._pixels(page), about=about), (page.canvas.shape[1], page.canvas.shape[0])
+        return partial(png.encoded, *self._pixels(page), about=about), (page.canvas.shape[1], page.canvas.shape[0])
+
+    def png(self) -> tuple[bytes, tuple[int, int]]:
+        """The sheet as a PNG file, as `save` writes it, and its width and height in pixels."""
+        encode, size = self.drawn()
+        return encode(), size
 
     def _repr_png_(self) -> bytes:
         return self.png()[0]
@@ -275,37 +283,3 @@ class Sheet:
     def _colours(self, page: Page) -> Bytes:
         pixels, palette = self._pixels(page)
         return pixels if palette is None else palette[pixels]
-
-
-def save_all(
-    sheets: Mapping[Path, Sheet], *, magnify: int | None = None, size: tuple[int, int] | None = None
-) -> dict[Path, tuple[int, int]]:
-    """Write many sheets as PNG, two at a time. Returns the (width, height) of each. Raises OutputError."""
-
-    def save(item: tuple[Path, Sheet]) -> tuple[Path, tuple[int, int]]:
-        path, sheet = item
-        content, shape = sheet.png(magnify=magnify, size=size)
-        write_whole(path, content)
-        return path, shape
-
-    for folder in {path.parent for path in sheets}:
-        folder.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(max_workers=2) as threads:
-        return dict(threads.map(save, sheets.items()))
-
-
-def write_whole(path: Path, content: bytes) -> Path:
-    """Beside its final name first, so that a crash leaves no half a file."""
-    try:
-        handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.chmod(draft, 0o644)
-            os.replace(draft, path)
-        except OSError:
-            os.unlink(draft)
-            raise
-    except OSError as error:
-        raise OutputError(path, f"{error.strerror or error}.") from error
-    return path

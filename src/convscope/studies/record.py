@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -37,24 +37,35 @@ class Drawn:
         least.sheet(first=1 if self.first is None else min(self.first, 1), order=self.order, scale=self.scale, colour=self.colour)
 
 
+Later = Callable[..., object]  # called as later(job, *arguments)
+
+
 def record_of(maps: MapSet, place: Place, threads: ThreadPoolExecutor, drawn: Drawn | None) -> dict[str, Any]:
-    """study.json of `maps`; the pictures and maps that its page shows go to `place`. With `drawn`, sheets of all layers too."""
+    """study.json of `maps`; the pictures and maps that its page shows go to `place`. With `drawn`, sheets of all layers too.
+
+    All that needs the interpreter's lock most of the time is done by the thread that calls. Only what deflates and writes is left
+    to others: two threads that both want the lock take longer than one.
+    """
+    waiting: list[Future[object]] = []
+
+    def later(job: Callable[..., object], *arguments: Any) -> None:
+        waiting.append(threads.submit(job, *arguments))
+
     layers, files = file_names(maps), list(file_names(picture.name for picture in maps.pictures).values())
     where = {name: [file] if len(files) == 1 else [f"{each}/{file}" for each in files] for name, file in layers.items()}
-    jobs = [_layer(maps, name, where[name], place, threads, drawn) for name in maps]
-    pictures = [threads.submit(_picture, maps, number, file, place) for number, file in enumerate(files)]
-    record = _network(maps)
-    filters = [_filters(maps.filters, place)] if maps.filters else []
-    reasons = why(maps.why, place, files, whole=drawn is not None)
-    rows, seen, along = blocks(maps), receptive(maps), signal(maps, place, files)
-    return record | {
-        "pictures": [each.result() for each in pictures],
-        "maps": [finished() | seen[name] for name, finished in zip(maps, jobs, strict=True)],
-        "filters": filters,
-        "why": reasons,
-        "blocks": rows,
-        "signal": along,
+    entries = [_layer(maps, name, where[name], place, drawn, later) for name in maps]
+    seen = receptive(maps)
+    record = _network(maps) | {
+        "pictures": [_picture(maps, number, file, place) for number, file in enumerate(files)],
+        "maps": [each | seen[each["layer"]] for each in entries],
+        "filters": [_filters(maps.filters, place)] if maps.filters else [],
+        "why": why(maps.why, place, files, whole=drawn is not None),
+        "blocks": blocks(maps),
+        "signal": signal(maps, place, files),
     }
+    for each in waiting:
+        each.result()
+    return record
 
 
 def _network(maps: MapSet) -> dict[str, Any]:
@@ -113,40 +124,31 @@ def _filters(filters: Filters, place: Place) -> dict[str, Any]:
     return {"layer": filters.layer.name, "shape": filters.values.shape, "file": file, "caption": sheet.caption, "pixels": size}
 
 
-def _layer(
-    maps: MapSet, name: str, files: Sequence[str], place: Place, threads: ThreadPoolExecutor, drawn: Drawn | None
-) -> Callable[[], dict[str, Any]]:
-    """Begin with a layer, in a job for each picture and one for its kernels. Returns what waits for its entry."""
-    each, keys = maps[name], [f"tiles/{file}.js" for file in files]
-    sheets = [threads.submit(_shown, each, number, file, place, drawn) for number, file in enumerate(files)]
-    weights = f"kernels/{PurePosixPath(files[0]).name}.js" if name in maps.kernels else None
-    packing = threads.submit(lambda: place.maps(weights, kernels(maps, name, weights))) if weights else None
-
-    def finished() -> dict[str, Any]:
-        if packing:
-            packing.result()
-        return {
-            "layer": name,
-            "read_at": each.reading.read_at,
-            "reading": str(each.reading),
-            "shape": each.values.shape[1:],
-            **entry(each),
-            "sheets": [sheet.result() for sheet in sheets],
-            "data": [{"key": key, "file": key} for key in keys],
-            "kernels": {"key": weights, "file": weights} if weights else None,
-        }
-
-    return finished
+def _layer(maps: MapSet, name: str, files: Sequence[str], place: Place, drawn: Drawn | None, later: Later) -> dict[str, Any]:
+    each, weights = maps[name], None
+    if name in maps.kernels:
+        weights = f"kernels/{PurePosixPath(files[0]).name}.js"
+        later(lambda: place.maps(weights, kernels(maps, name, weights)))
+    return {
+        "layer": name,
+        "read_at": each.reading.read_at,
+        "reading": str(each.reading),
+        "shape": each.values.shape[1:],
+        **entry(each),
+        "sheets": [_shown(each, number, file, place, drawn, later) for number, file in enumerate(files)],
+        "data": [{"key": f"tiles/{file}.js", "file": f"tiles/{file}.js"} for file in files],
+        "kernels": {"key": weights, "file": weights} if weights else None,
+    }
 
 
-def _shown(each: FeatureMaps, number: int, file: str, place: Place, drawn: Drawn | None) -> dict[str, Any]:
+def _shown(each: FeatureMaps, number: int, file: str, place: Place, drawn: Drawn | None, later: Later) -> dict[str, Any]:
     """The maps of a layer for one picture: as the page draws them, what is odd about them, and their sheet."""
-    found, levels = quantised(strips(each.values[number]))
-    place.maps(f"tiles/{file}.js", packed(f"tiles/{file}.js", found, levels, columns(each, number)))
+    key, (found, levels) = f"tiles/{file}.js", quantised(strips(each.values[number]))
+    later(lambda: place.maps(key, packed(key, found, levels, columns(each, number))))
     said = {"picture": each.pictures[number], "file": None, "of": each.values.shape[1], **facts(each, found)}
     if drawn is None:
         return said
     sheet = each.sheet(picture=number, first=drawn.first, order=drawn.order, scale=drawn.scale, colour=drawn.colour)
-    png, size = sheet.png()
-    kept = place.picture(f"maps/{file}.png", png)
-    return said | {"file": kept, "caption": sheet.caption, "shown": len(sheet.labels), "pixels": size}
+    encode, size = sheet.drawn()
+    later(lambda: place.picture(f"maps/{file}.png", encode()))
+    return said | {"file": f"maps/{file}.png", "caption": sheet.caption, "shown": len(sheet.labels), "pixels": size}
