@@ -304,11 +304,41 @@ class InPlace(keras.layers.Layer):
 def test_what_is_written_into_is_read_as_it_was():
     start, given = keras.Input((8, 8, 3)), pictures("sequential")
     model = keras.Model(start, InPlace(name="last")(conv(4, "conv")(InPlace(name="first")(start))))
-    run = KerasEngine(model).run(given, ["input", "first", "conv", "last"])  # the first run is the one that finds out
+    run = KerasEngine(model).run(given, ["input", "first", "conv", "last"])
     np.testing.assert_array_equal(run["input"], given)
     np.testing.assert_array_equal(run["first"], np.maximum(given, 0))
     assert run["conv"].min() < 0
     np.testing.assert_array_equal(run["last"], np.maximum(run["conv"], 0))
+
+
+def test_a_write_into_what_two_layers_gave_reaches_both():
+    """Dropout gives what it received, so that on torch the sum is of twice the same, however much is read."""
+    start, given = keras.Input((8, 8, 3)), pictures("sequential")
+    x = conv(4, "conv")(start)
+    model = keras.Model(start, keras.layers.Add(name="add")([x, InPlace(name="last")(keras.layers.Dropout(0.5, name="drop")(x))]))
+    engine, expected = KerasEngine(model), numbers(model(turned(given)))
+    for found in (engine.run(given, [*engine.graph.names, "output"]), engine.hold(given, "drop").run(["output"])):
+        np.testing.assert_allclose(turned(found["output"]), expected, atol=1e-6)
+
+
+class Constant(keras.layers.Layer):
+    """As the pictures are, but the same for all of them: TensorFlow makes a constant of it in the graph."""
+
+    def call(self, x):
+        return keras.ops.zeros_like(x) + keras.ops.arange(4.0)
+
+
+def test_what_is_read_is_nobody_elses_even_where_it_is_a_constant():
+    start, given = keras.Input((8, 8, 3)), pictures("sequential")
+    model = keras.Model(start, keras.layers.Add(name="add")([x := conv(4, "conv")(start), Constant(name="constant")(x)]))
+    engine = KerasEngine(model)
+    names = [*engine.graph.names, "output"]
+    expected = {name: values.copy() for name, values in zip(names, engine.run(given, names).values(), strict=True)}
+    for _ in range(2):
+        run = engine.run(given, names)
+        for name in names:
+            np.testing.assert_array_equal(run[name], expected[name], err_msg=name)
+            run[name][...] = 7.0  # arrays can be written into
 
 
 # Files

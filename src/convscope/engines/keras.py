@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import keras
 import numpy as np
@@ -17,13 +17,16 @@ from ..core import Array, Edit, Graph, Layer, Pictures, Rule, Run, Tap, as_tap, 
 from ..errors import ConvscopeError, EngineError, InputError, Shape, Unsupported, WrongPictureShape
 from .cuts import Cut, crossing
 from .keras_arrays import to_native, to_protocol
-from .keras_backends import Native, TorchBackend, Traced, backend
+from .keras_backends import Native, Traced, backend
 from .keras_calls import Operations
 from .keras_forward import Forward, Plan
 from .keras_graph import Place, survey
 from .keras_held import KerasHeld
 from .keras_inputs import Start, inputs_of
 from .keras_rows import weights_of
+
+if TYPE_CHECKING:
+    from .keras_torch import TorchBackend
 
 
 class KerasEngine:
@@ -83,21 +86,21 @@ class KerasEngine:
     def run_from(self, held: Mapping[str, Any], pictures: Pictures, taps: Iterable[Tap | str], edits: Iterable[Edit]) -> Run:
         """As `run`. `held`: what need not be computed, see keras_held."""
         asked = [as_tap(tap) for tap in taps] or [Tap("output")]
-        changes = self._changes(edits)
-        plan = Plan(tuple(dict.fromkeys(map(self._resolved, asked))), changes)
+        changes, resolved = self._changes(edits), list(map(self._resolved, asked))
+        plan = Plan(tuple(dict.fromkeys(resolved)), changes)
         received = by_input(pictures, self.graph)
         native = self._received(received)
         with self._failing(received):
             found = self._backend.run(plan, native, self._numbers(changes), held)
-        arrays = dict(zip(plan.taps, self._arrays(plan.taps, found), strict=True))
-        return Run({tap: arrays[self._resolved(tap)] for tap in asked})
+        arrays = dict(zip(plan.taps, found, strict=True))
+        return Run({tap: arrays[other] for tap, other in zip(asked, resolved, strict=True)})
 
     def stopped(self, pictures: Pictures, layer: str, edits: Iterable[Edit]) -> tuple[dict[str, Any], bool]:
         """On torch: what each call gave until `layer` was known, and whether something wrote into that."""
         changes, received = self._changes(edits), by_input(pictures, self.graph)
         plan = Plan((self._resolved(Tap(layer)),), changes)
         with self._failing(received):
-            return cast(TorchBackend, self._backend).stop(plan, self._received(received), self._numbers(changes))
+            return cast("TorchBackend", self._backend).stop(plan, self._received(received), self._numbers(changes))
 
     def trace(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> KerasTrace:
         """See Differentiable.trace."""
@@ -138,7 +141,7 @@ class KerasEngine:
         """The tap by the name that the forward uses. Raises UnknownLayer."""
         if tap.layer not in self._places:
             self.graph[tap.layer]
-        return replace(tap, layer=self._ends.get(tap.layer, tap.layer))
+        return replace(tap, layer=self._ends[tap.layer]) if tap.layer in self._ends else tap
 
     def _changes(self, edits: Iterable[Edit]) -> dict[str, Edit]:
         changes = []
@@ -178,8 +181,7 @@ class KerasEngine:
         return received
 
     def _arrays(self, taps: Sequence[Tap], values: Sequence[Native]) -> list[Array]:
-        last = [self._places[tap.layer].channels_last and tap.reduce == "none" for tap in taps]
-        return to_protocol(values, last)
+        return to_protocol(values, list(map(self._forward.is_last, taps)))
 
     @contextmanager
     def _failing(self, pictures: Mapping[str, Array]) -> Iterator[None]:

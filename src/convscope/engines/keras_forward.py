@@ -18,6 +18,7 @@ from .names import array_names, output_names
 
 Tensors = dict[str, tuple[Any, Any]]  # scale and shift of each edited layer, in Keras' layout
 Hook = Callable[[Any], Any]
+Keep = Callable[[Any, bool], Any]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Plan:
 class Reader:
     """Stands behind every call: edits what it returns, and keeps what is asked for.
 
-    keep       from a tensor to what is kept of it
+    keep       from a tensor, and whether its channels are last of three or more axes, to what is kept of it
     hand_on    from a tensor that was read to what the next layer receives
     nudges     zeros that are added, so that a gradient with respect to them is one with respect to the layer
     held       what rows give, whatever came out of them; edits come after it
@@ -47,7 +48,7 @@ class Reader:
     plan: Plan
     places: Mapping[str, Place]
     edits: Tensors
-    keep: Hook
+    keep: Keep
     hand_on: Hook
     nudges: Mapping[str, Any]
     held: Mapping[str, Any] = field(default_factory=dict)
@@ -97,7 +98,8 @@ class Reader:
         if name in self._taps:
             value = self.begin(value)
         for tap in self._taps.get(name, ()):
-            self.seen[tap] = self.keep(reduced(value, tap.reduce, self.places[name].channels_last))
+            part = reduced(value, tap.reduce, self.places[name].channels_last)
+            self.seen[tap] = self.keep(part, self.places[name].channels_last and len(part.shape) > 2)
         return self.hand_on(value) if name in self._taps else value
 
     def _edited(self, name: str, value: Any) -> Any:
@@ -129,7 +131,7 @@ class Forward:
         pictures: Sequence[Any],
         edits: Tensors,
         *,
-        keep: Hook,
+        keep: Keep,
         hand_on: Hook = lambda value: value,
         nudges: Mapping[str, Any] | None = None,
         variables: Sequence[tuple[Any, Any]] = (),
@@ -158,6 +160,11 @@ class Forward:
         if reader.refused:
             raise reader.refused
         return [reader.seen[tap] for tap in plan.taps]
+
+    def is_last(self, tap: Tap) -> bool:
+        """Whether what the tap reads has its channels last, after three or more axes."""
+        place = self.places[tap.layer]
+        return place.channels_last and place.axes > 2 and tap.reduce == "none"
 
     def _run(self, reader: Reader, pictures: Sequence[Any]) -> None:
         given = [reader.read(name, array) for name, array in zip(self.inputs.names, pictures, strict=True)]

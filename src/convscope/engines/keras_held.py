@@ -43,8 +43,7 @@ class KerasHeld:
         if not self._held or (repeat > 1 and not self._repeatable):
             return self._engine.run(pictures, asked, [*here, *later, *changes])
         again = [edit for edit in here if self._key(edit.layer) not in self._held]
-        held = keras.tree.map_structure(lambda each: repeated(each, repeat), self._held)
-        return self._engine.run_from(held, pictures, asked, [*again, *later, *changes])
+        return self._engine.run_from(all_repeated(self._held, repeat), pictures, asked, [*again, *later, *changes])
 
     def _before(self) -> tuple[str, ...]:
         """All rows up to the cut but the inputs."""
@@ -101,6 +100,12 @@ class KerasHeld:
 def stand_in(tensor: Any) -> Any:
     """Of the same shape, without memory: what nobody looks at."""
     return tensor.new_zeros(()).expand(tensor.shape)
+
+
+def all_repeated(held: Any, repeat: int) -> Any:
+    """What several calls gave, Dropout and the layer before it say, stays one tensor: a write into it reaches all of them."""
+    copies = {id(each): repeated(each, repeat) for each in keras.tree.flatten(held)}
+    return keras.tree.map_structure(lambda each: copies[id(each)], held)
 
 
 def repeated(value: Any, repeat: int) -> Any:

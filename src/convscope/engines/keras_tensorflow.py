@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from ..core import Tap
-from .keras_arrays import host
-from .keras_backends import Compiled, Native, Natives, Numbers, Traced, question, same, tensors, to_float
+from ..core import Array, Tap
+from .keras_arrays import contiguous, host
+from .keras_backends import Compiled, Native, Natives, Numbers, Traced, as_it_is, question, tensors, to_float
 from .keras_forward import Forward, Plan
 
 
@@ -19,16 +21,17 @@ class TensorFlowBackend:
         self._forward, self._compiled = forward, Compiled()
         self._traced: set[Hashable] = set()
 
-    def run(self, plan: Plan, pictures: Natives, edits: Numbers, held: Mapping[str, Native] | None = None) -> list[Native]:
+    def run(self, plan: Plan, pictures: Natives, edits: Numbers, held: Mapping[str, Native] | None = None) -> list[Array]:
         def make() -> Any:
-            def function(pictures: Any, edits: Any, held: Any) -> Any:
-                return self._forward(plan, pictures, edits, keep=to_float, held=held)
+            def function(pictures: Any, edits: Any, held: Any, zero: Any) -> Any:
+                return self._forward(plan, pictures, edits, keep=partial(channels_first, zero=zero), held=held)
 
-            return compiled(function, pictures, tensors(edits), held or {})
+            return compiled(function, pictures, tensors(edits), held or {}, tf.constant(0))
 
         function = self._compiled.get(question(self._forward, plan, pictures, edits, held), make)
         given = {name: tf.constant(each) for name, each in (held or {}).items()}
-        return list(map(host, function(list(map(tf.constant, pictures)), tensors(edits), given)))
+        found = function(list(map(tf.constant, pictures)), tensors(edits), given, tf.constant(0))
+        return owned(found, list(map(self._forward.is_last, plan.taps)))
 
     def trace(self, plan: Plan, pictures: Natives, edits: Numbers) -> Traced:
         """The first time eagerly, which is sooner done than compiling; then compiled."""
@@ -41,7 +44,7 @@ class TensorFlowBackend:
     def _eagerly(self, plan: Plan, pictures: Natives, edits: Numbers) -> TensorFlowTraced:
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             starts, begin = list(map(tf.constant, pictures)), watched_by(tape)
-            values = self._forward(plan, starts, tensors(edits), keep=same, hand_on=tf.identity, begin=begin)
+            values = self._forward(plan, starts, tensors(edits), keep=as_it_is, hand_on=tf.identity, begin=begin)
         return TensorFlowTraced(tape, values)
 
 
@@ -49,6 +52,40 @@ def compiled(function: Callable[..., Any], pictures: Natives, *others: Any) -> A
     starts = [tf.TensorSpec(each.shape, each.dtype) for each in pictures]
     specs = tf.nest.map_structure(lambda each: tf.TensorSpec(each.shape, each.dtype), others)
     return tf.function(function, autograph=False).get_concrete_function(starts, *specs)
+
+
+def channels_first(value: Any, last: bool, zero: Any) -> Any:
+    """In float32, turned where the channels are last.
+
+    `zero` is an input of the graph, so that the order of the axes is not known before it runs: nothing can take the place of
+    turning then, neither what cancels it nor a constant, and what comes out has memory of its own. See `owned`.
+    """
+    value, axes = to_float(value), len(value.shape)
+    return tf.transpose(value, tf.constant([0, axes - 1, *range(1, axes - 1)]) + zero) if last else value
+
+
+def owned(tensors: Sequence[Any], turned: Sequence[bool]) -> list[Array]:
+    """As arrays of the receiver's own. What was turned is no copy: TensorFlow made that memory for it.
+
+    Unless turning left all in its place, where there is one channel or one position, or was the same for two of them. All else
+    may be the memory of a weight, of a constant in the graph, or of the pictures.
+    """
+    taken, result = set[int](), list[Array]()
+    for tensor, was_turned in zip(tensors, turned, strict=True):
+        values = host(tensor)
+        place = values.__array_interface__["data"][0]
+        moved = was_turned and values.shape[1] > 1 and prod(values.shape[2:]) > 1
+        result.append(np.asarray(Writable(values)) if moved and place not in taken else contiguous(values))
+        taken.add(place)
+    return result
+
+
+class Writable:
+    """The memory of an array that may not be written into, as NumPy asks for memory. It lives as long as arrays made of it."""
+
+    def __init__(self, values: Array):
+        self._values, about = values, values.__array_interface__
+        self.__array_interface__ = {**about, "data": (about["data"][0], False)}
 
 
 def watched_by(tape: Any) -> Callable[[Any], Any]:
@@ -76,7 +113,7 @@ class CompiledTrace:
 
         def make() -> Any:
             def function(pictures: Any, edits: Any) -> Any:
-                return forward(Plan(taps, plan.edits), pictures, edits, keep=same, hand_on=tf.identity)
+                return forward(Plan(taps, plan.edits), pictures, edits, keep=as_it_is, hand_on=tf.identity)
 
             return compiled(function, pictures, tensors(edits))
 
@@ -95,7 +132,7 @@ class CompiledTrace:
         def gradient(pictures: Any, edits: Any, held: Any, numbers: Any) -> Any:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 begin = watched_by(tape)
-                values = self._forward(plan, pictures, edits, keep=same, hand_on=tf.identity, begin=begin, held=held)
+                values = self._forward(plan, pictures, edits, keep=as_it_is, hand_on=tf.identity, begin=begin, held=held)
             ends, starts = [values[at] for at in seeds], [values[at] for at in wrt]
             found = tape.gradient(ends, starts, numbers, unconnected_gradients=tf.UnconnectedGradients.ZERO)
             return list(map(to_float, found))
