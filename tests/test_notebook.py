@@ -38,7 +38,7 @@ def shown():
     done = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     for cell in done.cells:
         assert [output.output_type for output in cell.outputs] == ["execute_result"], cell
-    return {name: cell.outputs[0]["data"] for name, cell in zip(CELLS, done.cells, strict=True)}
+    return {name: cell.outputs[0]["data"] for name, cell in zip(CELLS, done.cells, strict=True)} | {"": done}
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,51 @@ def test_every_result_shows_itself(shown):
 def test_nothing_is_brought_from_elsewhere(shown):
     for name in ("network", "layers", "filters", "maps", "layer", "why"):
         assert not re.search(r'(?:src|href)="(?!data:|#|&quot;)', shown[name]["text/html"]), name
+
+
+def test_what_shows_no_pages_has_a_picture(shown):
+    for name in ("filters", "maps", "layer", "sheet", "why"):
+        assert base64.b64decode(shown[name]["image/png"]).startswith(b"\x89PNG"), name
+
+
+# As Jupyter, VS Code and Colab show results: in a page of their own, in a frame that may run scripts and nothing else.
+SANDBOX = """html => {
+  const frame = Object.assign(document.createElement("iframe"), {srcdoc: html, style: "width: 1200px; height: 900px"});
+  frame.setAttribute("sandbox", "allow-scripts");
+  document.body.append(frame);
+}"""
+
+
+def test_results_work_in_a_sandbox_and_in_a_notebook_that_was_made_a_page(shown, tmp_path):
+    nbconvert = pytest.importorskip("nbconvert", reason="nbconvert is not installed: pip install nbconvert")
+    path = tmp_path / "notebook.html"
+    path.write_text(nbconvert.HTMLExporter().from_notebook_node(shown[""])[0], encoding="utf-8")
+    with browser.running() as chromium, chromium.new_context(viewport={"width": 1280, "height": 1000}) as context:
+        # The exported page itself asks for MathJax and require.js, which our results do not need.
+        context.route(re.compile("^http"), lambda route: route.abort())
+        page = context.new_page()
+        page.goto(path.as_uri())
+        in_notebook = page.frame_locator("iframe[title='What demo sees']").first
+        in_notebook.locator("[data-viewer][aria-busy=false]").wait_for()
+        assert "Unit" in in_notebook.locator(".panel [data-unit]").inner_text()
+        assert page.locator("table th", has_text="parameters").first.is_visible()
+        watched = browser.Watched(context)
+        watched.page.goto("about:blank")
+        watched.page.evaluate(SANDBOX, shown["maps"]["text/html"])
+        inner = watched.page.frame_locator("iframe").frame_locator("iframe")
+        inner.locator("[data-viewer][aria-busy=false]").wait_for()
+        inner.locator(".grid").press("Home")
+        inner.locator(".grid").press("Enter")
+        assert inner.get_by_role("dialog", name="Unit").is_visible()
+        watched.assert_calm()
+
+
+def test_an_explanation_of_a_signal_shows_itself_in_words():
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+    net = torch.nn.Sequential(torch.nn.Conv1d(1, 2, 3), torch.nn.AdaptiveAvgPool1d(1), torch.nn.Flatten(), torch.nn.Linear(2, 2))
+    why = convscope.open(net, picture_shape=(1, 20)).explain(np.zeros((1, 20), np.float32), "saliency")
+    assert "saliency" in why._repr_html_()
+    assert why._repr_png_() is None
 
 
 def test_the_page_in_a_frame_is_the_page(maps):

@@ -67,5 +67,8 @@ class Comparison(Sequence[Explanation]):
 
         return sheets([self.sheet()])
 
+    def _repr_png_(self) -> bytes:
+        return self.sheet()._repr_png_()
+
     def __repr__(self) -> str:
         return f"Comparison({', '.join(self.names)} of {self.explanations[0].target})"

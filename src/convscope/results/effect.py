@@ -192,6 +192,9 @@ class Effect:
 
         return sheets([self.sheet()])
 
+    def _repr_png_(self) -> bytes:
+        return self.sheet()._repr_png_()
+
     def __repr__(self) -> str:
         return f"Effect({len(self.units)} units of '{self.layer}' on {len(self.pictures)} pictures)"
 

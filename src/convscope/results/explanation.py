@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,7 +179,12 @@ class Explanation:
     def _repr_html_(self) -> str:
         from ..show.html import sheets
 
+        if self.heat().ndim != 2:  # of signals and volumes there is no map to lay over a picture
+            return f"<code>{escape(repr(self))}</code>"
         return sheets(self.sheet(picture=number) for number in range(min(len(self.pictures), 4)))
+
+    def _repr_png_(self) -> bytes | None:
+        return self.sheet()._repr_png_() if self.heat().ndim == 2 else None
 
     def __repr__(self) -> str:
         delta = "" if self.delta is None else f", delta {np.array2string(self.delta, precision=3)} ({self.check})"

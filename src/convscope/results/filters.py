@@ -139,7 +139,13 @@ class Filters:
     def _repr_html_(self) -> str:
         from ..show.html import sheets
 
-        return sheets([self.rgb_sheet() if self.in_colour else self.sheet()])
+        return sheets([self._first_sheet()])
+
+    def _repr_png_(self) -> bytes:
+        return self._first_sheet()._repr_png_()
+
+    def _first_sheet(self) -> Sheet:
+        return self.rgb_sheet() if self.in_colour else self.sheet()
 
     def __repr__(self) -> str:
         biases = "no biases" if self.biases is None else f"{len(self.biases)} biases"

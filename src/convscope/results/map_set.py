@@ -153,8 +153,12 @@ class MapSet(Mapping[str, FeatureMaps]):
 
         return maps(self)
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+    def _repr_png_(self) -> bytes:
+        """For what shows no pages, such as a notebook that is printed: the maps of the last layer."""
+        return next(reversed(list(self.values()))).sheet(first=16)._repr_png_()
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_(), "image/png": self._repr_png_()}
 
     def __repr__(self) -> str:
         names = ", ".join(f"{name} {tuple(each.values.shape[1:])}" for name, each in self.maps.items())

@@ -224,6 +224,9 @@ class FeatureMaps:
 
         return sheets(self.sheet(picture=number) for number in range(min(len(self.pictures), 4)))
 
+    def _repr_png_(self) -> bytes:
+        return self.sheet()._repr_png_()
+
     def _flat(self, picture: int) -> Array:
         flat: Array = self.values[picture].reshape(self.values.shape[1], -1)
         return flat

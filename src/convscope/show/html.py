@@ -55,4 +55,9 @@ def frame(found: MapSet) -> str:
 
     page = page_of(found).replace("&", "&amp;").replace('"', "&quot;")
     title = escape(f"What {found.network.name} sees")
-    return f'<iframe srcdoc="{page}" title="{title}" style="width:100%;height:{HEIGHT}px;border:0"></iframe>'
+    # What shows no frames (a notebook that is not trusted, a site that prints it) keeps the line.
+    below = f"{title}. Without a page above this line: trust the notebook, or write maps.save('study') and open its index.html."
+    return (
+        f'<iframe srcdoc="{page}" title="{title}" style="width:100%;height:{HEIGHT}px;border:0"></iframe>'
+        f'<div style="font-size:smaller;opacity:0.7">{below}</div>'
+    )
