@@ -1,6 +1,7 @@
 """A scan over a data set: per picture over the bare forward, its memory, what a unit is worth, and the page of 26,560 units.
 
-`scan.py memory FOLDER N` is what the row on memory runs, in a process of its own; `scan.py ray` is the row on Ray alone.
+`scan.py memory FOLDER N` is what the row on memory runs, in a process of its own; `scan.py ray` is the row on Ray alone,
+and `scan.py pace` what docs/scan.md calculates with.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from networks import onnx_resnet50
 from PIL import Image
 
 import convscope
+from convscope.scan.decoding import decode
 from convscope.scan.plan import Wishes, plan
 from convscope.scan.ray import Ray
 from convscope.scan.ray import run as by_ray
@@ -33,12 +35,12 @@ PICTURES, BATCHES, ROUNDS = 48, (1, 8, 16), 3
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
-def pictures(folder: Path, count: int, side: int) -> Path:
-    """JPEG files of smooth noise, as large as those of pictures11."""
+def pictures(folder: Path, count: int, side: int, wide: int | None = None) -> Path:
+    """JPEG files of smooth noise, `side` high."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
-        noise = Image.fromarray(rng.integers(0, 255, (9, 9, 3), np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
+        noise = Image.fromarray(rng.integers(0, 255, (9, 9, 3), np.uint8)).resize((wide or side, side), Image.Resampling.BICUBIC)
         noise.save(folder / f"{number:05d}.jpg", quality=88)
     return folder
 
@@ -89,6 +91,32 @@ def peak(folder: Path, count: int) -> None:
     print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
 
 
+def pace(folder: Path) -> None:
+    """What the arithmetic of docs/scan.md goes by: pictures per second of a scan, and what reading one of 500 x 375 takes."""
+    net = convscope.open(of_any_batch(onnx_resnet50()), preprocess="0..1 224")
+    found = listing(pictures(folder / "p", PICTURES, 375, wide=500))
+    job = plan(net.engine, Wishes(maps=None), np.zeros((3, 224, 224), np.float32), (), None)
+    decoded, scanned = [], []
+    for round_ in range(ROUNDS):
+        start = time.perf_counter()
+        for item in islice(found.items(0), 16):
+            decode(item, net.preprocess)
+        middle = time.perf_counter()
+        pooled = read_shard(net.engine, found.items(0), found, net.preprocess, job)
+        end = time.perf_counter()
+        if round_:
+            decoded.append((middle - start) / 16)
+            scanned.append((end - middle) / PICTURES)
+    empty = Statistics.empty(job)
+    start = time.perf_counter()
+    shard = empty.update(pooled, job)
+    empty.merge(shard)
+    print(
+        f"scan of ResNet-50, 53 convolutions: {1 / median(scanned):.1f} pictures/s; a picture of 500 x 375 is read and decoded by one "
+        f"thread in {median(decoded) * 1e3:.1f} ms; a shard of {PICTURES} is counted in {time.perf_counter() - start:.2f} s"
+    )
+
+
 def over_the_local_runner(folder: Path) -> None:
     """Pictures per second of the same scan by Ray's workers on this machine over those of the local runner, between the first
     shard and the last: what it costs to start Ray (about ten seconds) is left out, and printed to standard error.
@@ -104,7 +132,7 @@ def over_the_local_runner(folder: Path) -> None:
     path = folder / "resnet50.onnx"
     onnx.save(of_any_batch(onnx_resnet50()), path)
     net = convscope.open(path, preprocess="0..1 224")
-    found = listing(pictures(folder / "q", 96, 144))
+    found = listing(pictures(folder / "q", 48, 144))
     ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False, object_store_memory=200_000_000)
     rates: dict[str, list[float]] = {"local": [], "ray": []}
     how = Ray(workers=1, open=partial(convscope.open, str(path), preprocess="0..1 224"))
@@ -116,13 +144,13 @@ def over_the_local_runner(folder: Path) -> None:
                 net.preprocess,
                 None,
                 found,
-                Wishes(pairs=False, maps=None, shard=16),
+                Wishes(pairs=False, maps=None, batch=8, shard=8),
                 folder / f"{name}{round_}",
             )
             marks: list[tuple[float, int]] = []
             start, mark = time.perf_counter(), lambda done, _: marks.append((time.perf_counter(), done))  # noqa: B023
             local(job, mark) if name == "local" else by_ray(job, str(folder / "q"), how, mark)
-            (first, some), (last, every) = next(each for each in marks if each[1] >= 16), marks[-1]
+            (first, some), (last, every) = next(each for each in marks if each[1] >= 8), marks[-1]
             rates[name].append((every - some) / (last - first))
             print(f"{name}: {rates[name][-1]:.1f} pictures/s, the first shard after {first - start:.1f} s", file=sys.stderr)
     ray.shutdown()
@@ -226,6 +254,9 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["memory"]:
         peak(Path(sys.argv[2]), int(sys.argv[3]))
+    elif sys.argv[1:2] == ["pace"]:
+        with tempfile.TemporaryDirectory() as name:
+            pace(Path(name))
     elif sys.argv[1:2] == ["ray"]:
         with tempfile.TemporaryDirectory() as name:
             over_the_local_runner(Path(name))

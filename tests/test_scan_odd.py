@@ -81,6 +81,20 @@ def test_a_label_beyond_the_classes_of_an_iterable_is_said(tmp_path):
         network().scan(((each, label) for each, label in zip(pictures, (0, 7, 1), strict=True)), out=tmp_path / "s")
 
 
+def test_pictures_without_labels_keep_nothing_per_class(tmp_path):
+    for number in range(3):
+        grey(tmp_path / "p" / f"{number}.png", 60 * number)
+    found = network().scan(tmp_path / "p", out=tmp_path / "s")
+    assert found.plan.classes == ()
+    assert found.statistics.by_class == {}
+    assert found.accuracy is None
+    assert set(found.units["best_class"]) == {None}
+    assert found.class_maps("conv2").shape == (4, 4, 4)
+    assert found.pictures["answer"].tolist()[0] in CLASSES
+    with pytest.raises(InputError, match="no class 'ant'. It has: none"):
+        found.top("conv1", 0, label="ant")
+
+
 def test_folders_of_a_split_are_not_taken_for_classes(tmp_path):
     for split in ("train", "val"):
         grey(tmp_path / split / "ant" / "1.png")

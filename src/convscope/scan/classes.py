@@ -114,7 +114,7 @@ class OfClasses:
 
     def class_number(self: Any, label: str) -> int:
         if label not in self.plan.classes:
-            known = ", ".join(self.plan.classes[:12])
+            known = ", ".join(self.plan.classes[:12]) or "none"
             raise InputError(f"This scan has no class '{label}'. It has: {known}.", received=label, expected=self.plan.classes)
         number: int = self.plan.classes.index(label)
         return number

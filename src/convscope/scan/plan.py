@@ -112,10 +112,19 @@ class Wishes:
                 raise InputError(f"'{name}' of a scan is a whole number from 1 on, but received {value!r}.", received=value)
 
 
-def plan(engine: Engine, wishes: Wishes, picture: Array, classes: Sequence[str], known: Sequence[str] | None) -> Plan:
+def plan(
+    engine: Engine,
+    wishes: Wishes,
+    picture: Array,
+    classes: Sequence[str],
+    known: Sequence[str] | None,
+    *,
+    numbered: bool = False,
+) -> Plan:
     """The plan for pictures like `picture` (c, h, w), by one run that looks at the shapes.
 
-    known    the names of the network's classes, if it names them
+    known      the names of the network's classes, if it names them
+    numbered   whether the pictures may come with numbers of the network's classes as labels
     raises   UnknownLayer, InputError, EngineError
     """
     graph = engine.graph
@@ -127,14 +136,14 @@ def plan(engine: Engine, wishes: Wishes, picture: Array, classes: Sequence[str],
     outputs = run["output"].shape[1] if run["output"].ndim > 1 and run["output"][0].size == run["output"].shape[1] > 1 else 0
     units, names = sum(part.units for part in parts), [part.layer for part in parts]
     pairs = sum(part.units**2 for part in parts) * 8 if wishes.pairs else 0
-    named = tuple(classes) or tuple(known or map(str, range(outputs)))
+    named = tuple(classes) or (tuple(known or map(str, range(outputs))) if numbered else ())
     lists = per_class_bytes(len(named), wishes.k, units)
-    heavy = pairs + units * 8 * (520 + 2 * len(classes)) + (lists if lists <= PER_CLASS else 0)
+    heavy = pairs + units * 8 * (520 + 2 * len(named)) + (lists if lists <= PER_CLASS else 0)
     return Plan(
         parts=parts,
         classes=named,
         outputs=outputs,
-        right=right_outputs(classes, known, outputs),
+        right=right_outputs(classes, known, outputs) if classes else tuple(range(len(named))),
         k=wishes.k,
         pairs=wishes.pairs,
         maps=chosen(graph, wishes.maps, names),
@@ -181,8 +190,6 @@ def right_outputs(classes: Sequence[str], known: Sequence[str] | None, outputs: 
     The output of that name, or with that among its names ("tabby, tabby cat"), if there is only one. A number is the output of
     that number. Of a network without names, as many classes as outputs are these in their order.
     """
-    if not classes:
-        return tuple(range(outputs))
     numbers = tuple(int(name) if name.isdecimal() and int(name) < outputs else -1 for name in classes)
     if known:
         places = places_by_name(known)

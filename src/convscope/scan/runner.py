@@ -84,7 +84,8 @@ def begin(job: Job) -> tuple[Store, Plan, dict[str, Any]]:
         begun = Plan.from_dict(record["plan"])
         size = begun.batch if job.wishes.batch is None else batch_size(job.engine.graph, job.wishes)
         return store, replace(begun, batch=size), record
-    made = plan(job.engine, job.wishes, first_picture(job), job.listing.classes, job.labels)
+    once = job.listing.item is None
+    made = plan(job.engine, job.wishes, first_picture(job), job.listing.classes, job.labels, numbered=once)
     warn_of_unknown(made, job.labels)
     record = {
         "identity": identity,
