@@ -1,7 +1,7 @@
 """What explaining an answer costs over the bare forward of the same engine: `why.py torch | keras` prints JSON lines.
 
 Grad-CAM and the bare forward are medians of rounds, as in capture.py. What takes many forwards runs once or twice, and the
-quicker one counts; integrated gradients on a part of what is asked for, times as much: each step costs the same.
+quicker one counts.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from capture import PICTURE, keras_network, torch_network
 from timing import compared
 
 from convscope.methods.ablation import ablate_units
-from convscope.methods.cam import by_gradients, grad_cam
-from convscope.methods.gradients import integrated_gradients
+from convscope.methods.cam import by_gradients, grad_cam, layer_cam
+from convscope.methods.gradients import integrated_gradients, smooth_grad
 from convscope.methods.occlusion import occlusion
 from convscope.methods.perturbation import score_cam
 from convscope.methods.resume import MEMORY
@@ -55,7 +55,7 @@ def torch_rows() -> None:
     row("512 units of VGG16's last convolution switched off", "torch", took, bare, 12)
     took = seconds(lambda: occlusion(engine, PICTURE, target, window=32, stride=16))
     row("occlusion, window 32, stride 16, VGG16", "torch", took, bare, 125)
-    took = 5 * seconds(lambda: integrated_gradients(engine, PICTURE, target, baselines=[np.zeros_like(PICTURE)], steps=10))
+    took = seconds(lambda: integrated_gradients(engine, PICTURE, target, baselines=[np.zeros_like(PICTURE)], steps=50))
     row("integrated gradients, 50 steps, VGG16", "torch", took, bare, 110)
     took = seconds(lambda: score_cam(engine, PICTURE, target, last))
     row("Score-CAM, 512 maps, VGG16", "torch", took, bare, 450)
@@ -66,6 +66,8 @@ def torch_rows() -> None:
     row("Grad-CAM at the last convolution of ResNet-50", "torch", *both(cam, bare_job), 1.3)
     took = seconds(lambda: ablate_units(engine, PICTURE, inner))
     row("1,024 units of ResNet-50's layer3.5.conv3 switched off", "torch", took, bare, 170)
+    smooth_grad(engine, PICTURE, target, samples=25)
+    by_gradients(engine, PICTURE, target, names, layer_cam)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     row("memory of all of these, bytes over the limit", "torch", grown, MEMORY, 1.0)
 

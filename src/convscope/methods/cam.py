@@ -8,7 +8,8 @@ import numpy as np
 
 from ..core import Array, Differentiable, Engine, Graph, Layer, Tap
 from ..errors import InputError, UnknownLayer, Unsupported
-from .attribution import Attribution, pulled, total
+from .attribution import Attribution, check_memory, pulled, total, traced_bytes
+from .resume import MEMORY
 from .targets import Target
 
 Weigh = Callable[[Array, Array], Array]  # activations a and gradients g, both (n, c, *spatial), to a map (n, *spatial)
@@ -55,24 +56,46 @@ WEIGHED: dict[str, Weigh] = {
 
 
 def by_gradients(
-    engine: Differentiable, pictures: Array, target: Target, layers: Sequence[str], weigh: Weigh
+    engine: Differentiable,
+    pictures: Array,
+    target: Target,
+    layers: Sequence[str],
+    weigh: Weigh,
+    *,
+    memory: int = MEMORY,
 ) -> dict[str, Attribution]:
-    """One of the maps above for each of `layers`, all from one pass.
+    """One of the maps above for each of `layers`, all from one pass, or from as few as stay under `memory` bytes.
 
     returns   {layer: (n, *spatial) at the layer's own resolution}; `units` is the sum over positions of dy/da_c * a_c, what
               each unit speaks for the target to first order; of HiResCAM `delta` is the sum of the map minus the score
-    raises    InputError for a layer without maps; UnknownLayer
+    raises    InputError for a layer without maps, and for a limit below what one layer takes; UnknownLayer
     """
-    trace = engine.trace(pictures, [*map(Tap, layers), Tap(target.layer)])
-    score, slopes = pulled(trace, target, layers)
     found = {}
-    for name in layers:
-        activations, slope = with_maps(engine, name, trace[name]), slopes[name]
-        values = weigh(activations, slope)
-        units = (activations * slope).reshape(*slope.shape[:2], -1).sum(2)
-        check = "sum of the map minus the score" if weigh is hires_cam else ""
-        found[name] = Attribution(values, score, total(values) - score if check else None, check, units)
-    return found
+    for together in fitting(engine.graph, pictures, layers, memory):
+        trace = engine.trace(pictures, [*map(Tap, together), Tap(target.layer)])
+        score, slopes = pulled(trace, target, together)
+        for name in together:
+            activations, slope = with_maps(engine, name, trace[name]), slopes[name]
+            values = weigh(activations, slope)
+            units = (activations * slope).reshape(*slope.shape[:2], -1).sum(2)
+            check = "sum of the map minus the score" if weigh is hires_cam else ""
+            found[name] = Attribution(values, score, total(values) - score if check else None, check, units)
+    return {name: found[name] for name in layers}
+
+
+def fitting(graph: Graph, pictures: Array, layers: Sequence[str], memory: int) -> list[list[str]]:
+    """The layers in groups of which one trace stays under `memory` bytes: the last ones first, since a trace keeps what follows.
+
+    raises   InputError for a limit below what one layer takes; UnknownLayer
+    """
+    groups: list[list[str]] = []
+    for name in sorted(dict.fromkeys(layers), key=lambda name: graph[name].index, reverse=True):
+        check_memory(traced_bytes(graph, pictures, [name]), memory, pictures)
+        if groups and traced_bytes(graph, pictures, [*groups[-1], name]) <= memory:
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+    return groups
 
 
 def cam(engine: Engine, pictures: Array, target: Target, layer: str) -> Attribution:

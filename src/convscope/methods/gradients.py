@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from ..core import Array, Differentiable
 from ..errors import InputError, WrongOption
-from .attribution import Attribution, gradient, scores, total
+from .attribution import Attribution, gradient, gradients_of, scores, total
 from .maps import Progress
+from .resume import MEMORY
 from .targets import Target
 
 Rule = Literal["gauss", "left", "right", "middle", "trapezoid"]
@@ -49,6 +50,7 @@ def smooth_grad(
     spread: float = 0.15,
     seed: int = 0,
     noise: Array | None = None,
+    memory: int = MEMORY,
     progress: Progress | None = None,
 ) -> Attribution:
     """The mean gradient under noise: E[dy/dx at x + e], e normal. Smilkov et al. 2017. Signed.
@@ -57,7 +59,7 @@ def smooth_grad(
     noise     (samples, n, c, *spatial) instead, to be added as it is
     returns   (n, c, *spatial) in units of score per unit; `delta` is the standard error of the mean over its size, 0..1
     """
-    mean, variance, count = _under_noise(engine, pictures, target, samples, spread, seed, noise, progress)
+    mean, variance, count = _under_noise(engine, pictures, target, samples, spread, seed, noise, memory, progress)
     size = np.sqrt(total(mean**2))
     error = np.sqrt(total(variance) / count) / np.where(size > 0, size, 1)
     said = "standard error of the mean over noise, as a share of its size"
@@ -73,13 +75,14 @@ def var_grad(
     spread: float = 0.15,
     seed: int = 0,
     noise: Array | None = None,
+    memory: int = MEMORY,
     progress: Progress | None = None,
 ) -> Attribution:
     """The variance of the gradient under noise: Var[dy/dx at x + e], e normal. Adebayo et al. 2018. Never negative.
 
     returns   (n, c, *spatial) in units of (score per unit) squared
     """
-    _, variance, _ = _under_noise(engine, pictures, target, samples, spread, seed, noise, progress)
+    _, variance, _ = _under_noise(engine, pictures, target, samples, spread, seed, noise, memory, progress)
     return Attribution(variance, scores(engine, pictures, target))
 
 
@@ -91,6 +94,7 @@ def _under_noise(
     spread: float,
     seed: int,
     noise: Array | None,
+    memory: int,
     progress: Progress | None,
 ) -> tuple[Array, Array, int]:
     """Mean and variance of the gradient over samples (Welford), and how many there were."""
@@ -102,12 +106,13 @@ def _under_noise(
     generator = np.random.default_rng(seed)
     range_ = np.ptp(pictures.reshape(len(pictures), -1), axis=1).reshape(-1, *[1] * (pictures.ndim - 1))
     mean, squares = np.zeros(pictures.shape, np.float64), np.zeros(pictures.shape, np.float64)
-    for number in range(count):
-        if noise is None:
-            drawn = generator.standard_normal(pictures.shape, np.float32) * np.float32(spread) * range_
-        else:
-            drawn = noise[number]
-        slope = gradient(engine, (pictures + drawn).astype(np.float32), target)[1]
+
+    def drawn(number: int) -> Array:
+        given: Array | None = None if noise is None else noise[number]
+        return generator.standard_normal(pictures.shape, np.float32) * np.float32(spread) * range_ if given is None else given
+
+    variants = ((pictures + drawn(number)).astype(np.float32) for number in range(count))
+    for number, slope in enumerate(gradients_of(engine, variants, target, memory=memory)):
         off = slope - mean
         mean += off / (number + 1)
         squares += off * (slope - mean)
@@ -125,6 +130,7 @@ def integrated_gradients(
     steps: int = 50,
     rule: Rule = "gauss",
     tolerance: float | None = None,
+    memory: int = MEMORY,
     progress: Progress | None = None,
 ) -> Attribution:
     """(x - b) * integral of dy/dx along the straight line from b to x, averaged over baselines b. Sundararajan et al. 2017.
@@ -139,7 +145,8 @@ def integrated_gradients(
     while True:
         values = np.zeros(pictures.shape, np.float64)
         for baseline in baselines:
-            values += _along(engine, pictures, on(baseline, pictures), target, steps, rule, progress) / len(baselines)
+            along = _along(engine, pictures, on(baseline, pictures), target, nodes(rule, steps), memory, progress)
+            values += along / len(baselines)
         gap = total(values.astype(np.float32)) - (whole - gone)
         enough = tolerance is None or (np.abs(gap) <= tolerance * np.maximum(np.abs(whole - gone), 1e-6)).all()
         if enough or steps >= MOST_STEPS:
@@ -155,15 +162,21 @@ def integrated_gradients(
 
 
 def _along(
-    engine: Differentiable, pictures: Array, baseline: Array, target: Target, steps: int, rule: Rule, progress: Progress | None
+    engine: Differentiable,
+    pictures: Array,
+    baseline: Array,
+    target: Target,
+    places: Sequence[tuple[float, float]],
+    memory: int,
+    progress: Progress | None,
 ) -> npt.NDArray[np.float64]:
     way = pictures - baseline
     mean = np.zeros(pictures.shape, np.float64)
-    places = nodes(rule, steps)
-    for number, (at, weight) in enumerate(places, 1):
-        mean += weight * gradient(engine, (baseline + np.float32(at) * way).astype(np.float32), target)[1]
+    variants = ((baseline + np.float32(at) * way).astype(np.float32) for at, _ in places)
+    for number, slope in enumerate(gradients_of(engine, variants, target, memory=memory)):
+        mean += places[number][1] * slope
         if progress:
-            progress(number, len(places))
+            progress(number + 1, len(places))
     result: npt.NDArray[np.float64] = way * mean
     return result
 
@@ -194,6 +207,7 @@ def expected_gradients(
     among: Array,
     samples: int = 100,
     seed: int = 0,
+    memory: int = MEMORY,
     progress: Progress | None = None,
 ) -> Attribution:
     """E[(x - b) * dy/dx at b + t (x - b)] over pictures b of a set and t in 0..1. Erion et al. 2021.
@@ -210,10 +224,15 @@ def expected_gradients(
     drawn = generator.permutation(np.resize(np.arange(len(among)), samples))
     parts = generator.permutation(samples)
     values, gone = np.zeros(pictures.shape, np.float64), np.zeros(len(pictures), np.float64)
-    for number in range(samples):
+
+    def way(number: int) -> tuple[Array, Array]:
         baseline = on(among[drawn[number]], pictures)
-        at = np.float32((parts[number] + generator.random()) / samples)
-        values += (pictures - baseline) * gradient(engine, baseline + at * (pictures - baseline), target)[1] / samples
+        return baseline, pictures - baseline
+
+    places = [np.float32((part + generator.random()) / samples) for part in parts]
+    variants = (start + at * off for at, (start, off) in zip(places, map(way, range(samples)), strict=True))
+    for number, slope in enumerate(gradients_of(engine, variants, target, memory=memory)):
+        values += way(number)[1] * slope / samples
         if progress:
             progress(number + 1, samples)
     for picture, times in zip(*np.unique(drawn, return_counts=True), strict=True):
