@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 import convscope
@@ -33,7 +35,7 @@ def main(folder: Path) -> None:
     net.filters("block3_conv2").sheet(first=4, channels=8).save(folder / "filters-deep.png")
     net.filters("predictions").sheet().save(folder / "filters-matrix.png", magnify=3)
     kernels.apply(picture, kernels.sobel()).sheet(order="plain").save(folder / "sobel.png", magnify=1)
-    signals().sheet(form="curve", order="plain", columns=2).save(folder / "curves.png")
+    signal()["edges"].sheet(form="curve", order="plain", columns=1).save(folder / "curves.png")
     before_and_after(net).save(folder / "before-after.png")
     several(net).save(folder / "several.png")
 
@@ -53,10 +55,19 @@ def several(net: convscope.Network) -> convscope.draw.Sheet:
     return net.maps(three, at="block3_conv3", activated=True)["block3_conv3"].side_by_side(first=3)
 
 
-def signals() -> convscope.FeatureMaps:
-    """A row of the photograph under hand-made kernels: maps of a network over signals look so."""
-    found = kernels.apply(demo.picture(), kernels.gabor_bank(9, orientations=1, phases=(0.0, 90.0)))
-    return convscope.FeatureMaps(found.layer, found.reading, found.values[:, :, 150], found.pictures)
+def signal() -> convscope.MapSet:
+    """A row of the photograph as a signal of three channels, under kernels that look for edges and for stripes."""
+    with Image.open(convscope.demo.picture()) as image:
+        row = np.asarray(image.convert("RGB"), np.float32)[110] / 255
+    conv = torch.nn.Conv1d(3, 4, 15, stride=2)
+    at = torch.arange(-7, 8) / 7
+    shapes = [at.sign(), torch.cos(9 * at) * torch.exp(-3 * at**2), torch.exp(-9 * at**2), torch.sin(5 * at)]
+    with torch.no_grad():
+        conv.weight[:] = torch.stack([each - each.mean() for each in shapes])[:, None] / 9
+        conv.bias[:] = 0
+    net = torch.nn.Sequential(OrderedDict(edges=conv, relu=torch.nn.ReLU(), pool=torch.nn.AdaptiveAvgPool1d(1)))
+    opened = convscope.open(net, picture_shape=(3, row.shape[0]))
+    return opened.look(np.ascontiguousarray(row.T), at="edges", channels=["red", "green", "blue"])
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from draw import signal
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
@@ -26,21 +27,6 @@ def keep(page: Page, name: str, part: str | None = None) -> None:
     page.screenshot(path=HERE / name, clip=clip, full_page=bool(part))  # type: ignore[arg-type]
     with Image.open(HERE / name) as picture:
         picture.convert("RGB").save(HERE / name, optimize=True)
-
-
-def signal() -> convscope.MapSet:
-    """A row of the photograph as a signal of three channels, under kernels that look for edges and for stripes."""
-    with Image.open(convscope.demo.picture()) as image:
-        row = np.asarray(image.convert("RGB"), np.float32)[110] / 255
-    conv = torch.nn.Conv1d(3, 4, 15, stride=2)
-    at = torch.arange(-7, 8) / 7
-    shapes = [at.sign(), torch.cos(9 * at) * torch.exp(-3 * at**2), torch.exp(-9 * at**2), torch.sin(5 * at)]
-    with torch.no_grad():
-        conv.weight[:] = torch.stack([each - each.mean() for each in shapes])[:, None] / 9
-        conv.bias[:] = 0
-    net = torch.nn.Sequential(OrderedDict(edges=conv, relu=torch.nn.ReLU(), pool=torch.nn.AdaptiveAvgPool1d(1)))
-    opened = convscope.open(net, picture_shape=(3, row.shape[0]))
-    return opened.look(np.ascontiguousarray(row.T), at="edges", ranked=False, channels=["red", "green", "blue"])
 
 
 def volume() -> convscope.MapSet:

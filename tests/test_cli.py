@@ -318,3 +318,30 @@ def test_a_defect_of_ours_shows_its_traceback(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, "layers"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr
+
+
+def test_overlays_and_crops_are_drawn_for_every_picture(convscope, picture, tmp_path):
+    import shutil
+
+    other = shutil.copy(tmp_path / picture, tmp_path / "other.png")
+    status, out, _ = convscope(
+        "overlay", picture, str(other), "--at", "block4_conv3", "--units", "3,1", "-o", "over.png", "--json"
+    )
+    assert status == 0
+    answer = json.loads(out)
+    assert (answer["layer"], [each["units"] for each in answer["pictures"]]) == ("block4_conv3", [[3, 1], [3, 1]])
+    for each in answer["pictures"]:
+        with Image.open(tmp_path / each["file"]) as image:
+            assert image.width > 400
+    status, out, _ = convscope("crops", picture, "--first", "2", "--order", "max", "-o", "crops.png")
+    assert status == 0
+    assert "of 'block5_conv3'" in out  # the last one whose maps are pictures
+    assert (tmp_path / "crops.png").is_file()
+    for wrong, words in (
+        (("--units", "a"), "--units takes"),
+        (("--at", "softmax"), "sheet"),
+        (("--units", "900"), "no unit 900"),
+    ):
+        status, _, error = convscope("overlay", picture, *wrong, "-o", "none.png")
+        assert (status, words in error, "Traceback" in error) == (2, True, False), error
+    assert not (tmp_path / "none.png").exists()

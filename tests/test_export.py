@@ -8,11 +8,12 @@ from PIL import Image
 
 import convscope
 from convscope.core import Layer
-from convscope.draw import Sheet
+from convscope.draw import Panels, Sheet
 from convscope.draw.paper import dotted, layout_width
 from convscope.errors import InputError, OutputError, WrongOption
 from convscope.methods.maps import Reading
 from convscope.results import FeatureMaps
+from convscope.results.signals import Signals
 
 RANDOM = np.random.default_rng(0)
 
@@ -122,3 +123,33 @@ def test_all_layers_in_one_file(tmp_path):
     np.testing.assert_array_equal(arrays["predictions"], found["predictions"].values)
     with pytest.raises(WrongOption, match="zarr"):
         found.export(tmp_path / "a.npy")
+
+
+def test_a_heat_map_has_a_width_on_paper_too(tmp_path):
+    tiles = RANDOM.integers(0, 256, (3, 224, 160, 3)).astype(np.uint8)
+    panels = Panels(tuple(tiles), ("the picture", "a map", "over it"), "grad-cam · cat", "a cat")
+    with Image.open(panels.save(tmp_path / "a.png", width_mm=85, dpi=600)) as image:
+        pixels = np.asarray(image.convert("RGB"))
+        assert (image.width, round(image.info["dpi"][0])) == (round(85 / 25.4 * 600), 600)
+    page = dotted(panels._page(None, layout_width(85)), 85, 600)
+    (h, w), (y, x) = page.tile, page.places[1]
+    assert h > 224  # all of it is there at 600 dots per inch, and as it is
+    assert len({place[0] for place in page.places}) == 1  # side by side
+    assert h / w == pytest.approx(224 / 160, rel=0.03)
+    drawn = pixels[y + (np.arange(224) * 2 + 1) * h // 448][:, x + (np.arange(160) * 2 + 1) * w // 320]
+    np.testing.assert_array_equal(drawn, tiles[1])
+    content = panels.save(tmp_path / "a.pdf", width_mm=85).read_bytes()
+    assert float(content.partition(b"/MediaBox [0 0 ")[2].split()[0]) / 72 * 25.4 == pytest.approx(85, abs=0.2)
+    assert b"(grad-cam \xb7 cat) Tj" in content
+    svg = panels.save(tmp_path / "a.svg", width_mm=85).read_text()
+    assert float(svg.partition('width="')[2].partition('"')[0]) / 96 * 25.4 == pytest.approx(85, abs=0.2)
+    with pytest.raises(InputError, match="mm"):
+        panels.save(tmp_path / "b.png", width_mm=3)
+
+
+def test_an_array_of_a_signal_says_over_which_sample_each_position_stands():
+    pytest.importorskip("xarray", reason="xarray is not installed: pip install 'convscope[arrays]'")
+    signals = Signals(np.zeros((1, 1, 9), np.float32), ("Cz",), np.array([1.0, 3.0, 5.0]))
+    named = maps(RANDOM.normal(size=(1, 2, 3)), signals=signals).to_xarray()
+    assert named.dims == ("picture", "unit", "x")
+    assert named.sample.values.tolist() == [1, 3, 5]

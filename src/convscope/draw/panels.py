@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..errors import InputError, WrongOption
 from . import colour as colours
-from . import png, vector
+from . import paper, png, vector
 from .colour import LEVELS, MIDDLE, NONFINITE
 from .files import write_whole
 from .layout import Page, Words, arrange, resized
@@ -29,6 +29,7 @@ Array = npt.NDArray[np.float32]
 UPSAMPLING = ("bilinear", "nearest")
 MAP = "diverging"
 SMALLEST = 240  # pixels of the longer side that a panel has at least
+UNIT = 32  # pixels of the longer side of a panel, before it is laid out for paper
 MANY, MOST = 10_000, 0.005  # of so many pixels, this share is drawn as if it were no greater: one bright dot would dim the rest
 OPAQUE = 0.85  # of the greatest value over a picture; less is lighter, zero lets the picture through
 
@@ -55,25 +56,29 @@ class Panels:
             shapes = [tile.shape for tile in self.tiles]
             raise InputError(f"Panels have one size and a label each, but received {shapes} and {len(self.labels)} labels.")
 
-    def save(self, path: str | Path, *, magnify: int | None = None) -> Path:
+    def save(self, path: str | Path, *, magnify: int | None = None, width_mm: float | None = None, dpi: int = 300) -> Path:
         """Write it, as the ending says: .png, .pdf, .svg, .jpg or .webp. In PDF and SVG words are text.
 
-        magnify   pixels on the sheet per pixel of a picture; None: small ones are magnified to be seen
-        raises    WrongOption for another ending; OutputError; then nothing is half-written
+        magnify    pixels on the sheet per pixel of a picture; None: small ones are magnified to be seen
+        width_mm   instead: its width on paper, 85 for a column say
+        dpi        dots per inch of a file of that width
+        raises     WrongOption for another ending; InputError; OutputError; then nothing is half-written
         """
         path = Path(path)
         ending = path.suffix.lower()
         if ending not in ENDINGS:
             raise WrongOption(f"The ending of '{path.name}'", ending, ENDINGS)
-        page = self._page(magnify)
+        page = self._page(magnify, None if width_mm is None else paper.layout_width(width_mm))
+        page, dpi = (page, paper.SCREEN) if width_mm is None else (paper.dotted(page, width_mm, dpi), dpi)
         about = f"{self.subtitle} {self.caption}"
         if ending == ".png":
-            return write_whole(path, self._png(page))
+            return write_whole(path, self._png(page, dpi))
         if ending in (".svg", ".pdf"):
             draw = vector.svg if ending == ".svg" else vector.pdf
-            return write_whole(path, draw(self._colours(page, with_text=False), None, page.texts, title=self.title, about=about))
+            pixels = self._colours(page, with_text=False)
+            return write_whole(path, draw(pixels, None, page.texts, title=self.title, about=about, dpi=dpi))
         buffer = io.BytesIO()
-        Image.fromarray(self._colours(page)).save(buffer, "WEBP" if ending == ".webp" else "JPEG", quality=95)
+        Image.fromarray(self._colours(page)).save(buffer, "WEBP" if ending == ".webp" else "JPEG", quality=95, dpi=(dpi, dpi))
         return write_whole(path, buffer.getvalue())
 
     def png(self) -> tuple[bytes, tuple[int, int]]:
@@ -95,17 +100,21 @@ class Panels:
     def _repr_png_(self) -> bytes:
         return self._png(self._page(None))
 
-    def _png(self, page: Page) -> bytes:
+    def _png(self, page: Page, dpi: int = paper.SCREEN) -> bytes:
         about = {"Title": self.title, "Description": f"{self.subtitle} {self.caption}", "Software": "convscope"}
-        return png.encoded(self._colours(page), None, about=about)
+        return png.encoded(self._colours(page), None, about=about, dpi=dpi)
 
-    def _page(self, magnify: int | None) -> Page:
+    def _page(self, magnify: int | None, wide: int | None = None) -> Page:
         h, w = self.tiles[0].shape[:2]
+        if wide is not None:  # only their shape matters to where they stand, and small ones stand side by side
+            h, w = (max(1, round(side * UNIT / max(h, w))) for side in (h, w))
         ends = ("-max |value|", "0", "max |value|") if self.peak is None else (f"{-self.peak:.4g}", "0", f"{self.peak:.4g}")
         words = Words(self.title, self.subtitle, self.caption, self.labels, bar=ends)
         flat, alive = np.zeros((len(self.tiles), h, w), np.uint8), np.zeros(len(self.tiles), bool)
         columns = self.columns or min(3, len(self.tiles))
-        return arrange(flat, words, columns=columns, magnify=magnify or -(-SMALLEST // max(h, w)), size=None, dead=alive)
+        return arrange(
+            flat, words, columns=columns, magnify=magnify or -(-SMALLEST // max(h, w)), size=None, dead=alive, wide=wide
+        )
 
     def _colours(self, page: Page, *, with_text: bool = True) -> Bytes:
         canvas = page.canvas.copy()

@@ -17,11 +17,12 @@ Bytes = npt.NDArray[np.uint8]
 COLOURS = {"ink": (24, 28, 36), "grey": (96, 103, 116)}
 
 
-def svg(pixels: Bytes, palette: Bytes | None, texts: Sequence[Text], *, title: str, about: str) -> bytes:
+def svg(pixels: Bytes, palette: Bytes | None, texts: Sequence[Text], *, title: str, about: str, dpi: int = 96) -> bytes:
     height, width = pixels.shape[:2]
+    across, down = (round(each * 96 / dpi, 2) for each in (width, height))  # a CSS pixel is a 96th of an inch
     picture = base64.b64encode(encoded(pixels, palette, about={})).decode()
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{across:g}" height="{down:g}" viewBox="0 0 {width} {height}" '
         'font-family="Helvetica, Arial, sans-serif" role="img">',
         f"<title>{escape(title)}</title>",
         f"<desc>{escape(about)}</desc>",

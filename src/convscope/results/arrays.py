@@ -38,5 +38,7 @@ def to_xarray(maps: FeatureMaps) -> Any:
         raise MissingExtra("xarray", "arrays", "An xarray object") from None
     spatial = SPATIAL.get(maps.values.ndim - 2) or tuple(f"axis{axis}" for axis in range(maps.values.ndim - 2))
     about = {"layer": maps.layer.name, "read": str(maps.reading)}
-    coordinates = {"picture": list(maps.pictures), "unit": np.arange(maps.values.shape[1])}
+    coordinates: dict[str, Any] = {"picture": list(maps.pictures), "unit": np.arange(maps.values.shape[1])}
+    if maps.signals is not None and maps.signals.centres is not None:
+        coordinates["sample"] = ("x", maps.signals.centres)
     return xarray.DataArray(maps.values, coordinates, ("picture", "unit", *spatial), maps.layer.name, about)

@@ -208,7 +208,9 @@ class FeatureMaps:
         return save_table(Path(path), arrays.table({name: self}), values=self.values, arrays={name: self.values})
 
     def to_xarray(self) -> Any:
-        """An xarray.DataArray (picture, unit, y, x), with the pictures' names and where it was read. Raises MissingExtra."""
+        """An xarray.DataArray (picture, unit, y, x), with the pictures' names and where it was read; of signals (..., x),
+        with the `sample` over which each position stands. Raises MissingExtra.
+        """
         return arrays.to_xarray(self)
 
     def _chosen(self, picture: int, first: int | None, units: Sequence[int] | None, order: str) -> tuple[list[int], str]:
