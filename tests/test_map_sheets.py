@@ -14,6 +14,9 @@ from convscope.errors import InputError, WrongOption
 from convscope.methods.maps import Reading
 from convscope.methods.receptive import edges
 from convscope.results import FeatureMaps
+from convscope.results.oddities import oddities
+from convscope.site.tiles import quantised, strips
+from convscope.studies.page import facts
 
 RANDOM = np.random.default_rng(0)
 
@@ -62,6 +65,35 @@ def test_a_dense_layer_is_a_ranked_list_of_bars_with_values():
     sheet.render()
     strip = maps(np.arange(160)[None]).sheet(form="strip")
     np.testing.assert_array_equal(strip.tiles[0, ::5], np.arange(160).reshape(2, 80))
+    assert "1 tile of 2 x 80" in strip.caption  # each row of values is drawn five times
+
+
+def test_a_sheet_says_how_many_of_the_units_are_on_it():
+    found = maps(np.ones((1, 3, 4, 4)))
+    said = {units: found.sheet(units=units).subtitle.split(";")[0] for units in ((0, 0, 1), (2, 0, 1), (1,), (0, 1, 2, 2))}
+    assert said == {
+        (0, 0, 1): "2 of 3 maps, some more than once",
+        (2, 0, 1): "all 3 maps",
+        (1,): "1 of 3 maps",
+        (0, 1, 2, 2): "all 3 maps, some more than once",
+    }
+
+
+@pytest.mark.parametrize(("activation", "units"), [("tanh", (0,)), ("hard_tanh", (0,)), ("hardtanh", ()), ("Hardtanh", ())])
+def test_only_activations_whose_ends_are_known_are_called_saturated(activation, units):
+    """torch's Hardtanh(-1, 6) levels off at 6, and a map of ones is in its middle."""
+    assert oddities(np.ones((1, 4, 4), np.float32), activated=True, activation=activation)["saturated"] == units
+
+
+def test_the_page_says_of_odd_maps_what_the_maps_themselves_do():
+    values = np.random.default_rng(0).normal(size=(1, 7, 5, 4))
+    values[0, 1], values[0, 2], values[0, 3, 1, 1], values[0, 4], values[0, 5, 0] = 0, 2.5, np.nan, np.inf, -np.inf
+    for each in (maps(values), maps(values[..., 0]), maps(values[..., 0, 0])):
+        columns, _ = quantised(strips(each.values[0]))
+        said = facts(each, columns)
+        odd = each.oddities()
+        assert (tuple(said["dead"] or ()), tuple(said["constant"])) == (odd["dead"], odd["constant"])
+        assert (said["nonfinite"], said["range"]) == (each.nonfinite(), each.span())
 
 
 def test_the_answers_are_bars_with_their_names(looked):

@@ -237,6 +237,31 @@ def test_a_network_of_any_size_needs_to_know_the_picture():
     assert (found.start, found.stop) == ((3, 5), (6, 8))
 
 
+def test_crops_of_pictures_of_another_size_are_those_that_the_gradients_say():
+    """A network that takes any size, opened with one and given another."""
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+    nn = torch.nn
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        layers = [nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Tanh(), nn.Conv2d(4, 5, 3, stride=2), nn.AdaptiveAvgPool2d(1)]
+        net = convscope.open(nn.Sequential(*layers, nn.Flatten()), picture_shape=(3, 20, 20), preprocess="0..1")
+    pictures = np.random.default_rng(0).uniform(size=(1, 3, 30, 26)).astype(np.float32)
+    for maps, shape in (
+        (net.look(pictures, at="convs"), (3, 30, 26)),
+        (net.look(pictures[..., :20, :20], at="convs"), (3, 20, 20)),
+    ):
+        seen = receptive.Fields(maps.network.graph).of("2")
+        for place in corners(maps["2"].values.shape[2:]):
+            measured = receptive.measured(net.engine, "2", place, shape)
+            assert seen.of(place) == (measured.start, measured.stop)
+        sheet = maps.crops("2", units=[1])
+        (top, left), (bottom, right) = seen.of(np.unravel_index(maps["2"].values[0, 1].argmax(), maps["2"].values.shape[2:]))
+        np.testing.assert_array_equal(sheet.crops[0], maps.pictures[0].pixels[top:bottom, left:right])
+    with pytest.raises(Unsupported, match="not fixed"):  # maps() runs nothing a second time
+        net.maps(pictures, at="convs").crops("2")
+    assert net.graph["2"].shape == (5, 4, 4)  # the network itself stays as it was opened
+
+
 def test_a_place_that_is_not_there_is_refused():
     with pytest.raises(InputError, match="no place"):
         convscope.open("demo").receptive_field("block5_conv3", (8, 0))

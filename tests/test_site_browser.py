@@ -8,7 +8,7 @@ import browser
 import numpy as np
 import pytest
 
-from convscope.core import Graph, Layer
+from convscope.core import Graph, Layer, Window
 from convscope.draw.colour import table
 from convscope.draw.scale import levels, limits, ranges
 from convscope.methods.maps import Reading
@@ -377,6 +377,45 @@ def test_a_glance_shows_the_first_maps_of_the_last_layer_of_each_block(page):
     tiles.first.click()
     assert page.get_by_role("dialog", name=f"Unit {means.argmax()} of raw").is_visible()
     page.keyboard.press("Escape")
+
+
+def test_a_place_in_the_padding_sees_no_pixel(context, tmp_path):
+    """A 1 x 1 kernel with padding: the edge of its map sees no pixel of the picture, and nothing is outlined or cut out for it."""
+    rows = (
+        Layer(0, "input", "input", "Input", (3, 6, 6)),
+        Layer(
+            1,
+            "conv",
+            "convolution",
+            "Conv",
+            (2, 8, 8),
+            inputs=("input",),
+            window=Window((1, 1), (1, 1), (1, 1), ((1, 1), (1, 1))),
+        ),
+    )
+    values = np.zeros((1, 2, 8, 8), np.float32)
+    values[0, 0, 0, 3], values[0, 1, 2, 3] = 1, 1
+    found = FeatureMaps(rows[1], Reading("conv", "conv", False), values, ("noise",))
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 6, 3)).astype(np.uint8)
+    maps = MapSet(
+        {"conv": found},
+        NetworkInfo("little", "made here", "numpy", Graph(rows)),
+        (Shown("noise", pixels),),
+        Preprocess.parse("0..1 6"),
+        {"at": "all"},
+    )
+    watched = browser.Watched(context)
+    page = watched.open(maps.save(tmp_path / "page.html", single_file=True).as_uri())
+    show(page, "conv", order="unit")
+    page.locator(".grid").press("Home")
+    said = page.locator(".panel [data-field]").inner_text()
+    assert said == "Where it is strongest it lies in the padding and sees no pixel of the picture."
+    pixel = """() => Array.from(document.querySelector(".panel canvas.seen").getContext("2d").getImageData(1, 1, 1, 1).data.slice(0, 3))"""
+    np.testing.assert_array_equal(page.evaluate(pixel), pixels[0, 0])  # neither outlined nor darkened
+    page.locator(".grid").press("ArrowRight")
+    assert "rows 1 to 1, columns 2 to 2" in page.locator(".panel [data-field]").inner_text()
+    assert maps.crops("conv", units=[0, 1]).crops[0] is None
+    watched.assert_calm()
 
 
 def test_what_a_unit_sees_is_outlined(context, tmp_path):

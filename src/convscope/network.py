@@ -21,6 +21,7 @@ from .methods.answers import Answer
 from .methods.heaviest import groups_of, slices
 from .methods.receptive import ReceptiveField
 from .methods.select import At, by_index, select
+from .methods.sizes import at_size, fits, of_no_size
 from .pictures import Prepared, Preprocess, prepare_inputs
 from .results import FeatureMaps, Filters, MapSet, NetworkInfo, Shown
 from .results.signals import signals_of
@@ -184,25 +185,25 @@ class Network(Why, Scanning):
 
     def _look(self, prepared: Prepared, how: How, channels: Sequence[str] | None = None) -> MapSet:
         at, activated, top = how.at, how.activated, how.top
-        signals = signals_of(prepared.values, channels)
+        signals, graph = signals_of(prepared.values, channels), self._graph_for(prepared.values.shape[1:], whole=bool(top))
         readings = [reading.reading(self.graph, name, activated=activated) for name in select(self.graph, at)]
         values = self._read(prepared.inputs, [each.read_at for each in readings] + ["output"] * bool(top), how.progress)
         answers, answers_from = self._answer(values["output"], top) if top else (None, None)
         evidence = self._evidence(prepared.inputs, [each.read_at for each in readings], answers, how.evidence)
         maps = {
             each.layer: FeatureMaps(
-                self.graph[each.layer],
+                graph[each.layer],
                 each,
                 values[each.read_at],
                 prepared.names,
                 evidence.get(each.read_at),
-                signals and signals.at(self.graph, each.read_at),
+                signals and signals.at(graph, each.read_at),
             )
             for each in readings
         }
         return MapSet(
             maps=maps,
-            network=self.info,
+            network=self.info if graph is self.graph else replace(self.info, graph=graph),
             pictures=tuple(map(Shown, prepared.names, prepared.shown, prepared.notes)),
             preprocess=prepared.preprocess,
             asked={"at": at if isinstance(at, str | int) else list(at), "activated": activated},
@@ -211,6 +212,12 @@ class Network(Why, Scanning):
             filters=self._first_filters() if top else None,
             kernels=slices(self.engine, list(maps)) if top else {},
         )
+
+    def _graph_for(self, shape: tuple[int, ...], *, whole: bool) -> Graph:
+        """The graph with the sizes that its rows have for pictures of `shape`; with unknown ones if that is worth no run."""
+        if fits(self.graph, shape):
+            return self.graph
+        return at_size(self.engine, shape) if whole else of_no_size(self.graph)
 
     def _evidence(
         self, pictures: Pictures, names: Sequence[str], answers: Answers | None, how: str

@@ -43,6 +43,7 @@ class Sheet:
     colour    "auto" (diverging around zero if any value is negative, else viridis), "gray", "viridis", "magma", "diverging"
     groups    headings, and how many tiles stand under each: [("for it", 12), ("against it", 7)]
     signal    of tiles (t, 1, n): what the network received, drawn above them, along one axis
+    thick     how often each row of values is repeated in the tiles, to be seen: what the sheet says of its size is without that
     between   with scale="shared": the range instead of that of these tiles, so that several sheets have one
     dead_is_meaningful   whether a map of zeros is a dead one; before an activation it is only a constant
     raises    InputError for no tiles or labels that do not fit; WrongOption
@@ -61,6 +62,7 @@ class Sheet:
     dead_is_meaningful: bool = True
     between: tuple[float, float] | None = None
     signal: Signal | None = None
+    thick: int = 1
     groups: Sequence[tuple[str, int]] = ()
 
     def __post_init__(self) -> None:
@@ -257,7 +259,7 @@ class Sheet:
         drawn = (LINES.get(self.form) or (rgb if self.colour == "rgb" else self.colour_map + centred)) + over
         if self.form == "bar":
             return words.how_bars(self.ranges, len(self.tiles))
-        size, count = self.tiles.shape[1:3], len(self.tiles)
+        size, count = (self.tiles.shape[1] // self.thick, self.tiles.shape[2]), len(self.tiles)
         return words.how(drawn, size, count, self.ranges, self.scale, dead_is_meaningful=self.dead_is_meaningful)
 
     def _caption(self, page: Page) -> str:

@@ -45,6 +45,7 @@ def grid(
         raise InputError(f"The maps of '{maps.layer.name}' cannot be drawn over a signal: {why}. Use form='curve' or 'map'.")
     values = maps.values[picture][list(units)]
     tiles, note = flat(values, form)
+    thick = tiles.shape[1] if form == "map" and values.ndim == 2 else 1
     names, said = labelled(maps, picture, units, how, note)
     return Sheet(
         tiles=tiles,
@@ -57,16 +58,22 @@ def grid(
         colour=colour,
         row_labels=tuple(f"{name}   {value:.4g}" for name, value in zip(names, values, strict=True)) if form == "bar" else None,
         dead_is_meaningful=maps.reading.activated,
+        thick=thick,
     )
 
 
 def labelled(maps: FeatureMaps, picture: int, units: Sequence[int], how: str, note: str) -> tuple[tuple[str, ...], str]:
     """The labels of the maps of some units, and in a line which these are and where they were read."""
-    count = len(maps.values[picture])
-    shown = "all" if len(units) == count else f"{'the first ' if how else ''}{len(units)} of"
     odd = maps.oddities(picture)
     names = tuple(f"{unit} saturated" if unit in odd["saturated"] else str(unit) for unit in units)
-    return names, f"{shown} {count} maps{how}; {maps.reading}{note}{counted(odd)}"
+    return names, f"{chosen(units, len(maps.values[picture]), 'maps', how)}; {maps.reading}{note}{counted(odd)}"
+
+
+def chosen(units: Sequence[int], count: int, what: str, how: str) -> str:
+    """How many of the `count` there are: "all 3 maps", "the first 8 of 64 maps, ranked by ...". A unit may be asked for twice."""
+    different = len(set(units))
+    shown = f"all {count}" if different == count else f"{'the first ' if how else ''}{different} of {count}"
+    return f"{shown} {what}{', some more than once' if len(units) > different else ''}{how}"
 
 
 def over_signal(
@@ -133,9 +140,10 @@ def strip(maps: FeatureMaps, picture: int, scale: str, colour: str) -> Sheet:
 
     values = maps.values[picture]
     across = max((size for size in range(16, LONGEST + 1) if len(values) % size == 0), default=len(values))
-    rows = values.reshape(-1, across)
+    rows, thick = values.reshape(-1, across), max(1, across // 16)
     return Sheet(
-        tiles=np.repeat(rows, max(1, across // 16), axis=0)[None],
+        tiles=np.repeat(rows, thick, axis=0)[None],
+        thick=thick,
         labels=("",),
         title=f"{maps.layer.name} · {maps.pictures[picture]}",
         subtitle=f"all {len(values)} units as they are numbered, {len(rows)} rows of {across}; {maps.reading}",
@@ -236,4 +244,5 @@ def table(
         row_labels=tuple(rows),
         column_labels=tuple(columns),
         dead_is_meaningful=False,
+        thick=tiles.shape[1] if stacks[0].ndim == 2 else 1,
     )

@@ -170,7 +170,8 @@ class FeatureMaps:
     ) -> Sheet:
         """A row per unit and a column per picture, all by one range. The order is that of picture 0. Raises as `sheet`."""
         chosen, how = self._chosen(0, first, units, order)
-        return map_sheets.several(self, chosen, f"{len(chosen)} of {self.values.shape[1]} units{how}", scale, colour)
+        how = map_sheets.chosen(chosen, self.values.shape[1], "units", how)
+        return map_sheets.several(self, chosen, how, scale, colour)
 
     def beside(
         self, after: FeatureMaps, *, picture: int = 0, first: int | None = 8, scale: str = "shared", colour: str = "auto"

@@ -7,8 +7,15 @@ import numpy.typing as npt
 
 from ..core import Array
 
-# The ends of activations that level off. A map is saturated if nearly all of its values lie at one.
-BOUNDS = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "hardtanh": (-1.0, 1.0)}
+# The ends of activations that level off. A map is saturated if nearly all of its values lie at one. torch's hardtanh is not
+# among them: it is written without an underscore, and its ends are the user's. Keras' hard_tanh always ends at -1 and 1.
+BOUNDS = {
+    "tanh": (-1.0, 1.0),
+    "sigmoid": (0.0, 1.0),
+    "hardsigmoid": (0.0, 1.0),
+    "hard_sigmoid": (0.0, 1.0),
+    "hard_tanh": (-1.0, 1.0),
+}
 NEAR, NEARLY_ALL = 0.01, 0.9
 MEANING = {
     "dead": "zero everywhere for this picture; another picture may wake it, and a filter that none wakes is of no use",
@@ -36,7 +43,7 @@ def oddities(values: Array, *, activated: bool, activation: str | None) -> dict[
 
 
 def _saturated(flat: Array, activation: str | None) -> npt.NDArray[np.bool_]:
-    ends = BOUNDS.get((activation or "").replace("_", "").lower())
+    ends = BOUNDS.get((activation or "").lower())
     if ends is None:
         return np.zeros(len(flat), bool)
     margin = NEAR * (ends[1] - ends[0])

@@ -11,6 +11,7 @@ from ..core import Graph
 from ..errors import InputError
 from ..methods.centres import cell, centres
 from ..methods.receptive import edges
+from .map_sheets import chosen
 from .provenance import Shown
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def overlay(maps: FeatureMaps, shown: Shown, picture: int, units: Sequence[int],
         ),
         labels=tuple(f"{unit}  {peak:.3g}" for unit, peak in zip(units, peaks, strict=True)),
         title=f"{maps.layer.name} over {maps.pictures[picture]}",
-        subtitle=f"{len(units)} of {maps.values.shape[1]} maps{how}; {maps.reading}",
+        subtitle=f"{chosen(units, maps.values.shape[1], 'maps', how)}; {maps.reading}",
         caption="Each by its own range around zero, its greatest magnitude beside its number; the map's "
         f"{maps.values.shape[2]} x {maps.values.shape[3]} values are spread over the picture ({upsample}).",
     )
@@ -58,13 +59,14 @@ def crops(maps: FeatureMaps, shown: Shown, graph: Graph, picture: int, units: Se
         pictures.append(shown.pixels[top:bottom, left:right] if bottom > top else None)
         single = Sheet(tiles=values[None], labels=("",), title="", dead_is_meaningful=maps.reading.activated)
         pictures.append(single.tile(0))
-        labels += [f"{unit} sees, at {place}", f"{unit}, up to {values[place]:.3g}"]
+        sees = "sees" if bottom > top else "sees padding only"
+        labels += [f"{unit} {sees}, at {place}", f"{unit}, up to {values[place]:.3g}"]
         marks += [None if middles is None else strongest_in(((top, left), (bottom, right)), cell(middles, place)), None]
     return CropSheet(
         crops=pictures,
         labels=labels,
         title=f"{maps.layer.name} · {maps.pictures[picture]}: what units see where they are strongest",
-        subtitle=f"{len(units)} of {maps.values.shape[1]} units{how}; left the part of the picture that the strongest place "
+        subtitle=f"{chosen(units, maps.values.shape[1], 'units', how)}; left the part of the picture that the strongest place "
         f"depends on, derived from the graph and cut off at the edges, in a box that place where it is not the middle; "
         f"right the map, {maps.reading}, by its own range.",
         columns=6,

@@ -3,7 +3,7 @@
 import { alike } from "./alike.js";
 import { drawn, hatch } from "./colour.js";
 import { drawBar, drawMap, factsOf, fieldWords, fill, isWide, laidOver } from "./panel.js";
-import { Picture } from "./picture.js";
+import { isPadding, Picture } from "./picture.js";
 import { counted, short } from "./numbers.js";
 import { isAlong, SignalPlot, signalWords } from "./signal.js";
 import { Scrubber } from "./volume.js";
@@ -65,7 +65,7 @@ export class Large {
   }
 
   words(strongest, pointed) {
-    if (pointed) return "Outlined: what it sees at the pointer.";
+    if (pointed) return isPadding(pointed) ? "At the pointer it lies in the padding and sees no pixel of the picture." : "Outlined: what it sees at the pointer.";
     return this.over.checked && this.view.layer.isPicture ? "The map over the picture, stretched to its size." : fieldWords(this.view, this.unit, strongest);
   }
 

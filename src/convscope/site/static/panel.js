@@ -1,7 +1,7 @@
 // The unit under the pointer or at the cursor: its map, its numbers, and what it sees of the picture.
 
 import { hatch } from "./colour.js";
-import { fieldText, Picture } from "./picture.js";
+import { fieldText, isPadding, Picture } from "./picture.js";
 import { percent, short } from "./numbers.js";
 import { isAlong, SignalPlot, signalWords } from "./signal.js";
 
@@ -46,8 +46,12 @@ export function fieldWords({ layer, image }, unit, strongest, pointed = null) {
   if (layer.isDead(unit)) return `${volume}It is zero everywhere, so it has no strongest place.`;
   if (!strongest) return `${volume}It has one value everywhere in this slice.`;
   const over = isWide(strongest, image) ? " Laid over it: its map, stretched to the picture's size." : "";
-  const where = `${volume}Outlined: what it sees where it is strongest${volume ? " in this slice" : ""}, ${fieldText(strongest, size)}.${over}`;
-  return pointed ? `${where} Dashed: what it sees at the pointer.` : where;
+  const slice = volume ? " in this slice" : "";
+  const where = isPadding(strongest)
+    ? `${volume}Where it is strongest${slice} it lies in the padding and sees no pixel of the picture.`
+    : `${volume}Outlined: what it sees where it is strongest${slice}, ${fieldText(strongest, size)}.${over}`;
+  if (!pointed) return where;
+  return `${where} ${isPadding(pointed) ? "At the pointer it lies in the padding." : "Dashed: what it sees at the pointer."}`;
 }
 
 // Whether a field is so large a part of the picture that its outline tells less than the map laid over it.

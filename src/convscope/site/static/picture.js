@@ -14,7 +14,7 @@ export class Picture {
     context.imageSmoothingEnabled = false;
     context.drawImage(image, 0, 0, width * scale, height * scale);
     over?.(context, width * scale, height * scale);
-    for (const { field, strong } of fields) {
+    for (const { field, strong } of fields.filter((each) => !isPadding(each.field))) {
       outline(context, field.map((side) => side * scale), [width * scale, height * scale], { strong, dim: strong && !over });
     }
   }
@@ -46,8 +46,14 @@ export function loaded(source) {
   return image.decode().then(() => image);
 }
 
+// Whether a field has no pixel of the picture: such a place sees the padding only.
+export function isPadding([top, left, bottom, right]) {
+  return top >= bottom || left >= right;
+}
+
 // The part of the picture that a field covers, as large as fits into a box; `cell`, a part of it, is outlined.
 export function crop(context, image, [top, left, bottom, right], x, y, width, height, cell = null) {
+  if (isPadding([top, left, bottom, right])) return;
   const factor = Math.min(height / (bottom - top), width / (right - left));
   const [tall, wide] = [(bottom - top) * factor, (right - left) * factor];
   context.imageSmoothingEnabled = false;
