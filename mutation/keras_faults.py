@@ -13,7 +13,8 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from zoo_keras import PICTURES, ZOO  # noqa: E402
 
-from convscope.engines import keras_calls, keras_forward  # noqa: E402
+from convscope.conformance import compare, holding  # noqa: E402
+from convscope.engines import keras_backends, keras_calls, keras_forward  # noqa: E402
 from convscope.engines.keras import KerasEngine  # noqa: E402
 from convscope.engines.names import output_names  # noqa: E402
 
@@ -92,6 +93,8 @@ OF_BACKEND = {"torch": "Torch", "tensorflow": "TensorFlow", "jax": "Jax"}[BACKEN
 RUNS, TRACED = getattr(MODULE, f"{OF_BACKEND}Backend"), getattr(MODULE, f"{OF_BACKEND}Traced")
 RUN, PULL, REPLACED = RUNS.run, TRACED.pull, keras_calls.replaced
 MEMORY = {}
+if BACKEND != "torch":  # each question is compiled there: fewer of them, and none twice
+    compare.MOST, holding.CUTS, keras_backends.KEPT = 3, 1, 200
 FAULTS = {
     "the last call of a shared layer only": lambda: patch.object(keras_calls, "numbered", lambda path, _count: path),
     "in training mode": lambda: patch.object(keras_forward.Forward, "_run", in_training),
