@@ -1,0 +1,45 @@
+"""Whether each method depends on what a network learned: cascading randomisation, as a table (Adebayo et al. 2018).
+
+    KERAS_BACKEND=torch python training/randomised.py -m net.keras --pictures val.zip --classes cat golf_ball
+
+Of each class the first picture of the archive, or folder, with a folder per class.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import convscope
+from convscope.scan.sources import listing
+
+METHODS = (
+    "saliency", "input-x-gradient", "guided-backprop", "deconvnet", "grad-cam", "hires-cam", "layer-cam", "grad-cam++",
+    "eigen-cam",
+)  # fmt: skip
+
+
+def first_of(pictures: str, classes: list[str]) -> list[object]:
+    """The pixels of the first picture of each class."""
+    found = listing(pictures)
+    numbers = [found.classes.index(name) for name in classes]
+    return [next(item for item in found.items(0) if item.label == number).read().read().pixels for number in numbers]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-m", "--model", required=True)
+    parser.add_argument("--pictures", required=True)
+    parser.add_argument("--classes", nargs="+", required=True)
+    parser.add_argument("--layers", type=int, default=4)
+    given = parser.parse_args()
+    net = convscope.open(given.model, labels=given.pictures)
+    pictures = first_of(given.pictures, given.classes)
+    for number, method in enumerate(METHODS):
+        steps = convscope.check(method, net, pictures, layers=given.layers).steps
+        if not number:
+            print(f"| random from the end to | {' | '.join(step.layer for step in steps)} |\n|---|{'---|' * len(steps)}")
+        print(f"| {method} | {' | '.join(f'{step.magnitude:.2f}' for step in steps)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
