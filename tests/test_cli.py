@@ -345,3 +345,16 @@ def test_overlays_and_crops_are_drawn_for_every_picture(convscope, picture, tmp_
         status, _, error = convscope("overlay", picture, *wrong, "-o", "none.png")
         assert (status, words in error, "Traceback" in error) == (2, True, False), error
     assert not (tmp_path / "none.png").exists()
+
+
+def test_the_channels_of_a_signal_have_names(convscope, tmp_path):
+    weights = numpy_helper.from_array(np.ones((2, 3, 5), np.float32), "w")
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 40])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2, 36])]
+    graph = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["y"], "conv")], "signal", inputs, outputs, [weights])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "signal.onnx")
+    np.save(tmp_path / "eeg.npy", np.random.default_rng(0).normal(size=(3, 40)).astype(np.float32))
+    assert convscope("look", "eeg.npy", "-m", "signal.onnx", "--at", "all", "--channels", "Fz,Cz,Pz", "-o", "eeg")[0] == 0
+    assert json.loads((tmp_path / "eeg" / "study.json").read_text())["signal"]["channels"] == ["Fz", "Cz", "Pz"]
+    status, _, error = convscope("look", "eeg.npy", "-m", "signal.onnx", "--at", "all", "--channels", "Fz,Cz", "-o", "two")
+    assert (status, "3 channels need as many different names" in error) == (2, True)

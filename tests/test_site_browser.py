@@ -443,6 +443,19 @@ def test_what_a_unit_sees_is_outlined(context, tmp_path):
     np.testing.assert_array_equal(inside, seen[(top + bottom) // 2, (left + right) // 2])
     np.testing.assert_allclose(outside, seen[0, 0] * 0.55, atol=1)  # darkened
     show(page, "block5_conv3")
+    cells = page.evaluate(
+        "Array.from({length: 160}, (_, unit) => { const {layer} = convscope.viewer; return layer.cell(layer.peak(unit)); })"
+    )
+    marks = looked.crops("block5_conv3", units=list(range(160))).marks[::2]
+    reach = [
+        net.receptive_field("block5_conv3", tuple(map(int, np.unravel_index(each.argmax(), each.shape))))
+        for each in looked["block5_conv3"].values[0]
+    ]
+    for cell, mark, field in zip(cells, marks, reach, strict=True):
+        assert (cell is None) == (mark is None)
+        if cell is not None:
+            np.testing.assert_allclose(cell, np.asarray(mark) + np.tile(field.start, 2), atol=1e-6)
+    assert sum(cell is not None for cell in cells) > 50
     assert "Laid over it: its map" in page.locator(".panel [data-field]").inner_text()
     watched.assert_calm()
 

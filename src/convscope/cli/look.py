@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..progress import Steps
 from .app import app
-from .opened import Given, open_network, run
+from .opened import Given, channel_names, open_network, run
 from .options import (
     Activated,
     Architecture,
@@ -65,7 +65,8 @@ def look(
         network = open_network(
             steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess, channels
         )
-        maps = run(steps, network.look, pictures, at, activated=not raw, ranked=order in ("auto", "answer"), why=why)
+        maps = run(steps, network.look, pictures, at, activated=not raw, ranked=order in ("auto", "answer"), why=why,
+                   channels=channel_names(network, channels))  # fmt: skip
         steps.begin("Drawing the sheets")
         saved = maps.save(
             named(out, single_file), first=first or None, order=order, scale=scale, colour=colour, single_file=single_file
@@ -108,7 +109,8 @@ def maps(
         network = open_network(
             steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess, channels
         )
-        result = run(steps, network.maps, pictures, at, activated=activated, ranked=order == "answer")
+        result = run(steps, network.maps, pictures, at, activated=activated, ranked=order == "answer",
+                     channels=channel_names(network, channels))  # fmt: skip
         steps.begin("Drawing the sheets")
         written = [result.export(path) for path in (table, arrays) if path is not None]
         saved = result.save(

@@ -47,9 +47,18 @@ def open_network(
         preprocess=preprocess,
         progress=steps,
     )
-    if channels is not None:
+    if channels is not None and not takes_signals(network):
         network.preprocess = replace(network.preprocess, shown=_whole("--channels", channels, "3,2,1"))
     return network
+
+
+def takes_signals(network: Network) -> bool:
+    return len(network.graph.layers[0].shape or ()) == 2
+
+
+def channel_names(network: Network, channels: str | None) -> list[str] | None:
+    """The names of the channels of a signal; None for a picture, where --channels are numbers."""
+    return channels.split(",") if channels is not None and takes_signals(network) else None
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:
@@ -71,7 +80,9 @@ def pictures_or_own(given: list[Path] | None) -> list[Path]:
     return given or [demo.picture()]
 
 
-def run(steps: Steps, verb: Any, pictures: list[Path] | None, at: list[str] | None, **options: bool | str) -> MapSet:
+def run(
+    steps: Steps, verb: Any, pictures: list[Path] | None, at: list[str] | None, **options: bool | str | list[str] | None
+) -> MapSet:
     steps.begin("Running the network")
     names = [name for each in at or ["blocks"] for name in each.split(",")]
     result: MapSet = verb(pictures_or_own(pictures), at=names, progress=steps, **options)

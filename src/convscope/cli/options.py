@@ -54,6 +54,7 @@ Via = Annotated[str | None, typer.Option("--via", help="'torch' converts an ONNX
 Channels = Annotated[
     str | None,
     typer.Option(
-        "--channels", help="Which channels of a picture are drawn as red, green and blue, from 0: 3,2,1; or one, in grey."
+        "--channels",
+        help="Which channels of a picture are drawn as red, green, blue, from 0: 3,2,1; or one. Of a signal their names: Fz,Cz.",
     ),
 ]
