@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import pytest
 from by_hand import Power
+from torchvision_ops import torchvision
 
 from convscope.engines.fake import FakeEngine
 from convscope.errors import EngineError, InputError, Unsupported, WrongOption
@@ -322,6 +323,30 @@ def test_the_backward_rules_by_hand():
     np.testing.assert_allclose(
         backward_rules.guided_backpropagation(engine, x, goal).values[0, 0], expected, rtol=1e-6, atol=1e-7
     )
+
+
+@example_of("lrp")
+def test_relevance_by_hand():
+    """y = sum v relu(x) + u relu(-x): each hidden unit is worth what it adds to y, and comes from one position alone."""
+    torch = pytest.importorskip("torch")
+    torchvision()  # which zennit imports
+    pytest.importorskip("zennit", reason="zennit is not installed: pip install 'convscope[lrp]'")
+    from convscope.engines.torch import TorchEngine
+
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 2, 1, bias=False), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(32, 2, bias=False)
+    )
+    v, u = np.random.default_rng(0).normal(size=(2, 4, 4)).astype(np.float32)
+    with torch.no_grad():
+        module[0].weight.copy_(torch.tensor([1.0, -1.0]).reshape(2, 1, 1, 1))
+        module[3].weight.copy_(torch.from_numpy(np.stack([np.stack([v, u]).ravel(), np.zeros(32, np.float32)])))
+    x = (X - X.mean()).astype(np.float32)
+    engine = TorchEngine(module.eval(), picture_shape=(1, 4, 4))
+    found = backward_rules.lrp(engine, x, resolve(engine, x, 0), composite="epsilon")
+    worth = v * np.maximum(x[0, 0], 0) + u * np.maximum(-x[0, 0], 0)
+    np.testing.assert_allclose(found.values[0, 0], worth, rtol=1e-3)
+    np.testing.assert_allclose(found.score, [worth.sum()], rtol=1e-5)
+    np.testing.assert_allclose(found.delta, [0], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", METHODS)

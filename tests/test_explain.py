@@ -35,7 +35,7 @@ def picture():
     return np.random.default_rng(0).integers(20, 255, (8, 8, 3), np.uint8)
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name not in ("deconvnet", "guided-backprop")])
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in ("deconvnet", "guided-backprop", "lrp")])
 def test_every_method_gives_one_map_per_picture_and_can_be_drawn(net, picture, method):
     why = net.explain([picture, picture[::-1].copy()], method, target="dog", **FAST.get(method, {}))
     shape = {"input": (2, 3, 8, 8), "picture": (2, 8, 8), "layer": (2, 4, 4)}[METHODS[method].place]

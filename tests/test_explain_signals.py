@@ -5,6 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
 from torch import nn  # noqa: E402
+from torchvision_ops import torchvision  # noqa: E402
 
 import convscope  # noqa: E402
 from convscope.errors import InputError  # noqa: E402
@@ -33,6 +34,9 @@ def case(request):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_gives_a_value_per_position_or_says_why_not(case, method):
     kind, module, arrays = case
+    if method == "lrp":
+        torchvision()  # which zennit imports
+        pytest.importorskip("zennit", reason="zennit is not installed: pip install 'convscope[lrp]'")
     net, how = convscope.open(module, picture_shape=SHAPES[kind]), METHODS[method]
     options = FEW.get(method, {}) | ({"among": arrays} if method == "expected-gradients" else {})
     if kind == "features" and how.place != "input":

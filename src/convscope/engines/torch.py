@@ -119,6 +119,12 @@ class TorchEngine:
         standing.check()
         return trace
 
+    def trace_relevance(self, composite: str, pictures: Pictures, taps: Iterable[Tap | str] = ()) -> TorchTrace:
+        """See Relevant in methods/backward_rules.py."""
+        from .torch_relevance import trace_relevance  # which knows this class
+
+        return trace_relevance(self, composite, pictures, taps)
+
     def hold(self, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> TorchHeld:
         """See Resumable.hold."""
         return TorchHeld(self, pictures, Cut.at(layer, self.graph, self._outputs), edits)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
 
-from ..core import Array, Engine, RuledBackward
-from ..errors import Unsupported
-from .attribution import WITHOUT_GRADIENTS, Attribution, pulled
+import numpy as np
+
+from ..core import Array, Differentiable, Engine, Pictures, RuledBackward, Tap, Trace
+from ..errors import EngineError, Unsupported
+from .attribution import WITHOUT_GRADIENTS, Attribution, pulled, total
 from .targets import Target
 
 WARNING = (
@@ -27,6 +31,41 @@ def deconvnet(engine: Engine, pictures: Array, target: Target) -> Attribution:
 def guided_backpropagation(engine: Engine, pictures: Array, target: Target) -> Attribution:
     """As `deconvnet`, with relu(g) only where the ReLU let something through. Springenberg et al. 2014. Signed."""
     return _with_rule(engine, pictures, target, "guided")
+
+
+@runtime_checkable
+class Relevant(Differentiable, Protocol):
+    """An Engine through which relevance can flow back."""
+
+    def trace_relevance(self, composite: str, pictures: Pictures, taps: Iterable[Tap | str] = ()) -> Trace:
+        """As `trace`, but what `pullback` takes and gives is relevance. `composite` names the rules."""
+        ...
+
+
+def lrp(engine: Engine, pictures: Array, target: Target, *, composite: str = "epsilon-plus-flat") -> Attribution:
+    """Layer-wise relevance propagation: the score, handed back layer by layer to what it came from. Bach et al. 2015. Signed.
+
+    What a layer's output is worth is shared among its inputs by what each put in, R_i = sum_j z_ij / (sum_i z_ij + e) R_j, by
+    zennit (Anders et al. 2021).
+
+    composite   the rules: "epsilon-plus-flat" (convolutions by their positive parts, the first layer evenly, dense layers by
+                epsilon), "epsilon-plus", "epsilon-alpha2-beta1-flat", "epsilon-alpha2-beta1", or "epsilon" for every layer
+    returns     (n, c, *spatial) in units of score; `delta` is their sum minus the score: what biases took, zero without
+    raises      MissingExtra without zennit; Unsupported on other engines than torch, and for a layer that has no rule
+    """
+    if not isinstance(engine, Relevant):
+        raise Unsupported(
+            f"LRP is there for torch modules as they are, not on {engine.framework} or with edits. Use "
+            f"integrated-gradients, or a method without gradients: {WITHOUT_GRADIENTS}."
+        )
+    trace = engine.trace_relevance(composite, pictures, [target.layer])
+    read = trace[target.layer]
+    score, seeds = target.seeds(read)
+    values = trace.pullback({target.layer: seeds * read}, ["input"])["input"]
+    if not np.isfinite(values).all():
+        raise EngineError(f"The relevance of {target.name} is not finite. Try another composite.")
+    said = "sum of the relevance minus the score, which is what biases took"
+    return Attribution(values, score, total(values) - score, said, notes=(f"rules: {composite}, by zennit",))
 
 
 def _with_rule(engine: Engine, pictures: Array, target: Target, rule: str) -> Attribution:

@@ -101,6 +101,7 @@ METHODS: dict[str, Method] = {
     "score-cam": Method(at_each(perturbation.score_cam), "layer", "positive", "Wang et al. 2020", gradients=False, covers=True),
     "deconvnet": Method(at_input(backward_rules.deconvnet), "input", "signed", "Zeiler and Fergus 2013"),
     "guided-backprop": Method(at_input(backward_rules.guided_backpropagation), "input", "signed", "Springenberg et al. 2014"),
+    "lrp": Method(at_input(backward_rules.lrp), "input", "signed", "Bach et al. 2015"),
     "ablation-cam": Method(at_each(perturbation.ablation_cam), "layer", "positive", "Desai and Ramaswamy 2020", gradients=False),
     "occlusion": Method(at_input(perturbation.occlusion_map), "picture", "signed", "Zeiler and Fergus 2014", gradients=False),
     "rise": Method(at_input(perturbation.rise), "picture", "signed", "Petsiuk et al. 2018", gradients=False),
