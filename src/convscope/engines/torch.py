@@ -21,6 +21,7 @@ from .torch_functions import EqualOnce, Functions
 from .torch_graph import Survey, is_looked_into, to_numpy, weights_of
 from .torch_held import TorchHeld
 from .torch_inputs import Input, PictureShape, check_whole, possible_inputs, shapes_of
+from .torch_layout import Layout
 from .torch_local import Locals
 from .torch_memory import Pool
 from .torch_modules import Visit, Way, frozen, names_of, notes_on, unwrapped, visiting
@@ -61,7 +62,7 @@ class TorchEngine:
         self._modules, self._functions, self._outputs = survey.modules, survey.functions, tuple(survey.outputs)
         size = " x ".join(map(str, self._inputs[0].shape))
         self.assumed = None if picture_shape else f"The network does not say what it takes; pictures of {size} were assumed."
-        self._locals = Locals(self)
+        self._locals, self._layout = Locals(self), Layout(self)
         self.notes = (*notes_on(module), *([note] if note else []))
 
     @property
@@ -129,6 +130,11 @@ class TorchEngine:
         """See Resumable.hold."""
         return TorchHeld(self, pictures, Cut.at(layer, self.graph, self._outputs), edits)
 
+    def bulk(self, pictures: Pictures, layer: str) -> Array:
+        """See Bulk.bulk."""
+        asked, _ = self._asked([layer], ())
+        return self._layout.read(pictures, asked[0])
+
     def local(self, layer: str) -> Part | None:
         """See Local.local."""
         return self._locals.of(self.graph[layer])
@@ -188,7 +194,7 @@ class TorchEngine:
         mode = torch.inference_mode(False)
         with RUNNING, mode, torch.set_grad_enabled(grad), untouched(self.module, device), way.standing(), watched:
             tensors = [
-                visit(name, self._tensor(pictures[name], each), None, False)
+                visit(name, self._tensor(pictures[name], each, way.channels_last), None, False)
                 for name, each in zip(pictures, self._inputs, strict=True)
             ]
             by_place = [tensor for tensor, each in zip(tensors, self._inputs, strict=True) if each.keyword is None]
@@ -210,11 +216,13 @@ class TorchEngine:
     def _path(self, module: nn.Module | None) -> str | None:
         return None if module is None else self._paths.get(module)
 
-    def _tensor(self, array: Array, of: Input) -> torch.Tensor:
+    def _tensor(self, array: Array, of: Input, channels_last: bool) -> torch.Tensor:
         """A copy on the network's device, since the network may write into what it is given."""
         if of.whole:
             return torch.from_numpy(np.array(array, np.int64, order="C")).to(self._like.device)
-        return torch.from_numpy(np.array(array, np.float32, order="C")).to(self._like.device, self._like.dtype)
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        tensor = torch.from_numpy(np.array(array, np.float32, order="C")).to(self._like.device, self._like.dtype)
+        return tensor.contiguous(memory_format=layout)
 
     def _tried(self, survey: Survey, pictures: int) -> Any:
         """What the module returns for so many pictures of zeros, seen by `survey`."""

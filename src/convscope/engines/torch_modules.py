@@ -51,6 +51,7 @@ class Way:
     running     kept up to date where functions are looked at: the modules whose code runs, the innermost last
     standing    entered around the run
     wanted      the modules that are looked at; None: all
+    channels_last   how the pictures lie in memory
     """
 
     enter: Enter | None = None
@@ -60,6 +61,7 @@ class Way:
     running: list[nn.Module | None] = field(default_factory=list)
     standing: Callable[[], AbstractContextManager[Any]] = nullcontext
     wanted: frozenset[nn.Module] | None = None
+    channels_last: bool = False
 
     @contextmanager
     def unseen(self) -> Iterator[None]:

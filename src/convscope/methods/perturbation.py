@@ -5,7 +5,7 @@ Each takes one picture (1, c, *spatial); its variants pass in batches that stay 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +78,7 @@ def rise(
     open_, weighted, squared = (np.zeros(spatial) for _ in range(3))
     for start in range(0, masks, DRAWN):
         some = random_masks(generator, min(DRAWN, masks - start), spatial, cells, kept)
-        value = _scores_under(engine, pictures, filled, some, target, memory)
+        value = _scores_under(engine, pictures, filled, some, len(some), target, memory)
         open_ += some.sum(0)
         weighted += np.tensordot(value, some, 1)
         squared += np.tensordot(value**2, some, 1)
@@ -107,12 +107,19 @@ def random_masks(generator: np.random.Generator, count: int, spatial: tuple[int,
 
 
 def _scores_under(
-    engine: Engine, picture: Array, filled: Array, masks: Masks, target: Target, memory: int, progress: Progress | None = None
+    engine: Engine,
+    picture: Array,
+    filled: Array,
+    masks: Iterable[Masks],
+    number: int,
+    target: Target,
+    memory: int,
+    progress: Progress | None = None,
 ) -> Masks:
-    """(m,) the target's value of one picture (1, c, *spatial) under masks (m, *spatial)."""
+    """(number,) the target's value of one picture (1, c, *spatial) under masks (*spatial), which are made one by one."""
     variants = (mask[None].astype(np.float32) for mask in masks)
     mixed = (mask * picture[0] + (1 - mask) * filled[0] for mask in variants)
-    return score_many(engine, mixed, target, memory=memory, number=len(masks), progress=progress).astype(np.float64)
+    return score_many(engine, mixed, target, memory=memory, number=number, progress=progress).astype(np.float64)
 
 
 def one(pictures: Array) -> Array:
@@ -141,8 +148,11 @@ def score_cam(
     run = engine.run(one(pictures), [layer, target.layer])
     activations, score = with_maps(engine, layer, run[layer]), target.values(run[target.layer])
     nothing = scores(engine, np.zeros_like(pictures), target)
-    masks = to_unit_range(bilinear(activations[0], pictures.shape[2:]))
-    raised = _scores_under(engine, pictures, np.zeros_like(pictures), masks, target, memory, progress) - nothing
+    units = [unit for unit, each in enumerate(activations[0]) if each.min() < each.max()]  # others leave nothing of the picture
+    masks = (to_unit_range(bilinear(activations[0, unit : unit + 1], pictures.shape[2:]))[0] for unit in units)
+    under = _scores_under(engine, pictures, np.zeros_like(pictures), masks, len(units), target, memory, progress)
+    raised = np.zeros(activations.shape[1])
+    raised[units] = under - nothing
     weights = np.exp(raised - raised.max())
     values = rectified(np.tensordot(weights / weights.sum(), activations[0], 1))
     return Attribution(values[None].astype(np.float32), score, units=raised[None].astype(np.float32))

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..core import Array, Edit, Engine, Graph, Held, Pictures, Resumable, Run, Tap, as_tap, count, each_array
+from ..core import Array, Bulk, Edit, Engine, Graph, Held, Pictures, Resumable, Run, Tap, as_tap, count, each_array
 from ..errors import InputError, UnknownLayer
 
 MEMORY = 2 << 30  # bytes: the default limit of everything that runs many variants
@@ -118,7 +118,9 @@ def score_many(
     size, values, left = at_once(engine.graph, memory=memory), list[Array](), iter(pictures)
     done = 0
     while some := list(islice(left, size)):
-        values.append(np.asarray(target.values(engine.run(np.stack(some), [target.layer])[target.layer]), np.float32))
+        many = np.stack(some)
+        read = engine.bulk(many, target.layer) if isinstance(engine, Bulk) else engine.run(many, [target.layer])[target.layer]
+        values.append(np.asarray(target.values(read), np.float32))
         done += len(some)
         if progress:
             progress(done, max(number, done))
