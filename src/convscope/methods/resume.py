@@ -14,6 +14,7 @@ from ..errors import InputError, UnknownLayer
 
 MEMORY = 2 << 30  # bytes: the default limit of everything that runs many variants
 QUICK = 32 << 20  # bytes in the largest array of a batch: more at a time is slower per picture, measured on two cores
+IN_BULK = 8  # pictures at a time that are quick in bulk, however large they are
 MOST = 256  # variants at a time, however small they are
 LIVE = 4  # arrays as large as the largest that live at the same time: what a layer takes and gives, a copy, its workspace
 Progress = Callable[[int, int], None]
@@ -75,10 +76,11 @@ class FromTheStart:
         return 0 if start == "input" else len(self._engine.graph)
 
 
-def at_once(graph: Graph, after: str = "input", *, memory: int = MEMORY, most: int = MOST) -> int:
+def at_once(graph: Graph, after: str = "input", *, memory: int = MEMORY, most: int = MOST, quick: int = 1) -> int:
     """How many pictures to let pass at a time from `after` on: as many as are quick, and fit in `memory` bytes. At least 1.
 
     Estimated from the shapes in the layer table; sizes that are not known there count as 1, unless they are the picture's.
+    quick    how many are quick whatever their size
     raises   InputError for a limit below which not even one picture fits
     """
     start = next((row.index for row in graph if row.name == after), 0)
@@ -89,7 +91,7 @@ def at_once(graph: Graph, after: str = "input", *, memory: int = MEMORY, most: i
             "Give more memory.",
             received=memory,
         )
-    return max(1, min(memory // (LIVE * largest), QUICK // largest, most))
+    return max(1, min(memory // (LIVE * largest), max(QUICK // largest, quick), most))
 
 
 def size_of(shape: Iterable[int | None] | None) -> int:
@@ -115,7 +117,8 @@ def score_many(
     memory     bytes that a batch may take
     number     how many there are, for `progress`, which is called with (done, in all)
     """
-    size, values, left = at_once(engine.graph, memory=memory), list[Array](), iter(pictures)
+    in_bulk = isinstance(engine, Bulk)
+    size, values, left = at_once(engine.graph, memory=memory, quick=IN_BULK if in_bulk else 1), list[Array](), iter(pictures)
     done = 0
     while some := list(islice(left, size)):
         many = np.stack(some)
