@@ -181,6 +181,7 @@ def test_relevance_is_gradient_x_activation_of_the_answer(own, pictures):
         order = sorted(range(20), key=lambda number: (-each[number, unit].sum(), number))[:4]
         top = own.top("conv1", unit, by="relevance")
         assert top.rows["picture"].tolist() == order
+        assert "mean" not in top.rows
         np.testing.assert_allclose(top.rows["value"], [each[number, unit].sum() for number in order], rtol=1e-5)
         assert top.rows["position"].tolist() == [int(each[number, unit].argmax()) for number in order]
         assert "in which it speaks most for the answer" in top.sheet().caption

@@ -104,6 +104,7 @@ def of_class(scan: Scan, part: Part, unit: int, label: str) -> Table:
 def by_relevance(scan: Scan, part: Part, unit: int, k: int | None, first: int | None) -> TopPictures:
     found = spoken(scan, part, first, None)
     rows = rows_of(scan, part, found.value, unit)
+    rows = Table({name: column for name, column in rows.items() if name != "mean"})  # of maps, which these lists do not keep
     among = "" if found.done == len(scan.pictures["picture"]) else f", of {found.done:,} pictures evenly spread"
     words = f"in which it speaks most for the answer{among}"
     return shown(scan, part, unit, rows.take(np.arange(rows.rows)[:k]), words, found.said)
