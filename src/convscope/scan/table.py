@@ -24,6 +24,9 @@ class Table(Mapping[str, npt.NDArray[Any]]):
             raise WrongOption("A column of this table", name, list(self._columns))
         return self._columns[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)
 
