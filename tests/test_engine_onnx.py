@@ -19,7 +19,8 @@ from convscope.engines.onnx import OnnxEngine
 from convscope.engines.onnx_files import load
 from convscope.errors import EngineError, InputError, NotAModel, Unsupported, WrongPictureShape
 
-WITHOUT_GRADIENTS = [name for name, law in laws().items() if law.__annotations__["engine"] != "Differentiable"]
+LACKS = {needs for needs, verb in {"Differentiable": "trace", "Local": "local"}.items() if not hasattr(OnnxEngine, verb)}
+ASKED = [name for name, law in laws().items() if law.__annotations__["engine"] not in LACKS]
 # What ONNX's evaluator does not have: old operators, transposed convolutions in groups, BatchNorm before opset 14.
 NOT_IN_THE_EVALUATOR = {
     "chain_in_opset_7", "initialisers_among_the_inputs", "transposed", "batch_norm_and_dropout", "constants_as_nodes",
@@ -32,7 +33,7 @@ def test_the_laws_hold(name, monkeypatch):
     monkeypatch.setattr(holding, "CUTS", 1)  # each question is a session, which takes a while to make
     monkeypatch.setattr(onnx_sessions, "KEPT", 100)  # the laws come back to the same questions
     model = NETWORKS[name]()
-    assert check_engine(OnnxEngine(model), pictures(model)) == WITHOUT_GRADIENTS
+    assert check_engine(OnnxEngine(model), pictures(model)) == ASKED
 
 
 def test_what_goes_on_after_a_cut_is_a_graph_without_what_lies_before():
@@ -291,3 +292,23 @@ def test_an_input_that_is_one_number_for_all_pictures_is_refused():
     model.graph.input[1].CopyFrom(helper.make_tensor_value_info("gain", TensorProto.FLOAT, []))
     with pytest.raises(Unsupported, match="'gain' of this network is one number"):
         OnnxEngine(model)
+
+
+@pytest.mark.parametrize("after", [None, "Relu"])
+def test_a_share_counts_the_least_float_above_zero_and_none_below(after):
+    """In the graph it is arithmetic with powers of two: nothing may round, overflow, or reach the weights."""
+    values = np.random.default_rng(0).normal(size=(2, 3, 9, 11)).astype(np.float32)
+    least = np.float32(2.0**-149)
+    for number, each in enumerate((0.0, least, -least, 1e-39, 1e30, -1e30)):
+        values.reshape(-1)[number :: 7 + number] = each
+    writer = Writer()
+    kernel = np.concatenate([np.eye(3), [[1e3, -1e3, 1.0]]]).reshape(4, 3, 1, 1).astype(np.float32)
+    maps = writer.node("Conv", ["picture", writer.constant("kernel", kernel)], "conv")
+    maps = writer.node(after, [maps], "relu") if after else maps
+    engine = OnnxEngine(writer.model(["n", 3, 9, 11], maps, ranks=(4,)))
+    row = engine.graph.names[-1]
+    expected = (engine.run(values, [row])[row] > 0).mean((2, 3), dtype=np.float32)
+    assert 0 < expected.min() < expected.max() < 1
+    for reductions in (("active",), ("active", "mean", "max", "argmax", "none")):
+        found = engine.run(values, [Tap(row, each) for each in reductions])
+        np.testing.assert_array_equal(found[Tap(row, "active")], expected)

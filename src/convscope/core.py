@@ -131,7 +131,7 @@ class Tap:
     mean, max   over the positions
     argmax      the position of the maximum, as a whole number in float32: the index into the spatial axes laid flat, row by
                 row; of equal values the first; not defined where a value is NaN
-    active      the share, 0..1, of the positions whose value is above zero
+    active      the share, 0..1, of the positions whose value is above zero; not defined where a value is NaN
     """
 
     layer: str

@@ -55,7 +55,7 @@ class Statistics:
             Firing(0, np.zeros(units, np.int64), np.zeros(units), np.zeros(units, np.int64)),
             Histogram(np.zeros((units, BINS), np.uint32)),
             Top(plan.k),
-            ClassSums(np.zeros(number, np.int64), np.zeros((number, units)), np.zeros((number, units), np.int64)),
+            ClassSums(np.zeros(number, np.int64), np.zeros((number, 1)), np.zeros((number, 1), np.int64)),
             Confusion(np.zeros((number, plan.outputs), np.int64)),
             {part.layer: CoMoments() for part in plan.parts} if plan.pairs else {},
             {layer: MapSums() for layer in plan.maps},

@@ -155,8 +155,8 @@ class ClassSums:
     """Per class the number of pictures, and per class and unit the sum of the means and the pictures in which it fires.
 
     counts   (classes,)
-    means    (classes, units), sums of the means over positions
-    fired    (classes, units), pictures whose maximum is above zero
+    means    (classes, units), sums of the means over positions; while no label is known (classes, 1) is enough
+    fired    (classes, units), pictures whose maximum is above zero; likewise
     """
 
     counts: Whole | int = 0
@@ -166,12 +166,16 @@ class ClassSums:
     def update(self, labels: Whole, classes: int, means: Array, peaks: Array) -> ClassSums:
         """labels   (n,), numbers of classes, -1 for none"""
         known = labels >= 0
+        if not known.any():
+            return self
         counts = np.bincount(labels[known], minlength=classes)
         sums = grouped(means[known].astype(np.float64), labels[known], classes)
         fired = grouped((peaks[known] > 0).astype(np.int64), labels[known], classes)
         return self.merge(ClassSums(counts, sums, fired))
 
     def merge(self, other: ClassSums) -> ClassSums:
+        if np.ndim(self.counts) and not np.any(other.counts):  # of a thousand classes the sums are large
+            return self
         return ClassSums(self.counts + other.counts, self.means + other.means, self.fired + other.fired)
 
 
