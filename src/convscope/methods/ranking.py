@@ -86,7 +86,7 @@ def evidence(
         if most >= min(units, FEWEST):
             tried = f"; measured for the {most} units with the greatest mean" if most < units else ""
             drops = by_switching_off(engine, pictures, name, classes, at, most=most)
-            found[name] = drops, f"the drop of {at.said} when it is switched off{tried}"
+            found[name] = drops, f"the drop of {at.said}, when it is switched off{tried}"
     return found
 
 

@@ -82,7 +82,7 @@ export class Layer {
   // Where in what a place sees it stands itself, in pixels of the picture; null where that is the middle, as it mostly is.
   cell(place) {
     const field = this.field(place);
-    if (!field || !this.entry.centres) return null;
+    if (!field || !this.entry.centres || field[2] <= field[0] || field[3] <= field[1]) return null; // the last two: padding only
     const [[top, bottom], [left, right]] = place.map((at, axis) => cellAlong(this.entry.centres[axis + this.entry.centres.length - 2], at));
     const off = Math.max(Math.abs(top + bottom - field[0] - field[2]), Math.abs(left + right - field[1] - field[3]));
     if (off <= 2) return null; // twice a pixel

@@ -76,6 +76,7 @@ export class SignalPlot {
     const { layer } = this.view;
     const box = (position) => {
       const [start, stop] = samplesOf(layer, position);
+      if (stop <= start) return [0, 0, 0, 0]; // in the padding
       return [this.across(start), 0, Math.max(1, this.across(stop - 1) - this.across(start)), bottom];
     };
     if (!layer.entry.receptive) return;
@@ -172,12 +173,15 @@ export function samplesOf(layer, position) {
 }
 
 export function signalWords({ layer, channels }, unit, place) {
-  const says = (position) => samplesOf(layer, position).map((sample, end) => sample - end).join(" to ");
+  const says = (position) => {
+    const [start, stop] = samplesOf(layer, position);
+    return stop > start ? `samples ${start} to ${stop - 1}` : "no sample, only the padding";
+  };
   const left = channels.length > CHANNELS ? ` Drawn are the first ${CHANNELS} of ${channels.length} channels.` : "";
   if (!layer.entry.receptive) return `Each position stands over the middle of what it sees.${left}`;
   const flat = layer.isDead(unit) ? "zero" : layer.isConstant(unit) ? "one value" : "";
-  const strongest = flat ? `It is ${flat} everywhere, so it has no strongest place.` : `Shaded: what it sees where it is strongest, samples ${says(layer.peak(unit)[1])}.`;
-  return `${strongest}${place ? ` Dashed: samples ${says(place[1])}, what it sees at the pointer.` : ""}${left}`;
+  const strongest = flat ? `It is ${flat} everywhere, so it has no strongest place.` : `Shaded: what it sees where it is strongest, ${says(layer.peak(unit)[1])}.`;
+  return `${strongest}${place ? ` Dashed: ${says(place[1])}, what it sees at the pointer.` : ""}${left}`;
 }
 
 // A unit's map as a curve in a tile.
