@@ -29,7 +29,9 @@ def pieces(study: Mapping[str, Any], page: str = "index.html", *, maps: Mapping[
     maps   {key: payload}, to stand within the page, which then needs no file beside it; None: they lie beside it
     """
     row = PAGES[page]
-    return (
+    # A mark stands for each payload until it is its turn: a template would copy it twice.
+    payloads = {f"\0{key}": payload for key, payload in (maps or {}).items()}
+    written = (
         environment()
         .get_template(row.template)
         .generate(
@@ -38,11 +40,12 @@ def pieces(study: Mapping[str, Any], page: str = "index.html", *, maps: Mapping[
             style=Markup(static("page.css")),
             script=Markup(joined(row.script)),
             data=Markup(embedded(facts(study))),
-            maps={key: Markup(each) for key, each in (maps or {}).items()},
+            maps={mark[1:]: Markup(mark) for mark in payloads},
             whole=maps is not None,
             total=f"{study['network']['parameters']:,}",
         )
     )
+    return (payloads.get(piece, piece) for piece in written)
 
 
 @cache
