@@ -1,6 +1,6 @@
 """A scan over a data set: per picture over the bare forward, its memory, what a unit is worth, and the page of 26,560 units.
 
-`scan.py memory FOLDER N` is what the row on memory runs, in a process of its own; `scan.py ray` is the row on Ray alone,
+`scan.py memory FOLDER N` is what the row on memory runs, in a process of its own; `scan.py forward` and `ray` are these rows alone,
 and `scan.py pace` what docs/scan.md calculates with.
 """
 
@@ -32,7 +32,7 @@ from convscope.scan.runner import run as local
 from convscope.scan.shards import Statistics, read_shard
 from convscope.scan.sources import listing
 
-PICTURES, BATCHES, ROUNDS = 48, (1, 8, 16), 3
+PICTURES, BATCHES, ROUNDS = 96, (1, 4, 8, 16), 3  # fewer pictures would count what a shard costs once several times
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -54,7 +54,7 @@ def over_the_bare_forward(folder: Path) -> None:
     session = onnxruntime.InferenceSession(model.SerializeToString())
     net = convscope.open(model, preprocess="0..1 224")
     found = listing(pictures(folder / "p", PICTURES, 144))
-    values = np.random.default_rng(0).random((max(BATCHES), 3, 224, 224)).astype(np.float32)
+    values = np.random.default_rng(0).random((16, 3, 224, 224)).astype(np.float32)
     wishes = Wishes(pairs=False, maps=None, features=None)
     job = plan(net.engine, wishes, values[0], (), None)
     best: dict[object, list[float]] = {}
@@ -258,6 +258,9 @@ if __name__ == "__main__":
     elif sys.argv[1:2] == ["pace"]:
         with tempfile.TemporaryDirectory() as name:
             pace(Path(name))
+    elif sys.argv[1:2] == ["forward"]:
+        with tempfile.TemporaryDirectory() as name:
+            over_the_bare_forward(Path(name))
     elif sys.argv[1:2] == ["ray"]:
         with tempfile.TemporaryDirectory() as name:
             over_the_local_runner(Path(name))
