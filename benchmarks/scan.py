@@ -1,7 +1,7 @@
 """A scan over a data set: per picture over the bare forward, its memory, what a unit is worth, and the page of 26,560 units.
 
-`scan.py memory FOLDER N` is what the row on memory runs, in a process of its own; `scan.py forward` and `ray` are these rows alone,
-and `scan.py pace` what docs/scan.md calculates with.
+`scan.py memory FOLDER N` is what the row on memory runs, in a process of its own; `scan.py forward` and `scan.py ray` are
+these rows alone, and `scan.py pace` is what docs/scan.md calculates with.
 """
 
 from __future__ import annotations
