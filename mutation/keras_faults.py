@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -58,15 +58,21 @@ def first_axis_wrong(value, reduce, _channels_last):
     return value if reduce == "none" or len(value.shape) < 3 else keras.ops.mean(value, (2, 3)[: len(value.shape) - 2])
 
 
-def of_another(self, seeds, wrt):
-    return PULL(
-        self,
-        seeds,
-        [
-            len(self.values) - 1 - at if self.values[len(self.values) - 1 - at].shape == self.values[at].shape else at
-            for at in wrt
-        ],
-    )
+def of_another(pull):
+    def pulled(self, seeds, wrt):
+        shapes = [each.shape for each in self.values]
+        other = [len(shapes) - 1 - at if shapes[len(shapes) - 1 - at] == shapes[at] else at for at in wrt]
+        return pull(self, seeds, other)
+
+    return pulled
+
+
+@contextmanager
+def gradients_of_another():
+    with ExitStack() as undo:
+        for traced in TRACED:
+            undo.enter_context(patch.object(traced, "pull", of_another(traced.pull)))
+        yield
 
 
 def unturned(self, *question):
@@ -90,8 +96,9 @@ def in_the_same_memory(self, *question):
 BACKEND = keras.backend.backend()
 MODULE = importlib.import_module(f"convscope.engines.keras_{BACKEND}")
 OF_BACKEND = {"torch": "Torch", "tensorflow": "TensorFlow", "jax": "Jax"}[BACKEND]
-RUNS, TRACED = getattr(MODULE, f"{OF_BACKEND}Backend"), getattr(MODULE, f"{OF_BACKEND}Traced")
-RUN, PULL, REPLACED = RUNS.run, TRACED.pull, keras_calls.replaced
+RUNS = getattr(MODULE, f"{OF_BACKEND}Backend")
+TRACED = [each for name, each in vars(MODULE).items() if name in (f"{OF_BACKEND}Traced", "CompiledTrace")]
+RUN, REPLACED = RUNS.run, keras_calls.replaced
 MEMORY = {}
 if BACKEND != "torch":  # each question is compiled there: fewer of them, and none twice
     compare.MOST, holding.CUTS, keras_backends.KEPT = 3, 1, 200
@@ -101,7 +108,7 @@ FAULTS = {
     "reduced over the wrong axis": lambda: patch.object(keras_forward, "reduced", first_axis_wrong),
     "edited after instead of before the tap": lambda: patch.object(keras_forward.Reader, "read", edit_after_the_tap),
     "a patch left behind": lambda: patch.object(keras_calls, "replaced", left_behind),
-    "a gradient with respect to another layer": lambda: patch.object(TRACED, "pull", of_another),
+    "a gradient with respect to another layer": gradients_of_another,
     "layout not moved": lambda: patch.object(RUNS, "run", unturned),
     "no arrays of one's own": lambda: patch.object(RUNS, "run", in_the_same_memory),
 }

@@ -1,7 +1,8 @@
 """Networks of torchvision, timm and keras.applications as ONNX files: every value that is read, against ONNX' own evaluator.
 
 The evaluator is NumPy and slow, so pictures are small. Which outputs have to be shown is asked of it too: those of floats, with
-an axis of pictures, that differ between two pictures. GoogLeNet is not here: its pooling, rounded up, is not in the evaluator.
+an axis of pictures, that differ between two pictures. GoogLeNet is not here: its pooling, rounded up, is not in the evaluator;
+nor is Keras' EfficientNetB0, of which the conversion makes a network of three inputs.
 """
 
 from __future__ import annotations
