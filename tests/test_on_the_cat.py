@@ -11,6 +11,7 @@ import convscope
 pytest.importorskip("skimage", reason="the photograph comes with scikit-image: pip install 'convscope[demo]'")
 pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
 from test_same_weights import torch_twin  # noqa: E402
+from torchvision_ops import torchvision  # noqa: E402
 
 from convscope.methods.explain import METHODS  # noqa: E402
 
@@ -38,6 +39,9 @@ def built_in():
 
 @pytest.mark.parametrize("method", SHOULD)
 def test_the_built_in_network_looks_at_the_cat(built_in, method):
+    if method == "lrp":
+        torchvision()  # which zennit imports
+        pytest.importorskip("zennit", reason="zennit is not installed: pip install 'convscope[lrp]'")
     pixels, box = scene(128, CORNERS[0])
     heat = built_in.explain(pixels, method, target="cat", **options_of(method, pixels)).heat()
     assert share_on(heat, box) > box.mean()
