@@ -37,7 +37,7 @@ Calls = dict[Any, list[np.ndarray]]  # what each operation gave, in the order of
 
 
 def recorded(model: keras.Model, pictures: np.ndarray, read: Calls | None = None) -> Calls:
-    """Each value is copied before the next operation runs. With `read`, an operation is called on those, not on what others gave."""
+    """Values are copied before the next operation runs. With `read`, operations are called on those, not on what others gave."""
     found: Calls = defaultdict(list)
     values = {id(model.inputs[0]): keras.ops.convert_to_tensor(pictures)}
     for depth in sorted(model._nodes_by_depth, reverse=True):
