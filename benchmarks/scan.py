@@ -1,7 +1,7 @@
 """A scan over a data set: per picture over the bare forward, its memory, what a unit is worth, and the page of 26,560 units.
 
-`scan.py memory FOLDER N` is what the row on memory runs, in a process of its own; `scan.py forward` and `scan.py ray` are
-these rows alone, and `scan.py pace` is what docs/scan.md calculates with.
+`scan.py memory FOLDER N` is what the row on memory runs, in a process of its own; `scan.py forward`, `scan.py worth` and
+`scan.py ray` are these rows alone, and `scan.py pace` is what docs/scan.md calculates with.
 """
 
 from __future__ import annotations
@@ -183,7 +183,10 @@ def of_any_batch(model, side: int = 224):
 
 
 def worth() -> None:
-    """256 units of a layer in the last third of ResNet-50, one picture, against as many full evaluations."""
+    """256 units of three layers in the last third of ResNet-50, one picture, against as many full evaluations.
+
+    They are the first, the middle and the last of these layers: what follows has to run for each unit, and is less each time.
+    """
     import torch
     from networks import torch_resnet50
 
@@ -191,22 +194,23 @@ def worth() -> None:
 
     module = torch_resnet50()
     net = convscope.open(module, picture_shape=(3, 224, 224))
-    layer = [row.name for row in net.layers.convolutions if row.shape and row.shape[0] == 256][-1]
+    rows = [row for row in net.layers.convolutions if row.shape and row.shape[0] >= 256]
+    third = [row.name for row in rows if row.index >= 2 * len(net.layers) / 3]
     values = np.random.default_rng(0).normal(size=(1, 3, 224, 224)).astype(np.float32)
-    held, full = [], []
-    for round_ in range(ROUNDS + 1):
-        start = time.perf_counter()
-        accuracy_without(net.engine, values, [0], layer)
-        middle = time.perf_counter()
-        with torch.no_grad():
-            for _ in range(8):
-                module(torch.from_numpy(values))
-        if round_:
-            held.append(middle - start)
-            full.append((time.perf_counter() - middle) / 8 * 256)
-    ratio = median(full) / median(held)
-    what = f"accuracy without each of 256 units of {layer}, times faster than full runs"
-    show(what, "torch", median(held), median(full), 20, ratio)
+    for layer in (third[0], third[len(third) // 2], third[-1]):
+        held, full = [], []
+        for round_ in range(ROUNDS + 1):
+            start = time.perf_counter()
+            accuracy_without(net.engine, values, [0], layer, range(256))
+            middle = time.perf_counter()
+            with torch.no_grad():
+                for _ in range(8):
+                    module(torch.from_numpy(values))
+            if round_:
+                held.append(middle - start)
+                full.append((time.perf_counter() - middle) / 8 * 256)
+        what = f"accuracy without each of 256 units of {layer}, times faster than full runs"
+        show(what, "torch", median(held), median(full), 20, median(full) / median(held))
 
 
 def page(folder: Path) -> None:
@@ -261,6 +265,8 @@ if __name__ == "__main__":
     elif sys.argv[1:2] == ["forward"]:
         with tempfile.TemporaryDirectory() as name:
             over_the_bare_forward(Path(name))
+    elif sys.argv[1:2] == ["worth"]:
+        worth()
     elif sys.argv[1:2] == ["ray"]:
         with tempfile.TemporaryDirectory() as name:
             over_the_local_runner(Path(name))
