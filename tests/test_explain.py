@@ -181,7 +181,8 @@ def test_a_sheet_says_method_target_layer_scale_and_how_it_was_made_larger(net, 
     assert "grad-cam" in sheet.title
     for words in ("'dog'", "relu2", "what speaks against is left out"):
         assert words in sheet.subtitle
-    assert "made larger: nearest" in sheet.caption
+    assert "drawn where they stand" in sheet.caption
+    assert "of the nearest place" in sheet.caption
     assert sheet.peak == pytest.approx(net.explain(picture, target="dog").values.max())
 
 

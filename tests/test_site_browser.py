@@ -444,7 +444,8 @@ def test_what_a_unit_sees_is_outlined(context, tmp_path):
     np.testing.assert_allclose(outside, seen[0, 0] * 0.55, atol=1)  # darkened
     show(page, "block5_conv3")
     cells = page.evaluate(
-        "Array.from({length: 160}, (_, unit) => { const {layer} = convscope.viewer; return layer.cell(layer.peak(unit)); })"
+        "Array.from({length: 160}, (_, unit) => { const {layer} = convscope.viewer; "
+        "return layer.isDead(unit) ? null : layer.cell(layer.peak(unit)); })"
     )
     marks = looked.crops("block5_conv3", units=list(range(160))).marks[::2]
     reach = [

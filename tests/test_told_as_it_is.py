@@ -21,8 +21,9 @@ def test_over_a_picture_the_greatest_value_alone_has_the_last_colour():
     values[0, 0, 0, 0], values[0, 0, 50, 50] = 5.0, 10.0  # of so many values they are too few for a quantile
     maps = FeatureMaps(Layer(1, "conv", "convolution", "Conv"), Reading("conv", "conv", True), values, ("grey",))
     shown = Shown("grey", np.full((150, 150, 3), 128, np.uint8))
-    panels = overlay(maps, shown, 0, [0], "", "nearest")
+    panels = overlay(maps, shown, None, 0, [0], "", "nearest")
     assert panels.labels == ("0  10",)
+    assert "stretched over the picture (nearest), as it is not known" in panels.caption
     assert (panels.tiles[0][50, 50] != panels.tiles[0][0, 0]).any()
     assert greatest(np.full((2, 2), np.nan, np.float32)) == 0
 

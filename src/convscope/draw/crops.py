@@ -36,6 +36,9 @@ class CropSheet:
     side: int = 112
     marks: Sequence[Box | None] | None = None
 
+    def __repr__(self) -> str:
+        return f"CropSheet({self.title!r}, {len(self.crops)} crops)"
+
     @property
     def caption(self) -> str:
         return f"{self.title}. {self.subtitle}"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Bytes = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]
+Limits = npt.NDArray[np.float64]
 UPSAMPLING = ("bilinear", "nearest")
 MAP = "diverging"
 SMALLEST = 240  # pixels of the longer side that a panel has at least
@@ -134,16 +135,21 @@ def alone(heat: Array, size: tuple[int, int], peak: float | None = None) -> Byte
     return _coloured(resized(heat[None], size)[0], peak or peak_of(heat))
 
 
-def blended(picture: Bytes, heat: Array, upsample: str = "bilinear", peak: float | None = None) -> Bytes:
+def blended(
+    picture: Bytes, heat: Array, upsample: str = "bilinear", peak: float | None = None, over: Sequence[Limits] | None = None
+) -> Bytes:
     """A map over its picture (h, w, 3), which is shown in grey: the greater a value, the less shines through.
 
+    over     per axis, for each pixel where among the map's places it lies; NaN outside of all that they see; None: stretched
     raises   WrongOption
     """
     if upsample not in UPSAMPLING:
         raise WrongOption("The upsampling", upsample, UPSAMPLING)
     h, w = picture.shape[:2]
     peak = peak or peak_of(heat)
-    if upsample == "nearest":
+    if over is not None:
+        large = _spread(heat, over, upsample)
+    elif upsample == "nearest":
         large = resized(heat[None], (h, w))[0]
     else:  # Pillow's filter would average where a map is larger than the picture: it never is
         large = np.asarray(Image.fromarray(np.asarray(heat, np.float32)).resize((w, h), Image.Resampling.BILINEAR))
@@ -151,6 +157,29 @@ def blended(picture: Bytes, heat: Array, upsample: str = "bilinear", peak: float
     grey = np.asarray(Image.fromarray(picture).convert("L"), np.float32)[..., None]
     mixed = _coloured(large, peak) * opacity + grey * (1 - opacity)
     return np.asarray(mixed + 0.5, np.uint8)
+
+
+def spread_by(upsample: str, stands: bool) -> str:
+    """How a map is made as large as its picture, in words."""
+    if not stands:
+        return f"stretched over the picture ({upsample}), as it is not known where in it they stand"
+    how = "for every pixel that of the nearest place" if upsample == "nearest" else "mixed between neighbouring places (bilinear)"
+    return f"drawn where they stand, in the middle of what each depends on, {how}"
+
+
+def _spread(heat: Array, over: Sequence[Limits], upsample: str) -> Array:
+    """A map (h, w) at each pixel: of the nearest place, or mixed from the two beside it; zero outside of all that they see."""
+    for axis, at in enumerate(over):
+        known = np.nan_to_num(at)
+        if upsample == "nearest":
+            heat = heat.take(np.floor(known + 0.5).astype(np.intp), axis)
+        else:
+            low = np.floor(known).astype(np.intp)
+            share = np.expand_dims((known - low).astype(np.float32), 1 - axis)
+            between = heat.take(low, axis) * (1 - share) + heat.take(np.minimum(low + 1, heat.shape[axis] - 1), axis) * share
+            heat = np.where(share > 0, between, heat.take(low, axis))
+        heat = np.where(np.expand_dims(np.isnan(at), 1 - axis), np.float32(0), heat)
+    return heat
 
 
 def of_one_size(tiles: Sequence[Bytes]) -> list[Bytes]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from ..core import Graph
 from ..errors import Unsupported
 from .reach import walk
-from .receptive import sizes_of
+from .receptive import edges, sizes_of
 
 
 def centres(graph: Graph, layer: str) -> tuple[npt.NDArray[np.float64], ...] | None:
@@ -30,6 +30,29 @@ def centres(graph: Graph, layer: str) -> tuple[npt.NDArray[np.float64], ...] | N
             return None
         found.append((low + high) / 2)
     return tuple(found)
+
+
+def over(graph: Graph, layer: str, size: tuple[int, ...]) -> tuple[npt.NDArray[np.float64], ...] | None:
+    """Per axis, for each pixel of a picture of `size`, where among the places of `layer` it lies: 2.25 is a quarter of the way
+    from place 2 to place 3. Beyond the first and the last it is theirs; NaN outside of all that they see.
+
+    returns   None where that is not known: the picture has another size, the network several inputs, the graph does not show it
+    """
+    try:
+        if len(graph.inputs) != 1 or sizes_of(graph)[graph.layers[0].name] != size:
+            return None
+        found, seen = centres(graph, layer), edges(graph, layer)
+    except Unsupported:
+        return None
+    if found is None or any((np.diff(axis) < 0).any() for axis in found):
+        return None
+    result = []
+    for middles, starts, stops, count in zip(found, seen.starts, seen.stops, size, strict=True):
+        pixels, sees = np.arange(count, dtype=np.float64), stops > starts
+        at = np.interp(pixels, middles, np.arange(len(middles)))
+        at[(pixels < starts[sees].min(initial=count)) | (pixels >= stops[sees].max(initial=0))] = np.nan
+        result.append(at)
+    return tuple(result)
 
 
 def cell(middles: tuple[npt.NDArray[np.float64], ...], position: tuple[int, ...]) -> tuple[tuple[float, float], ...]:

@@ -51,7 +51,8 @@ class Comparison(Sequence[Explanation]):
             heat = each._flat(0)
             over = each.follows(first._source())  # of several inputs, a layer may follow from another one only
             peak = greatest(heat)
-            tiles.append(blended(picture, heat, upsample, peak) if over else alone(heat, picture.shape[:2], peak))
+            stands = each._stands(picture)
+            tiles.append(blended(picture, heat, upsample, peak, stands) if over else alone(heat, picture.shape[:2], peak))
             labels.append(f"{each.name}, max |{peak:.3g}|" + ("" if over else ", of another input"))
             where = "" if each.layer == "input" else f" at '{each.layer}'"
             notes.append(f"{each.name}{where}: {each.method.sign}")

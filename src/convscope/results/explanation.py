@@ -16,6 +16,7 @@ import numpy as np
 from ..core import Array
 from ..errors import InputError, UnknownLayer
 from ..methods.attribution import Attribution
+from ..methods.centres import over
 from ..methods.explain import SAYS, Method
 from ..methods.upstream import inputs_above
 from .provenance import NetworkInfo, Shown
@@ -111,7 +112,9 @@ class Explanation:
         pixels = self._pixels(picture)
         if pixels is None:
             raise InputError(f"'{self.layer}' has no picture for its map to lie over. See `.sheet()` and `.values`.")
-        return self._panels([blended(pixels, self._flat(picture), upsample)], [self._over()], picture, upsample)
+        return self._panels(
+            [blended(pixels, self._flat(picture), upsample, over=self._stands(pixels))], [self._over()], picture, upsample
+        )
 
     def sheet(self, *, picture: int = 0, upsample: str = "bilinear") -> Panels:
         """The picture; and for each layer the map at its own resolution, without the picture, and over it.
@@ -131,7 +134,7 @@ class Explanation:
             shared = f", max |{greatest(heat):.3g}|" if len(self.attributions) > 1 else ""
             labels.append(f"{name}, {' x '.join(map(str, heat.shape))}{shared}")
             if pixels is not None:
-                tiles.append(blended(pixels, heat, upsample))
+                tiles.append(blended(pixels, heat, upsample, over=one._stands(pixels)))
                 labels.append(over)
             before = over
         return self._panels(of_one_size(tiles), labels, picture, upsample)
@@ -221,6 +224,21 @@ class Explanation:
         look = None if source is None else self.looks.get(source)
         return None if look is None else look[picture]
 
+    def _stands(self, pixels: Any) -> Any:
+        """For each pixel where among the places of the layer it lies; None: not known, or the map is not of a layer."""
+        return over(self.network.graph, self.layer, pixels.shape[:2]) if self.method.place == "layer" else None
+
+    def _spread(self, picture: int, upsample: str) -> str:
+        """How maps of layers are made as large as the picture, in words, each way once."""
+        from ..draw.panels import spread_by
+
+        if self.method.place != "layer":
+            return ""
+        maps = [self[name] for name in self._drawn(picture)]
+        looks = [(one, pixels) for one in maps if (pixels := one._pixels(picture)) is not None]
+        ways = dict.fromkeys(spread_by(upsample, one._stands(pixels) is not None) for one, pixels in looks)
+        return "".join(f"; values are {way}" for way in ways)
+
     def _drawn(self, picture: int) -> list[str]:
         """Those that can be drawn; of several inputs numbers are left out. Raises InputError where nothing can."""
         flat = [name for name in self.attributions if self[name].heat(picture).ndim == 2]
@@ -253,7 +271,7 @@ class Explanation:
         return Panels(
             tuple(tiles), tuple(labels), f"{self.name} · {self.pictures[picture].name}", " ".join(lines),
             "Zero is white; opacity over the picture grows with the size of the value"
-            + (f"; made larger: {upsample}" if self.layer != "input" else "")
+            + self._spread(picture, upsample)
             + (f"; the greatest {beyond:.1%} of the values are drawn like the bar's ends." if beyond else "."),
             peak=peak if len(heats) == 1 else None,
         )  # fmt: skip

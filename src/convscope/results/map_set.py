@@ -70,12 +70,14 @@ class MapSet(Mapping[str, FeatureMaps]):
     ) -> Panels:
         """The maps of some units over the picture as the network received it.
 
+        Each place stands over the middle of what it depends on; where that is not known the map is stretched, and it is said.
+
         upsample   "nearest" invents no detail; "bilinear" is smoother
         raises     as `FeatureMaps.sheet`
         """
         maps = self[layer]
         number, (chosen, how) = maps._picture(picture), maps._chosen(picture, first, units, order)
-        return on_pictures.overlay(maps, self.pictures[number], number, chosen, how, upsample)
+        return on_pictures.overlay(maps, self.pictures[number], self.network.graph, number, chosen, how, upsample)
 
     def crops(
         self,

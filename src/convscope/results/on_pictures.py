@@ -7,38 +7,45 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core import Graph
+from ..core import Array, Graph
 from ..errors import InputError
-from ..methods.centres import cell, centres
+from ..methods.centres import cell, centres, over
 from ..methods.receptive import edges
 from .map_sheets import chosen
 from .provenance import Shown
 
 if TYPE_CHECKING:
     from ..draw import Panels
-    from ..draw.crops import CropSheet
+    from ..draw.crops import Box, CropSheet
     from .maps import FeatureMaps
 
 
-def overlay(maps: FeatureMaps, shown: Shown, picture: int, units: Sequence[int], how: str, upsample: str) -> Panels:
-    """The maps of some units over their picture, each by its own range. Raises InputError for signals and volumes."""
+def overlay(
+    maps: FeatureMaps, shown: Shown, graph: Graph | None, picture: int, units: Sequence[int], how: str, upsample: str
+) -> Panels:
+    """The maps of some units over their picture, each by its own range; without a graph stretched.
+
+    raises   InputError for signals and volumes
+    """
     from ..draw import Panels
-    from ..draw.panels import blended, greatest
+    from ..draw.panels import blended, greatest, spread_by
 
     if maps.values.ndim != 4:
         raise InputError(
             f"'{maps.layer.name}' has maps of shape {maps.values.shape[2:]}, which lie over no picture. Use sheet()."
         )
     peaks = [greatest(maps.values[picture, unit]) for unit in units]
+    stands = None if graph is None else over(graph, maps.reading.read_at, shown.pixels.shape[:2])
     return Panels(
         tiles=tuple(
-            blended(shown.pixels, maps.values[picture, unit], upsample, peak) for unit, peak in zip(units, peaks, strict=True)
+            blended(shown.pixels, maps.values[picture, unit], upsample, peak, stands)
+            for unit, peak in zip(units, peaks, strict=True)
         ),
         labels=tuple(f"{unit}  {peak:.3g}" for unit, peak in zip(units, peaks, strict=True)),
         title=f"{maps.layer.name} over {maps.pictures[picture]}",
         subtitle=f"{chosen(units, maps.values.shape[1], 'maps', how)}; {maps.reading}",
         caption="Each by its own range around zero, its greatest magnitude beside its number; the map's "
-        f"{maps.values.shape[2]} x {maps.values.shape[3]} values are spread over the picture ({upsample}).",
+        f"{maps.values.shape[2]} x {maps.values.shape[3]} values are {spread_by(upsample, stands is not None)}.",
     )
 
 
@@ -50,14 +57,19 @@ def crops(maps: FeatureMaps, shown: Shown, graph: Graph, picture: int, units: Se
     if maps.values.ndim != 4:
         raise InputError(f"'{maps.layer.name}' has maps of size {maps.values.shape[2:]}: no part of a picture. Use sheet().")
     found, middles = edges(graph, maps.reading.read_at), centres(graph, maps.reading.read_at)
-    pictures, labels, marks = [], [], []
+    pictures, labels = [], []
+    marks: list[Box | None] = []
     for unit in units:
         values = maps.values[picture, unit]
-        finite = np.where(np.isfinite(values), values, -np.inf)
-        place = tuple(int(at) for at in np.unravel_index(int(finite.argmax()), values.shape))
+        single = Sheet(tiles=values[None], labels=("",), title="", dead_is_meaningful=maps.reading.activated)
+        place = strongest(values, activated=maps.reading.activated)
+        if place is None:
+            pictures += [None, single.tile(0)]
+            labels += [f"{unit} has no strongest place", f"{unit}, {_flat_in_words(values, maps.reading.activated)}"]
+            marks += [None, None]
+            continue
         (top, left), (bottom, right) = found.of(place)
         pictures.append(shown.pixels[top:bottom, left:right] if bottom > top else None)
-        single = Sheet(tiles=values[None], labels=("",), title="", dead_is_meaningful=maps.reading.activated)
         pictures.append(single.tile(0))
         sees = "sees" if bottom > top else "sees padding only"
         labels += [f"{unit} {sees}, at {place}", f"{unit}, up to {values[place]:.3g}"]
@@ -72,6 +84,26 @@ def crops(maps: FeatureMaps, shown: Shown, graph: Graph, picture: int, units: Se
         columns=6,
         marks=marks,
     )
+
+
+def strongest(values: Array, *, activated: bool) -> tuple[int, ...] | None:
+    """The place of the greatest finite value of a map; None where all are the same, so that none stands out."""
+    from ..draw.scale import NOISE
+
+    finite = values[np.isfinite(values)]
+    if not finite.size or (activated and not values.any()):
+        return None
+    if values.size > 1 and finite.max() - finite.min() <= NOISE * np.abs(finite).max():
+        return None
+    best = int(np.where(np.isfinite(values), values, -np.inf).argmax())
+    return tuple(int(at) for at in np.unravel_index(best, values.shape))
+
+
+def _flat_in_words(values: Array, activated: bool) -> str:
+    if not np.isfinite(values).any():
+        return "not finite"
+    level = float(values[np.isfinite(values)][0])
+    return "dead" if activated and not values.any() else f"{level:.3g} everywhere"
 
 
 def strongest_in(

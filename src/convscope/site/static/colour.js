@@ -91,10 +91,11 @@ export class Atlas {
   }
 
   // Copy a unit's map to (x, y, width, height) of a canvas: nearest neighbour, so that no detail is invented.
-  draw(context, unit, x, y, width, height) {
-    const [h, w] = this.layer.size;
+  // `part` of it: [row, column, rows, columns].
+  draw(context, unit, x, y, width, height, part = [0, 0, ...this.layer.size]) {
+    const [[left, top], [row, column, rows, columns]] = [this.place(unit), part];
     context.imageSmoothingEnabled = false;
-    context.drawImage(this.canvas, ...this.place(unit), w, h, x, y, width, height);
+    context.drawImage(this.canvas, left + column, top + row, columns, rows, x, y, width, height);
   }
 }
 
@@ -104,10 +105,10 @@ export class Few {
     Object.assign(this, { layer, colours, scale, name });
   }
 
-  draw(context, unit, x, y, width, height) {
+  draw(context, unit, x, y, width, height, [row, column, rows, columns] = [0, 0, ...this.layer.size]) {
     context.imageSmoothingEnabled = false;
     const map = drawn(this.layer, unit, this.colours.lookup(this.layer, unit, this.scale, this.name));
-    context.drawImage(map, x, y, width, height);
+    context.drawImage(map, column, row, columns, rows, x, y, width, height);
   }
 }
 

@@ -79,6 +79,25 @@ export class Layer {
     return [known.starts[0][y], known.starts[1][x], known.stops[0][y], known.stops[1][x]];
   }
 
+  // Whether all finite values of a map are the same, so that no place is the strongest.
+  isFlat(unit) {
+    if (this.isDead(unit) || this.isConstant(unit)) return true;
+    return this.levels.length > this.units && !(this.column("low")[unit] < this.column("high")[unit]);
+  }
+
+  // What a unit sees where it is strongest; null where no place is, or where that is not known.
+  seenBy(unit) {
+    return this.isFlat(unit) ? null : this.field(this.peak(unit));
+  }
+
+  // By rows and columns [centres, starts, stops] of its places in the picture; null where it is not known where they stand.
+  get stands() {
+    const { centres, receptive } = this.entry;
+    if (!this.isPicture || !centres || !receptive) return null;
+    if (centres.some((axis) => axis.some((centre, at) => at && centre < axis[at - 1]))) return null;
+    return [-2, -1].map((axis) => [centres, receptive.starts, receptive.stops].map((each) => each.at(axis)));
+  }
+
   // Where in what a place sees it stands itself, in pixels of the picture; null where that is the middle, as it mostly is.
   cell(place) {
     const field = this.field(place);

@@ -42,7 +42,7 @@ export class Glance {
     const amount = amountOf(view.layer, unit);
     button.setAttribute("aria-label", `Unit ${unit} of ${view.layer.entry.layer}, ${amount}: large`);
     drawMap(button.appendChild(document.createElement("canvas")), view, unit, SIDE);
-    const field = view.layer.field(view.layer.peak(unit));
+    const field = view.layer.seenBy(unit);
     if (field) {
       const part = button.appendChild(document.createElement("canvas"));
       if (isWide(field, view.image)) new Picture(part).show(view.image, [], laidOver(view, unit));

@@ -2,7 +2,7 @@
 
 import { alike } from "./alike.js";
 import { drawn, hatch } from "./colour.js";
-import { drawBar, drawMap, factsOf, fieldWords, fill, isWide, laidOver } from "./panel.js";
+import { drawBar, drawMap, factsOf, fieldWords, fill, isWide, laidOver, overWords } from "./panel.js";
 import { isPadding, Picture } from "./picture.js";
 import { counted, short } from "./numbers.js";
 import { isAlong, SignalPlot, signalWords } from "./signal.js";
@@ -56,7 +56,7 @@ export class Large {
       this.find("[data-field]").textContent = signalWords(view, unit, place);
       return;
     }
-    const strongest = view.layer.isDead(unit) ? null : view.layer.field(view.layer.peak(unit));
+    const strongest = view.layer.seenBy(unit);
     const pointed = place && view.layer.field(place);
     const over = !pointed && ((this.over.checked && view.layer.isPicture) || (strongest && isWide(strongest, view.image)));
     const outlined = pointed ?? (this.over.checked ? null : strongest);
@@ -66,7 +66,7 @@ export class Large {
 
   words(strongest, pointed) {
     if (pointed) return isPadding(pointed) ? "At the pointer it lies in the padding and sees no pixel of the picture." : "Outlined: what it sees at the pointer.";
-    return this.over.checked && this.view.layer.isPicture ? "The map over the picture, stretched to its size." : fieldWords(this.view, this.unit, strongest);
+    return this.over.checked && this.view.layer.isPicture ? `The map over the picture, ${overWords(this.view.layer)}.` : fieldWords(this.view, this.unit, strongest);
   }
 
   placeOn(map, event) {

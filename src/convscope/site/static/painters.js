@@ -1,6 +1,7 @@
 // What is drawn in a tile in place of the plain map.
 
 import { hatch } from "./colour.js";
+import { layOver } from "./over.js";
 import { crop } from "./picture.js";
 import { tileCurve } from "./signal.js";
 
@@ -13,12 +14,12 @@ export function formsOf(layer) {
 
 // (context, unit, x, y, width, height) => draws a tile; null for the plain map.
 export function painterOf(form, view, style) {
-  const { layer, image, atlas, marks } = view;
+  const { layer, image, marks } = view;
   if (form === "crops") {
     return (context, unit, x, y, w, h) => {
       context.fillStyle = style.getPropertyValue("--soft");
       context.fillRect(x, y, w, h);
-      const field = layer.isDead(unit) ? null : layer.field(layer.peak(unit));
+      const field = layer.seenBy(unit);
       if (field) crop(context, image, field, x, y, w, h, layer.cell(layer.peak(unit)));
     };
   }
@@ -26,7 +27,7 @@ export function painterOf(form, view, style) {
     return (context, unit, x, y, w, h) => {
       context.drawImage(image, x, y, w, h);
       context.globalAlpha = 0.6;
-      if (!layer.isDead(unit)) atlas.draw(context, unit, x, y, w, h);
+      if (!layer.isDead(unit)) layOver(context, view, unit, x, y, w, h);
       context.globalAlpha = 1;
     };
   }

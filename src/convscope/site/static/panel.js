@@ -1,6 +1,7 @@
 // The unit under the pointer or at the cursor: its map, its numbers, and what it sees of the picture.
 
 import { hatch } from "./colour.js";
+import { layOver } from "./over.js";
 import { fieldText, isPadding, Picture } from "./picture.js";
 import { percent, short } from "./numbers.js";
 import { isAlong, SignalPlot, signalWords } from "./signal.js";
@@ -30,7 +31,7 @@ export class Panel {
       this.field.textContent = signalWords(view, unit, place);
       return;
     }
-    const strongest = layer.isDead(unit) ? null : layer.field(layer.peak(unit));
+    const strongest = layer.seenBy(unit);
     const pointed = place && layer.field(place);
     const fields = [strongest && { field: strongest, strong: true }, pointed && { field: pointed, strong: false }].filter(Boolean);
     this.picture.show(image, fields, strongest && isWide(strongest, image) ? laidOver(view, unit) : null);
@@ -44,8 +45,8 @@ export function fieldWords({ layer, image }, unit, strongest, pointed = null) {
   if (!layer.isPicture) return "Its maps are no pictures, so what a place sees is not outlined.";
   const volume = layer.whole ? layer.seenWords : "";
   if (layer.isDead(unit)) return `${volume}It is zero everywhere, so it has no strongest place.`;
-  if (!strongest) return `${volume}It has one value everywhere in this slice.`;
-  const over = isWide(strongest, image) ? " Laid over it: its map, stretched to the picture's size." : "";
+  if (!strongest) return `${volume}It has one value everywhere${volume ? " in this slice" : ""}, so it has no strongest place.`;
+  const over = isWide(strongest, image) ? ` Laid over it: its map, ${overWords(layer)}.` : "";
   const slice = volume ? " in this slice" : "";
   const where = isPadding(strongest)
     ? `${volume}Where it is strongest${slice} it lies in the padding and sees no pixel of the picture.`
@@ -54,16 +55,21 @@ export function fieldWords({ layer, image }, unit, strongest, pointed = null) {
   return `${where} ${isPadding(pointed) ? "At the pointer it lies in the padding." : "Dashed: what it sees at the pointer."}`;
 }
 
+// How a map is laid over the picture, in words.
+export function overWords(layer) {
+  return layer.stands ? "each value over the middle of what it depends on" : "stretched to the picture's size, as it is not known where its values stand";
+}
+
 // Whether a field is so large a part of the picture that its outline tells less than the map laid over it.
 export function isWide([top, left, bottom, right], image) {
   return (bottom - top) * (right - left) > 0.5 * image.naturalHeight * image.naturalWidth;
 }
 
 // Draws a unit's map over a picture, nothing for a dead one.
-export function laidOver({ layer, atlas }, unit) {
+export function laidOver(view, unit) {
   return (context, width, height) => {
     context.globalAlpha = 0.6;
-    if (!layer.isDead(unit)) atlas.draw(context, unit, 0, 0, width, height);
+    if (!view.layer.isDead(unit)) layOver(context, view, unit, 0, 0, width, height);
     context.globalAlpha = 1;
   };
 }
@@ -76,7 +82,7 @@ export function factsOf({ layer, titles }, unit, place = null) {
   for (const name of layer.columns) {
     if (titles[name]?.answer && !Number.isNaN(number(name))) facts.push([titles[name].short, short(number(name))]);
   }
-  facts.push(["strongest at", layer.strongest(unit)]);
+  if (!layer.isFlat(unit)) facts.push(["strongest at", layer.strongest(unit)]);
   if (place) facts.push(["at the pointer", `${short(layer.value(unit, place))} at ${layer.words(place)}`]);
   if (layer.isDead(unit)) return [["dead", "zero everywhere for this picture"]];
   if (layer.isConstant(unit)) facts.unshift(["constant", "one value everywhere"]);
