@@ -13,7 +13,7 @@ from zoo_onnx import NETWORKS, Writer, chain, of_type, pictures, pixels, weight_
 
 from convscope import open as open_network
 from convscope.conformance import check_engine, holding, laws
-from convscope.core import CONVOLUTIONS, Edit, Tap
+from convscope.core import CONVOLUTIONS, Edit, Tap, reduced
 from convscope.engines import onnx_sessions
 from convscope.engines.onnx import OnnxEngine
 from convscope.engines.onnx_files import load
@@ -312,3 +312,20 @@ def test_a_share_counts_the_least_float_above_zero_and_none_below(after):
     for reductions in (("active",), ("active", "mean", "max", "argmax", "none")):
         found = engine.run(values, [Tap(row, each) for each in reductions])
         np.testing.assert_array_equal(found[Tap(row, "active")], expected)
+
+
+@pytest.mark.parametrize("shape", [(24, 30), (5, 7), ("h", "w")])
+@pytest.mark.parametrize("version", [11, 17, 20])
+def test_the_first_greatest_value_of_a_map_of_any_size_with_many_equal_ones(shape, version):
+    """Of large maps it is looked for by rows first, where their size is known and the operators of the file can."""
+    values = np.round(np.random.default_rng(0).normal(size=(3, 2, *(size if isinstance(size, int) else 25 for size in shape))), 1)
+    values[0, 0], values[1, 1] = 5, -2
+    values[2, 0, -1, -1] = values[2, 0, 1, -1] = values[2, 0, 2, 0] = 9
+    writer = Writer()
+    maps = writer.node("Conv", ["picture", writer.constant("kernel", np.eye(2).reshape(2, 2, 1, 1).astype(np.float32))], "conv")
+    engine = OnnxEngine(writer.model(["n", 2, *shape], maps, ranks=(4,), opset=version, ir=9 if version > 18 else 8))
+    row, values = engine.graph.names[-1], values.astype(np.float32)
+    for reductions in (("argmax",), ("max",), ("max", "argmax", "none")):
+        found = engine.run(values, [Tap(row, each) for each in reductions])
+        for each in reductions:
+            np.testing.assert_array_equal(found[Tap(row, each)], reduced(values, each))

@@ -163,6 +163,23 @@ def test_the_order_of_top_lists_is_that_of_a_plain_sort():
         assert top.pictures[:, unit].tolist() == [number for *_, number in expected]
 
 
+def test_the_numbers_of_a_unit_are_the_same_to_the_bit_whoever_stands_beside_it():
+    rng = np.random.default_rng(2)
+    values, means = np.maximum(rng.normal(size=(2, 30, 2 * 2048 + 1)), -0.5).astype(np.float32)
+    values[:, ::3], means[:, ::6] = np.round(values[:, ::3]), 0.25  # many equal ones
+    numbers, places = rng.permutation(30), np.tile(np.arange(30, dtype=np.float32)[:, None], values.shape[1])
+
+    def of(some):
+        v, m = values[:, some], means[:, some]
+        return Moments().update(v), Histogram().update(v), Top(k=9).update(v, m, numbers, places[:, some])
+
+    for whole, piece in zip(of(slice(None)), of(slice(1300, 1500)), strict=True):
+        for name in set(whole.__dataclass_fields__) - {"count", "k"}:
+            left, right = np.asarray(getattr(whole, name)), np.asarray(getattr(piece, name))
+            side = 0 if isinstance(whole, Histogram) else -1
+            np.testing.assert_array_equal(left.take(range(1300, 1500), side), right, err_msg=name)
+
+
 def test_bins_are_in_order_and_hold_what_their_edges_say():
     values = np.array([-1e9, -1, -1e-9, -0.0, 0, 1e-9, 2.0**-16, 0.1, 1, 1.12, 1.13, 1e9], np.float32)
     numbers, ends = bins(values), edges()

@@ -12,11 +12,10 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from ..core import Reduce
 from .onnx_constants import Constants, constant_of
 from .onnx_quantised import Quantised, quantised
+from .onnx_reductions import ENLARGE, active, maximum, over, position
 from .onnx_wiring import Wiring, read_by
 
-TINY = 2.0**-22  # 2 ** 127 times the least float above zero
-# 2 ** 127, as an input with a default: were it a constant, ONNX Runtime would multiply the weights of a convolution by it.
-ENLARGE = "convscope/enlarge"
+LARGE = 40  # positions of a map from which on its maximum is looked for row by row
 
 
 @dataclass(frozen=True, order=True)
@@ -107,10 +106,13 @@ def part(
         for tensor in changed:
             graph.input.extend(helper.make_tensor_value_info(f(tensor), TensorProto.FLOAT, None) for f in (scale_of, shift_of))
             graph.node.extend(edit(tensor, wiring.element(tensor)))
-    led_out = [lead_out(read, wiring.element(read.tensor), bytes_of[read.tensor], opset(model)) for read in reads]
+    led_out = [
+        lead_out(read, wiring.element(read.tensor), bytes_of[read.tensor], width_of_large(read, wiring), opset(model))
+        for read in reads
+    ]
     # The last ends first: ONNX Runtime begins with what was written last, so that each map is reduced while it is at hand.
-    for more, _ in reversed(led_out):
-        graph.node.extend(more)
+    steps_out = (node for more, _ in reversed(led_out) for node in more)
+    graph.node.extend({node.output[0]: node for node in steps_out}.values())  # what several reads begin with, once
     outputs = [name for _, name in led_out]
     graph.output.extend(ValueInfoProto(name=name) for name in outputs)  # without a type: ONNX Runtime knows it
     if any(read.reduce == "active" and read.axes for read in reads):
@@ -160,71 +162,41 @@ def edit(tensor: str, element: int | None) -> list[NodeProto]:
     ]
 
 
-def lead_out(read: Read, element: int | None, bytes_of: Quantised | None, version: int) -> tuple[list[NodeProto], str]:
-    """The nodes from a tensor to what is read of it as float32, and the name of that."""
+def lead_out(
+    read: Read, element: int | None, bytes_of: Quantised | None, width: int | None, version: int
+) -> tuple[list[NodeProto], str]:
+    """The nodes from a tensor to what is read of it as float32, and the name of that. width: of its maps, if they are large."""
     nodes: list[NodeProto] = []
     name = read.tensor
     if read.native:
         return nodes, name
     if bytes_of is not None:
-        nodes.append(bytes_of.node(name, f"{read.tensor}/{read.reduce}/dequantised"))
+        nodes.append(bytes_of.node(name, f"{read.tensor}/read/dequantised"))
         name = nodes[-1].output[0]
     if element not in (TensorProto.FLOAT, None):
-        nodes.append(helper.make_node("Cast", [name], [f"{read.tensor}/{read.reduce}/float"], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Cast", [name], [f"{read.tensor}/read/float"], to=TensorProto.FLOAT))
         name = nodes[-1].output[0]
     if read.turn:
-        nodes.append(helper.make_node("Transpose", [name], [f"{read.tensor}/{read.reduce}/turned"], perm=read.turn))
+        nodes.append(helper.make_node("Transpose", [name], [f"{read.tensor}/read/turned"], perm=read.turn))
         name = nodes[-1].output[0]
-    if read.reduce == "argmax":
-        return [*nodes, *position(name)], f"{name}/argmax"
     if not read.axes:
         return nodes, name
-    result, active = f"{read.tensor}/{read.reduce}", read.reduce == "active"
-    if active:
-        nodes += above_zero(name)
-        name = f"{name}/above_zero"
-    operator, end = "ReduceMax" if read.reduce == "max" else "ReduceMean", f"{result}/tiny" if active else result
-    if version < 18:
-        nodes.append(helper.make_node(operator, [name], [end], axes=read.axes, keepdims=0))
-    else:
-        nodes.append(helper.make_node("Constant", [], [f"{result}/axes"], value_ints=read.axes))
-        nodes.append(helper.make_node(operator, [name, f"{result}/axes"], [end], keepdims=0))
-    if active:
-        nodes += [constant(f"{result}/one", 1 / TINY), helper.make_node("Mul", [end, f"{result}/one"], [result])]
-    return nodes, result
+    result = f"{read.tensor}/{read.reduce}"
+    if read.reduce == "argmax":
+        return [*nodes, *position(name, result, width, version)], result
+    if read.reduce == "max":
+        return [*nodes, *maximum(name, result, read.axes, width, version)], result
+    if read.reduce == "active":
+        return [*nodes, *active(name, result, read.axes, version)], result
+    return [*nodes, *over("ReduceMean", name, result, read.axes, version)], result
 
 
-def position(name: str) -> list[NodeProto]:
-    """The first position of the maximum over all axes but two, as float32. TopK of one: ArgMax takes ten times as long."""
-    constants = {"sizes": [0, 0, -1], "count": [1], "rank": [0, 0]}
-    flat, value, index = (f"{name}/argmax/{part}" for part in ("flat", "value", "index"))
-    return [
-        *(constant(f"{name}/argmax/{key}", each) for key, each in constants.items()),
-        helper.make_node("Reshape", [name, f"{name}/argmax/sizes"], [flat]),
-        helper.make_node("TopK", [flat, f"{name}/argmax/count"], [value, index], axis=2),
-        helper.make_node("Reshape", [index, f"{name}/argmax/rank"], [f"{index}/flat"]),
-        helper.make_node("Cast", [f"{index}/flat"], [f"{name}/argmax"], to=TensorProto.FLOAT),
-    ]
-
-
-def above_zero(name: str) -> list[NodeProto]:
-    """TINY where a value is above zero, else 0. By arithmetic: Greater and a Cast of what it gives take three times as long.
-
-    Even the least float, 2 ** -149, is TINY once it is enlarged. Sums of TINY are exact, and so is their mean times 1 / TINY.
-    """
-    return [
-        constant(f"{name}/nothing", 0.0),
-        constant(f"{name}/tiny", TINY),
-        helper.make_node("Mul", [name, ENLARGE], [f"{name}/enlarged"]),
-        helper.make_node("Clip", [f"{name}/enlarged", f"{name}/nothing", f"{name}/tiny"], [f"{name}/above_zero"]),
-    ]
-
-
-def constant(name: str, value: float | Sequence[int]) -> NodeProto:
-    """A float, or a list of whole numbers."""
-    if isinstance(value, float):
-        return helper.make_node("Constant", [], [name], value=helper.make_tensor("", TensorProto.FLOAT, [], [value]))
-    return helper.make_node("Constant", [], [name], value=helper.make_tensor("", TensorProto.INT64, [len(value)], value))
+def width_of_large(read: Read, wiring: Wiring) -> int | None:
+    """The width of the maps of a read tensor where they are large; None where they are not, or where that is not known."""
+    shape = wiring.shape(read.tensor) or ()
+    turned = [shape[axis] for axis in read.turn] if read.turn else list(shape)
+    sizes = [size for size in turned[2:] if size is not None]
+    return sizes[-1] if len(turned) == 4 and len(sizes) == 2 and sizes[0] * sizes[1] >= LARGE else None
 
 
 def opset(model: ModelProto) -> int:

@@ -7,15 +7,19 @@ data is needed, and a quantile is off by less than a bin, which is an eighth of 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from ..core import Array
+from .blocks import blocks
 
 OCTAVES, STEPS = (-16, 16), 8
 SIDE = (OCTAVES[1] - OCTAVES[0]) * STEPS  # bins of one sign
 BINS = 2 * SIDE + 1  # in the middle the bin of what is nearer to zero than 2 ** -16
+SHIFT = 20  # bits of the fraction that a bin leaves out
+BLOCK = 512  # units counted at once
 Doubles = npt.NDArray[np.float64]
 
 
@@ -28,10 +32,15 @@ class Histogram:
     def update(self, values: Array) -> Histogram:
         """values   (n, units), finite"""
         n, units = values.shape
-        places = (np.arange(units, dtype=np.int64) * BINS + bins(values)).reshape(-1)
-        counts = np.zeros(units * BINS, np.uint32)
-        np.add.at(counts, places, np.uint32(1))
-        return self.merge(Histogram(counts.reshape(units, BINS))) if n else self
+        if not n:
+            return self
+        counts = np.zeros((units, BINS), np.uint32)
+        counts += np.asarray(self.counts, np.uint32)
+        for place in blocks(units, BLOCK):
+            some = counts[place]
+            places = bins(values[:, place]) + np.arange(len(some)) * BINS
+            some += np.bincount(places.reshape(-1), minlength=some.size).reshape(some.shape).astype(np.uint32)
+        return Histogram(counts)
 
     def merge(self, other: Histogram) -> Histogram:
         return Histogram(np.asarray(self.counts + other.counts, np.uint32))
@@ -52,10 +61,18 @@ class Histogram:
 
 def bins(values: Array) -> npt.NDArray[np.int64]:
     """The number of the bin of each value, 0 to BINS - 1, in the order of the values."""
-    bits = np.ascontiguousarray(values, np.float32).view(np.int32)
-    steps = ((bits & 0x7FFFFFFF) >> 20).astype(np.int64) - ((127 + OCTAVES[0]) * STEPS - 1)
-    place = np.clip(steps, 0, SIDE)
-    return np.where(bits < 0, SIDE - place, SIDE + place)
+    places: npt.NDArray[np.int64] = bins_of_bits()[np.ascontiguousarray(values, np.float32).view(np.uint32) >> SHIFT]
+    return places
+
+
+@cache
+def bins_of_bits() -> npt.NDArray[np.int64]:
+    """The bin by the twelve bits that say it: sign, exponent and the first three of the fraction."""
+    bits = np.arange(1 << (32 - SHIFT))
+    negative, size = bits >> (31 - SHIFT), bits & ((1 << (31 - SHIFT)) - 1)
+    place = np.clip(size - ((127 + OCTAVES[0]) * STEPS - 1), 0, SIDE)
+    places: npt.NDArray[np.int64] = np.where(negative, SIDE - place, SIDE + place)
+    return places
 
 
 def edges() -> Doubles:

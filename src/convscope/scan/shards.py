@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..errors import InputError, Unsupported
 from ..methods.answers import probabilities
 from ..pictures import Preprocess
 from .decoding import Batch, batches
-from .entries import Item, Listing
+from .entries import THREADS, Item, Listing
 from .histogram import BINS, Histogram
 from .plan import Plan
 from .statistics import ClassSums, CoMoments, Confusion, Firing, MapSums, Moments, Top
@@ -66,18 +67,25 @@ class Statistics:
         read, labels = pooled.values, pooled.labels
         if not len(labels):
             return self
-        return Statistics(
-            self.means.update(read["mean"]),
-            self.peaks.update(read["max"]),
-            self.firing.update(read["max"], read["active"]),
-            self.histogram.update(read["max"]),
-            self.top.update(read["max"], read["mean"], pooled.numbers, read["argmax"]),
-            self.classes.update(labels, len(plan.classes), read["mean"], read["max"]),
-            self.confusion.update(labels, pooled.answers, (len(plan.classes), plan.outputs)) if plan.outputs else self.confusion,
-            {layer: each.update(read["mean"][:, plan[layer].place]) for layer, each in self.pairs.items()},
-            {layer: each.merge(pooled.maps[layer]) for layer, each in self.maps.items()},
-            {label: topped(each, pooled, np.flatnonzero(labels == label)) for label, each in self.by_class.items()},
-        )
+        shape = len(plan.classes), plan.outputs
+        with ThreadPoolExecutor(THREADS) as pool:
+            top = pool.submit(self.top.update, read["max"], read["mean"], pooled.numbers, read["argmax"])
+            histogram = pool.submit(self.histogram.update, read["max"])
+            means, peaks = pool.submit(self.means.update, read["mean"]), pool.submit(self.peaks.update, read["max"])
+            firing = pool.submit(self.firing.update, read["max"], read["active"])
+            classes = pool.submit(self.classes.update, labels, shape[0], read["mean"], read["max"])
+            return Statistics(
+                means.result(),
+                peaks.result(),
+                firing.result(),
+                histogram.result(),
+                top.result(),
+                classes.result(),
+                self.confusion.update(labels, pooled.answers, shape) if plan.outputs else self.confusion,
+                {layer: each.update(read["mean"][:, plan[layer].place]) for layer, each in self.pairs.items()},
+                {layer: each.merge(pooled.maps[layer]) for layer, each in self.maps.items()},
+                {label: topped(each, pooled, np.flatnonzero(labels == label)) for label, each in self.by_class.items()},
+            )
 
     def merge(self, other: Statistics) -> Statistics:
         merged: dict[str, Any] = {}
@@ -128,10 +136,18 @@ def read_shard(
     def skip(item: Item, why: str) -> None:
         gathered.skipped.append((item.number, item.name, why))
 
-    for batch in batches(with_known_labels(items, plan), listing, preprocess, size=plan.batch, skip=skip):
-        gathered.add(batch, engine.run(batch.values, plan.taps()))
-        if done:
-            done(len(batch.items))
+    taps = plan.taps()
+    with ThreadPoolExecutor(1) as beside:  # what a batch left is gathered while the network runs on the next one
+        gathering: Future[None] | None = None
+        for batch in batches(with_known_labels(items, plan), listing, preprocess, size=plan.batch, skip=skip):
+            run = engine.run(batch.values, taps)
+            if gathering:
+                gathering.result()
+            gathering = beside.submit(gathered.add, batch, run)
+            if done:
+                done(len(batch.items))
+        if gathering:
+            gathering.result()
     return gathered.pooled()
 
 
@@ -165,7 +181,7 @@ class Gathered:
         items = [batch.items[at] for at in kept]
         self._items += items
         for name, values in read.items():
-            self._values[name].append(values[kept])
+            self._values[name].append(values if sound.all() else values[kept])
         self._answers.append(answered(run, plan, kept))
         labels = np.array([item.label for item in items], np.int64)
         for layer, sums in self._maps.items():

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import Array
+from .blocks import blocks
 
 Real = npt.NDArray[np.float64] | float
 Doubles = npt.NDArray[np.float64]
@@ -39,9 +40,14 @@ class Moments:
         """values   (n, units)"""
         if not len(values):
             return self
-        exact = np.asarray(values, np.float64)
-        mean = exact.mean(0)
-        return self.merge(Moments(len(exact), mean, np.square(exact - mean).sum(0), exact.min(0), exact.max(0)))
+        mean, squares = np.empty((2, values.shape[1]))
+        for place in blocks(values.shape[1]):
+            exact = values[:, place].astype(np.float64)
+            mean[place] = exact.mean(0)
+            exact -= mean[place]
+            squares[place] = np.square(exact, out=exact).sum(0)
+        least, greatest = (each.astype(np.float64) for each in (values.min(0), values.max(0)))
+        return self.merge(Moments(len(values), mean, squares, least, greatest))
 
     def merge(self, other: Moments) -> Moments:
         count = self.count + other.count
@@ -111,21 +117,49 @@ class Top:
     def update(self, values: Array, means: Array, pictures: Whole, positions: Array) -> Top:
         """values, means, positions   (n, units); pictures (n,), each once"""
         numbers = np.broadcast_to(np.asarray(pictures, np.int64)[:, None], values.shape)
-        return self.merge(Top(self.k, values, means, numbers, positions.astype(np.int32)))
+        return self.merge(Top(self.k, *foremost(self.k, values, means, numbers, positions)))
 
     def merge(self, other: Top) -> Top:
         """Of both, in order."""
         full = [each for each in (self, other) if len(each.values)]
-        if not full:
-            return self
+        if len(full) < 2:
+            return full[0] if full else self
         names = ("values", "means", "pictures", "positions")
-        values, means, pictures, positions = (np.concatenate([getattr(each, name) for each in full]) for name in names)
-        order = leading(pairs(values, means), pictures, self.k)
-        return Top(self.k, *(np.take_along_axis(each, order, 0) for each in (values, means, pictures, positions)))
+        return Top(self.k, *foremost(self.k, *(np.concatenate([getattr(each, name) for each in full]) for name in names)))
 
 
-def leading(keys: Whole, pictures: Whole, k: int) -> npt.NDArray[np.intp]:
-    """(at most k, units): the rows of the greatest keys (n, units), greatest first, of equal ones the lower picture."""
+def foremost(k: int, *columns: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """Of values, means, pictures and positions, (n, units) each, what a list is made of: (at most k, units), in its order."""
+    n, units = columns[0].shape
+    found = [np.empty((min(k, n), units), kind) for kind in (np.float32, np.float32, np.int64, np.int32)]
+    for place in blocks(units):
+        given = [column[:, place] for column in columns]
+        values, means, pictures, _ = given
+        order = leading(values, means, pictures, k)
+        for all_units, these in zip(found, given, strict=True):
+            all_units[:, place] = np.take_along_axis(these, order, 0)
+    return found
+
+
+def leading(values: Array, means: Array, pictures: Whole, k: int) -> npt.NDArray[np.intp]:
+    """(at most k, units): the rows of the greatest values (n, units), greatest first.
+
+    Of equal values that of the greater mean, of those equal in both the lower picture.
+    """
+    n = len(values)
+    # The value above and its row below in one whole number: sorted, they bring their rows along.
+    lanes = np.ascontiguousarray((ordered(values) << 32 | np.arange(n)[:, None]).T)
+    lanes.sort(axis=1)
+    lanes = lanes[:, max(0, n - k - 1) :]  # and one more, which may be equal to the last
+    rows = (lanes[:, ::-1].T & 0xFFFFFFFF)[:k]
+    tied = np.flatnonzero((lanes[:, 1:] >> 32 == lanes[:, :-1] >> 32).any(1))
+    if len(tied):
+        rows[:, tied] = leading_of_tied(pairs(values[:, tied], means[:, tied]), pictures[:, tied], k)
+    return rows
+
+
+def leading_of_tied(keys: Whole, pictures: Whole, k: int) -> npt.NDArray[np.intp]:
+    """As `leading`, of the greatest keys (n, units), of equal ones the lower picture."""
     n = len(keys)
     if n <= k:
         return np.lexsort((pictures, ~keys), axis=0)
@@ -146,8 +180,8 @@ def pairs(first: Array, second: Array) -> Whole:
 
 def ordered(values: Array) -> Whole:
     """Whole numbers of 32 bits that sort as float32 does, -0 and 0 being the same."""
-    bits = (values + np.float32(0)).view(np.int32).astype(np.int64)
-    return bits ^ np.where(bits < 0, 0x7FFFFFFF, 0)
+    bits = (values + np.float32(0)).view(np.int32)
+    return (bits ^ (bits >> 31 & 0x7FFFFFFF)).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,8 +244,11 @@ class CoMoments:
         if not self.count or not other.count:
             return self if self.count else other
         count, apart = self.count + other.count, np.asarray(other.mean - self.mean)
-        together = np.outer(apart, apart) * (self.count * other.count / count)
-        return CoMoments(count, self.mean + apart * (other.count / count), self.products + other.products + together)
+        together = np.outer(apart, apart)
+        together *= self.count * other.count / count
+        products = np.add(self.products, other.products)  # in place from here on: of 2,048 units each is 32 MB
+        products += together
+        return CoMoments(count, self.mean + apart * (other.count / count), products)
 
     @property
     def covariance(self) -> Doubles:
