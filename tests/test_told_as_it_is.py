@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from convscope.core import Graph, Layer
+from convscope.draw import Sheet
 from convscope.draw.colour import NONFINITE, palette
 from convscope.draw.curves import curves
 from convscope.draw.panels import greatest
 from convscope.draw.scale import ranges
-from convscope.errors import InputError
+from convscope.errors import InputError, WrongPictureShape
 from convscope.methods.blocks import is_activated
 from convscope.methods.filters import sees_picture
 from convscope.methods.maps import Reading
@@ -76,3 +77,18 @@ def test_beside_a_sample_that_is_not_finite_a_curve_does_not_fall_to_zero():
     marked = drawn == NONFINITE
     assert marked.any()
     np.testing.assert_array_equal(palette("gray")[drawn[~marked]], palette("gray")[sound[~marked]])
+
+
+def test_slices_side_by_side_are_high_enough_to_be_seen():
+    sheet = Sheet(tiles=np.zeros((4, 12, 96), np.float32), labels=("0", "1", "2", "3"), title="a volume", columns=2)
+    plain = Sheet(tiles=np.zeros((4, 12, 12), np.float32), labels=("0", "1", "2", "3"), title="a picture", columns=2)
+    assert sheet.render().shape[0] > plain.render().shape[0] // 3 + 2 * 36
+    assert sheet.render().shape[1] <= 960 + 60
+
+
+def test_a_signal_of_another_length_is_no_picture_of_another_size():
+    error = WrongPictureShape((1, 2, 400), (None, 2, 224))
+    assert str(error) == (
+        "This network takes arrays of shape (any, 2, 224), but received (1, 2, 400). "
+        "If the network takes any size, open it with picture_shape=(2, 400)."
+    )

@@ -123,8 +123,11 @@ class WrongPictureShape(InputError):
         hint = ""
         if len(received) == len(expected) and received[-1] == expected[1] != received[1]:
             hint = " The channels look last: pass pictures.transpose(0, 3, 1, 2)."
+        elif len(received) == len(expected) and received[1] == expected[1] and name is None:
+            hint = f" If the network takes any size, open it with picture_shape={tuple(received[1:])}."
         wanted = "(" + ", ".join("any" if size is None else str(size) for size in expected) + ")"
-        takes = "This network takes pictures" if name is None else f"The input '{name}' of this network takes arrays"
+        what = "pictures" if len(expected) == 4 else "arrays"
+        takes = f"This network takes {what}" if name is None else f"The input '{name}' of this network takes arrays"
         super().__init__(
             f"{takes} of shape {wanted}, but received {tuple(received)}.{hint}",
             received=tuple(received),

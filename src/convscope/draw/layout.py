@@ -15,6 +15,7 @@ Bytes = npt.NDArray[np.uint8]
 TITLE, SUBTITLE, CAPTION, LABEL = 20, 13, 12, 11
 MARGIN, GAP = 20, 6
 LEAST = 24  # pixels of a column on a sheet of a given width: less cannot be told apart
+WIDE = 960  # pixels that long tiles side by side may fill
 NARROWEST = 440  # a caption in a narrower column is hard to read
 
 
@@ -122,9 +123,13 @@ def drawn_size(
 
 
 def wanted_factor(shape: tuple[int, int], grid: Grid, count: int) -> int:
-    """Small maps are magnified until they can be seen, one alone until it is large."""
+    """Small maps are magnified until they can be seen, one alone until it is large.
+
+    Slices side by side make long tiles: these are as high as they can be seen, where there is room for that.
+    """
     target = 480 if count == 1 else 48 if grid.left and max(shape) < 16 else 96 if count <= 64 else 64 if count <= 256 else 36
-    return max(1, round(target / max(shape)), -(-24 // shape[1]) if grid.strip else 1)
+    high = min(target // 2 // shape[0], WIDE // grid.columns // shape[1]) if shape[0] > 1 else 1
+    return max(1, round(target / max(shape)), high, -(-24 // shape[1]) if grid.strip else 1)
 
 
 def arrange(
