@@ -81,6 +81,10 @@ def test_a_range_moves_through_the_slices_of_a_volume(volumes, volume):
     y, x = np.unravel_index(volume[0, 1].argmax(), (6, 7))
     rows = f"rows {max(0, y - 1)} to {min(5, y + 1)}, columns {max(0, x - 1)} to {min(6, x + 1)}"
     assert f"The input's slice 1 of 0 to 4. Outlined: what it sees where it is strongest in this slice, {rows}." in text
+    for key, slice_ in (("End", 4), ("Home", 0)):  # at the ends too, where less is seen: a slice stands over its own
+        scrubber.press(key)
+        settled(page)
+        assert f"The input's slice {slice_} of 0 to 4." in page.locator(".panel").inner_text()
 
 
 def test_the_large_view_of_a_volume_has_its_slices_and_goes_to_the_strongest(volumes, volume):

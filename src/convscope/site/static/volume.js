@@ -66,9 +66,10 @@ export class Slice extends Layer {
     return [starts[1][y], starts[2][x], stops[1][y], stops[2][x]];
   }
 
-  // The slice of the input in the middle of those that this one depends on.
+  // The slice of the input over which this one stands: the middle of those that it depends on, as if the input had no edges.
   get seen() {
-    const { starts, stops } = this.entry.receptive;
+    const { centres, receptive: { starts, stops } } = this.entry;
+    if (centres) return Math.min(this.input[1] - 1, Math.max(0, Math.floor(centres[0][this.slice])));
     return Math.floor((starts[0][this.slice] + stops[0][this.slice] - 1) / 2);
   }
 
