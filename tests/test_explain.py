@@ -123,6 +123,15 @@ def test_a_comparison_has_one_target_and_one_sheet(net, picture):
     assert len(net.compare(picture)) == 4
 
 
+def test_a_sheet_says_that_red_speaks_for_the_answer_only_of_methods_that_ask_for_it(net, picture):
+    def said(sheet):
+        return f"{sheet.subtitle} {sheet.caption}"
+
+    assert "speaks for it" not in said(net.explain(picture, "eigen-cam").sheet())
+    assert "speaks for it" not in said(net.compare(picture, ["saliency", "eigen-cam"]).sheet())
+    assert "hires-cam at 'relu2': red speaks for it" in said(net.compare(picture, ["eigen-cam", "hires-cam"]).sheet())
+
+
 def test_what_cannot_be_asked_is_refused_with_a_way_out(net, picture):
     with pytest.raises(WrongOption, match="grad-cam"):
         net.explain(picture, "gradcam")

@@ -108,7 +108,7 @@ def cam(engine: Engine, pictures: Array, target: Target, layer: str) -> Attribut
     if dense is None or target.classes is None:
         raise Unsupported(
             f"CAM needs a class as target, and a layer whose mean over positions goes straight into the classes, which '{layer}' "
-            "is not. Use grad-cam, which is the same there and works everywhere."
+            "is not. Use grad-cam, or score-cam, which needs no gradients."
         )
     run = engine.run(pictures, [layer, target.layer])
     activations, score = with_maps(engine, layer, run[layer]), target.values(run[target.layer])

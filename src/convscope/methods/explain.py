@@ -17,11 +17,12 @@ from .attribution import Attribution, differentiable
 from .maps import Progress
 from .targets import Target
 
-Sign = Literal["signed", "positive", "magnitude"]
+Sign = Literal["signed", "positive", "magnitude", "of no answer"]
 SAYS: dict[Sign, str] = {
     "signed": "red speaks for it, blue against",
     "positive": "red speaks for it; what speaks against is left out",
     "magnitude": "how much, without a sign",
+    "of no answer": "red and blue are two sides of what is strongest there, whatever the answer",
 }
 
 
@@ -97,7 +98,7 @@ METHODS: dict[str, Method] = {
     "grad-cam++": Method(weighed(cam.grad_cam_plus_plus), "layer", "positive", "Chattopadhay et al. 2018"),
     "hires-cam": Method(weighed(cam.hires_cam), "layer", "signed", "Draelos and Carin 2020"),
     "layer-cam": Method(weighed(cam.layer_cam), "layer", "positive", "Jiang et al. 2021"),
-    "eigen-cam": Method(at_each(cam.eigen_cam), "layer", "signed", "Muhammad and Yeasin 2020", gradients=False),
+    "eigen-cam": Method(at_each(cam.eigen_cam), "layer", "of no answer", "Muhammad and Yeasin 2020", gradients=False),
     "score-cam": Method(at_each(perturbation.score_cam), "layer", "positive", "Wang et al. 2020", gradients=False, covers=True),
     "deconvnet": Method(at_input(backward_rules.deconvnet), "input", "signed", "Zeiler and Fergus 2013"),
     "guided-backprop": Method(at_input(backward_rules.guided_backpropagation), "input", "signed", "Springenberg et al. 2014"),

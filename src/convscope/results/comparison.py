@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..methods.explain import SAYS
 from .explanation import Explanation
 
 if TYPE_CHECKING:
@@ -55,11 +56,11 @@ class Comparison(Sequence[Explanation]):
             tiles.append(blended(picture, heat, upsample, peak, stands) if over else alone(heat, picture.shape[:2], peak))
             labels.append(f"{each.name}, max |{peak:.3g}|" + ("" if over else ", of another input"))
             where = "" if each.layer == "input" else f" at '{each.layer}'"
-            notes.append(f"{each.name}{where}: {each.method.sign}")
+            notes.append(f"{each.name}{where}: {SAYS[each.method.sign]}")
         return Panels(
             tuple(tiles), tuple(labels), f"{len(self)} methods · {first.pictures[0].name}",
             f"{first.targets[0]} is {first.score[0]:.4g}. {'; '.join(notes)}.",
-            "Zero is white, red speaks for it, blue against; opacity over the picture grows with the size of the value; "
+            "Zero is white; opacity over the picture grows with the size of the value; "
             f"{upsample}.", columns=columns,
         )  # fmt: skip
 
