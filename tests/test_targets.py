@@ -190,6 +190,7 @@ def test_a_class_that_does_not_exist_offers_near_ones():
     with pytest.raises(WrongClass, match="Did you mean 'dog'") as error:
         resolve(ENGINE, PICTURES, "dgo", labels=LABELS)
     assert error.value.name == "dgo"
+    assert str(WrongClass("xyz", ["cat", "dog"], 2)).endswith("They are 'cat', 'dog'.")
     with pytest.raises(WrongClass, match="has 3, 0 to 2"):
         resolve(ENGINE, PICTURES, 3)
     with pytest.raises(WrongClass, match="does not name its classes"):

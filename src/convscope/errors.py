@@ -135,12 +135,17 @@ class WrongPictureShape(InputError):
         )
 
 
+FEW = 20  # classes: so many are named where none is near to what was asked for
+
+
 class WrongClass(InputError):
     """No such class. `name` was asked for; `labels` are those there are, None for a network that does not name its classes."""
 
     def __init__(self, name: object, labels: Sequence[str] | None, count: int):
         self.name, self.labels = name, labels
         near = did_you_mean(name, labels) if isinstance(name, str) and labels else ""
+        if labels and isinstance(name, str) and not near and len(labels) <= FEW:
+            near = f" They are {', '.join(map(repr, labels))}."
         if labels is None and isinstance(name, str):
             near = " This network does not name its classes: ask by number, or open it with labels=."
         super().__init__(f"There is no class {name!r}: this network has {count}, 0 to {count - 1}.{near}", received=name)
