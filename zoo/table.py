@@ -18,7 +18,7 @@ SOURCES = {  # in the order of the table: the package whose version is told, and
     "detection": ("torchvision", "detection"),
     "timm": ("timm", "the smallest convolutional network of every family, up to 60 million parameters"),
     "huggingface": ("transformers", "the convolutional and hybrid families, small and from their configuration"),
-    "keras": ("keras", "keras.applications on torch, all but NASNetMobile, which Keras does not offer there"),
+    "keras": ("keras", "keras.applications on torch"),
     "keras-tensorflow": ("keras", "keras.applications on TensorFlow"),
     "keras-jax": ("keras", "keras.applications on JAX"),
     "onnx": (
