@@ -10,12 +10,12 @@ from __future__ import annotations
 import argparse
 
 import convscope
+from convscope.methods.explain import METHODS
 from convscope.scan.sources import listing
 
-METHODS = (
-    "saliency", "input-x-gradient", "guided-backprop", "deconvnet", "grad-cam", "hires-cam", "layer-cam", "grad-cam++",
-    "eigen-cam",
-)  # fmt: skip
+QUICKER = {"smooth-grad": {"samples": 15}, "var-grad": {"samples": 15}, "integrated-gradients": {"steps": 16},
+           "expected-gradients": {"samples": 16}, "occlusion": {"window": 32, "stride": 16},
+           "rise": {"masks": 500}, "extremal": {"steps": 60}}  # fmt: skip
 
 
 def first_of(pictures: str, classes: list[str]) -> list[object]:
@@ -31,11 +31,15 @@ def main() -> None:
     parser.add_argument("--pictures", required=True)
     parser.add_argument("--classes", nargs="+", required=True)
     parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument(
+        "--methods", default=",".join(name for name in METHODS if name != "lrp"), help="lrp is of torch modules only"
+    )
     given = parser.parse_args()
     net = convscope.open(given.model, labels=given.pictures)
     pictures = first_of(given.pictures, given.classes)
-    for number, method in enumerate(METHODS):
-        steps = convscope.check(method, net, pictures, layers=given.layers).steps
+    for number, method in enumerate(given.methods.split(",")):
+        options = QUICKER.get(method, {}) | ({"among": pictures} if method == "expected-gradients" else {})
+        steps = convscope.check(method, net, pictures, layers=given.layers, **options).steps
         if not number:
             print(f"| random from the end to | {' | '.join(step.layer for step in steps)} |\n|---|{'---|' * len(steps)}")
         print(f"| {method} | {' | '.join(f'{step.magnitude:.2f}' for step in steps)} |", flush=True)
