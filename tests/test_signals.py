@@ -81,6 +81,23 @@ SHIFTS = {
 }
 
 
+@pytest.mark.parametrize("verb", ["maps", "look"])
+def test_a_network_over_signals_of_any_length_has_its_positions_where_one_of_this_length_has_them(verb):
+    keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'convscope[keras]'")
+
+    def positions(samples):
+        start = keras.Input((samples, 1))
+        x = keras.layers.Conv1D(2, 5, strides=2, name="first")(start)
+        x = keras.layers.Conv1D(3, 3, padding="same", name="second")(x)
+        model = keras.Model(start, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling1D()(x)))
+        maps = getattr(convscope.open(model), verb)(RANDOM.normal(size=(1, 1, 90)).astype(np.float32), ["first", "second"])
+        assert [len(each.signals.centres) for each in maps.values()] == [each.values.shape[2] for each in maps.values()]
+        return [each.signals.centres for each in maps.values()]
+
+    for free, fixed in zip(positions(None), positions(90), strict=True):
+        np.testing.assert_array_equal(free, fixed)
+
+
 @pytest.mark.parametrize("kind", SHIFTS)
 def test_a_position_stands_over_the_middle_of_what_it_sees(kind):
     net = along(SHIFTS[kind](), torch.nn.MaxPool1d(2))

@@ -185,7 +185,9 @@ class Network(Why, Scanning):
 
     def _look(self, prepared: Prepared, how: How, channels: Sequence[str] | None = None) -> MapSet:
         at, activated, top = how.at, how.activated, how.top
-        signals, graph = signals_of(prepared.values, channels), self._graph_for(prepared.values.shape[1:], whole=bool(top))
+        signals = signals_of(prepared.values, channels)
+        # Curves stand over a signal only where the sizes are known; a run over a signal costs little.
+        graph = self._graph_for(prepared.values.shape[1:], whole=bool(top) or signals is not None)
         readings = [reading.reading(self.graph, name, activated=activated) for name in select(self.graph, at)]
         values = self._read(prepared.inputs, [each.read_at for each in readings] + ["output"] * bool(top), how.progress)
         answers, answers_from = self._answer(values["output"], top) if top else (None, None)
