@@ -302,9 +302,8 @@ def test_bilinear_is_linear_between_centres_and_its_transpose_is_its_gradient():
     np.testing.assert_allclose(inner, (small * bilinear_back(large, (3, 4))).sum(), rtol=1e-4)
 
 
-@example_of("deconvnet", "guided-backprop")
-def test_the_backward_rules_by_hand():
-    """y = sum v relu(x) + u relu(-x): both let only positive slopes back, v and u; the guided one only where something passed."""
+def both_sides():
+    """y = sum v relu(x) + u relu(-x) in torch, with x, v and u."""
     torch = pytest.importorskip("torch")
     from convscope.engines.torch import TorchEngine
 
@@ -315,8 +314,13 @@ def test_the_backward_rules_by_hand():
     with torch.no_grad():
         module[0].weight.copy_(torch.tensor([1.0, -1.0]).reshape(2, 1, 1, 1))
         module[3].weight.copy_(torch.from_numpy(np.stack([np.stack([v, u]).ravel(), np.zeros(32, np.float32)])))
-    x = (X - X.mean()).astype(np.float32)
-    engine = TorchEngine(module.eval(), picture_shape=(1, 4, 4))
+    return TorchEngine(module.eval(), picture_shape=(1, 4, 4)), (X - X.mean()).astype(np.float32), v, u
+
+
+@example_of("deconvnet", "guided-backprop")
+def test_the_backward_rules_by_hand():
+    """y = sum v relu(x) + u relu(-x): both let only positive slopes back, v and u; the guided one only where something passed."""
+    engine, x, v, u = both_sides()
     goal, up, down = resolve(engine, x, 0), np.maximum(v, 0), np.maximum(u, 0)
     np.testing.assert_allclose(backward_rules.deconvnet(engine, x, goal).values[0, 0], up - down, rtol=1e-6, atol=1e-7)
     expected = up * (x[0, 0] > 0) - down * (x[0, 0] < 0)
@@ -328,20 +332,9 @@ def test_the_backward_rules_by_hand():
 @example_of("lrp")
 def test_relevance_by_hand():
     """y = sum v relu(x) + u relu(-x): each hidden unit is worth what it adds to y, and comes from one position alone."""
-    torch = pytest.importorskip("torch")
     torchvision()  # which zennit imports
     pytest.importorskip("zennit", reason="zennit is not installed: pip install 'convscope[lrp]'")
-    from convscope.engines.torch import TorchEngine
-
-    module = torch.nn.Sequential(
-        torch.nn.Conv2d(1, 2, 1, bias=False), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(32, 2, bias=False)
-    )
-    v, u = np.random.default_rng(0).normal(size=(2, 4, 4)).astype(np.float32)
-    with torch.no_grad():
-        module[0].weight.copy_(torch.tensor([1.0, -1.0]).reshape(2, 1, 1, 1))
-        module[3].weight.copy_(torch.from_numpy(np.stack([np.stack([v, u]).ravel(), np.zeros(32, np.float32)])))
-    x = (X - X.mean()).astype(np.float32)
-    engine = TorchEngine(module.eval(), picture_shape=(1, 4, 4))
+    engine, x, v, u = both_sides()
     found = backward_rules.lrp(engine, x, resolve(engine, x, 0), composite="epsilon")
     worth = v * np.maximum(x[0, 0], 0) + u * np.maximum(-x[0, 0], 0)
     np.testing.assert_allclose(found.values[0, 0], worth, rtol=1e-3)

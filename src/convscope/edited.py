@@ -12,7 +12,6 @@ from .core import (
     Differentiable,
     Edit,
     Engine,
-    Graph,
     Held,
     Local,
     Part,
@@ -25,26 +24,16 @@ from .core import (
     Tap,
     Trace,
 )
+from .wrapped import Capabilities, Wrapped, able_as
 
 
-class EditedEngine:
+class EditedEngine(Wrapped):
     """`engine`, with `edits` before those of every call. It has the capabilities that the engine has; see `edited`."""
 
     def __init__(self, engine: Engine, edits: Sequence[Edit]):
         self.engine, self.edits = engine, tuple(edits)
         for edit in edits:
             engine.graph[edit.layer]  # raises UnknownLayer now, and not at the first picture
-
-    @property
-    def graph(self) -> Graph:
-        return self.engine.graph
-
-    @property
-    def framework(self) -> str:
-        return self.engine.framework
-
-    def weights(self, layer: str) -> Mapping[str, Array]:
-        return self.engine.weights(layer)
 
     def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
         return self.engine.run(pictures, taps, (*self.edits, *edits))
@@ -104,7 +93,7 @@ class EditedHeld:
         return np.repeat(np.asarray(part), repeat, axis=0) if has_entries else part
 
 
-CAPABILITIES: tuple[tuple[Any, type], ...] = (
+CAPABILITIES: Capabilities = (
     (Differentiable, Tracing),
     (RuledBackward, Ruled),
     (Reweighable, Reweighing),
@@ -115,6 +104,4 @@ CAPABILITIES: tuple[tuple[Any, type], ...] = (
 
 def edited(engine: Engine, edits: Sequence[Edit]) -> EditedEngine:
     """An engine that answers as `engine` with `edits`, and can do what that can. Raises UnknownLayer."""
-    mixed = tuple(mixin for capability, mixin in CAPABILITIES if isinstance(engine, capability))
-    kind = type("EditedEngine", (*mixed, EditedEngine), {"__doc__": EditedEngine.__doc__})
-    return cast(EditedEngine, kind(engine, edits))
+    return cast(EditedEngine, able_as(engine, EditedEngine, CAPABILITIES)(engine, edits))

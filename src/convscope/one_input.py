@@ -13,7 +13,6 @@ from .core import (
     Differentiable,
     Edit,
     Engine,
-    Graph,
     Held,
     Pictures,
     Resumable,
@@ -25,9 +24,10 @@ from .core import (
     arrays,
     as_tap,
 )
+from .wrapped import Capabilities, Wrapped, able_as
 
 
-class OneInput:
+class OneInput(Wrapped):
     """`engine` of one picture's `others`: its "input" is the input called `name`. See `one_input`.
 
     Rows keep their names, so that "input" and, of several, "input:1" are the same array here if `name` is "input:1".
@@ -35,17 +35,6 @@ class OneInput:
 
     def __init__(self, engine: Engine, name: str, others: Mapping[str, Array]):
         self.engine, self.name, self.others = engine, name, others
-
-    @property
-    def graph(self) -> Graph:
-        return self.engine.graph
-
-    @property
-    def framework(self) -> str:
-        return self.engine.framework
-
-    def weights(self, layer: str) -> Mapping[str, Array]:
-        return self.engine.weights(layer)
 
     def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
         names = Names(self.name, taps)
@@ -118,7 +107,7 @@ class OneInputHeld:
         return names.run(self._held.run(names.taps, names.edits(edits), repeat=repeat))
 
 
-CAPABILITIES: tuple[tuple[Any, type], ...] = ((Differentiable, Tracing), (RuledBackward, Ruled), (Resumable, Holding))
+CAPABILITIES: Capabilities = ((Differentiable, Tracing), (RuledBackward, Ruled), (Resumable, Holding))
 
 
 def one_input(engine: Engine, picture: Pictures, name: str) -> tuple[Engine, Array]:
@@ -128,7 +117,5 @@ def one_input(engine: Engine, picture: Pictures, name: str) -> tuple[Engine, Arr
     """
     if not isinstance(picture, Mapping):
         return engine, picture
-    mixed = tuple(mixin for capability, mixin in CAPABILITIES if isinstance(engine, capability))
-    kind = type("OneInput", (*mixed, OneInput), {"__doc__": OneInput.__doc__})
     others = {each: array for each, array in picture.items() if each != name}
-    return cast(Engine, kind(engine, name, others)), picture[name]
+    return cast(Engine, able_as(engine, OneInput, CAPABILITIES)(engine, name, others)), picture[name]

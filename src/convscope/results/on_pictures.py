@@ -79,7 +79,7 @@ def crops(maps: FeatureMaps, shown: Shown, graph: Graph, picture: int, units: Se
         labels=labels,
         title=f"{maps.layer.name} · {maps.pictures[picture]}: what units see where they are strongest",
         subtitle=f"{chosen(units, maps.values.shape[1], 'units', how)}; left the part of the picture that the strongest place "
-        f"depends on, derived from the graph and cut off at the edges, in a box that place where it is not the middle; "
+        f"depends on, derived from the graph and cut off at the edges; a box marks that place where it is not the middle; "
         f"right the map, {maps.reading}, by its own range.",
         columns=6,
         marks=marks,
