@@ -686,3 +686,21 @@ def test_float_pixels_are_noticed():
     pixels = smooth().astype(np.float32).transpose(2, 0, 1)
     with pytest.warns(UserWarning, match="pass them as uint8"):
         prepare(pixels, Preprocess.parse("-1..1"))
+
+
+@pytest.mark.parametrize("questions", range(1, 6))
+def test_a_file_that_vanishes_between_two_questions_about_it_is_not_a_picture(questions, tmp_path, monkeypatch):
+    path, ask, asked = tmp_path / "here.png", os.stat, []
+    path.write_bytes(png(smooth()))
+
+    def answer(at, *arguments, **options):
+        found = ask(at, *arguments, **options)
+        if str(at) == str(path):
+            asked.append(at)
+            if len(asked) == questions:
+                path.unlink()  # as another process does
+        return found
+
+    monkeypatch.setattr(os, "stat", answer)
+    with pytest.raises(NotAPicture, match="here.png"):
+        [read_pictures(path) for _ in range(5)]

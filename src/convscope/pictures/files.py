@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -66,14 +67,19 @@ def read_bytes(content: bytes, name: str) -> Picture:
 
 
 def _decoded(open_: Callable[[], BinaryIO], path: Path | str, name: str) -> Picture:
+    start = b""
     try:
-        with _strictly() as warned, open_() as file, _opened(file) as image:
-            pixels, notes = decoded(image)
+        with _strictly() as warned, open_() as file:
+            start = file.read(4096)
+            file.seek(0)
+            with _opened(file) as image:
+                pixels, notes = decoded(image)
     except Refused as error:
         raise NotAPicture(path, str(error)) from None
+    except FileNotFoundError as error:
+        raise NotAPicture(path, "it vanished while it was read. Check the path.") from error
     except UnidentifiedImageError as error:
-        with open_() as file:
-            raise NotAPicture(path, _what_else(file.read(4096))) from error
+        raise NotAPicture(path, _what_else(start)) from error
     except Exception as error:  # on damaged data the decoders raise whatever they stumble over
         raise NotAPicture(path, _reason(error)) from error
     return Picture(name, pixels, (*notes, *warned))
@@ -92,10 +98,10 @@ def read_image(image: Image.Image, name: str) -> Picture:
 
 
 def _no_file(path: Path) -> str | None:
-    if os.path.isfile(path):
-        return None if os.path.getsize(path) else "the file is empty. Get it again from where it comes from."
-    if os.path.exists(path):
-        return "it is neither a file nor a folder. Give a file or a folder."
+    if found := _status(path):
+        if not stat.S_ISREG(found.st_mode):
+            return "it is neither a file nor a folder. Give a file or a folder."
+        return None if found.st_size else "the file is empty. Get it again from where it comes from."
     if re.match(r"\w{2,}:/", str(path)):
         return "it is an address, and nothing is downloaded here. Download it and give the file."
     try:
@@ -103,6 +109,14 @@ def _no_file(path: Path) -> str | None:
     except (OSError, ValueError):
         return f"there is no such file, and no folder '{path.parent}' that can be read. Check the path."
     return f"there is no such file.{near or ' Check the path.'}"
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Asked once: between two questions the file may vanish."""
+    try:
+        return os.stat(path)
+    except (OSError, ValueError):
+        return None
 
 
 def _opened(file: BinaryIO) -> Image.Image:
