@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+from cifar_resnet import resnet20  # noqa: E402
 from torchvision_ops import torchvision  # noqa: E402
 
 torchvision()  # which zennit imports
@@ -100,12 +101,90 @@ def test_the_network_is_as_it_was():
     np.testing.assert_array_equal(engine.run(X)["output"], answer)
 
 
+def test_an_empty_sequential_is_the_identity_and_what_a_user_wrote_is_what_its_functions_are():
+    """The CIFAR ResNet, whose shortcuts are `nn.Sequential()`, or a module without modules that slices and pads."""
+    torch.manual_seed(0)
+    module = resnet20().eval()
+    nn.init.zeros_(module.linear.bias)
+    x = np.random.default_rng(0).uniform(0, 1, (1, 3, 16, 16)).astype(np.float32)
+    engine = TorchEngine(module, picture_shape=(3, 16, 16))
+    found = lrp(engine, x, resolve(engine, x, 1))
+    np.testing.assert_allclose(found.delta, 0, atol=2e-3 * np.abs(found.score).max())
+    for block in (*module.layer1, *module.layer2[1:], *module.layer3[1:]):
+        block.shortcut = nn.Identity()
+    other = TorchEngine(module, picture_shape=(3, 16, 16))
+    np.testing.assert_array_equal(lrp(other, x, resolve(other, x, 1)).values, found.values)
+
+
+class Does(nn.Module):
+    """A module without modules, which a user wrote."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def forward(self, x):
+        return self.step(x)
+
+
+def between(step):
+    """A network without biases with that step between its layers."""
+    torch.manual_seed(0)
+    last = [nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2, bias=False)]
+    return nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), Does(step), *last)
+
+
+def folded(step):
+    """The same on a view whose first axis holds pictures and halves of their channels, which has no row in the table."""
+    return lambda x: step(x.reshape(-1, 2, *x.shape[2:])).reshape(x.shape)
+
+
+class Folded(nn.Module):
+    """A layer on such a view."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.GroupNorm(1, 2)
+
+    def forward(self, x):
+        return folded(self.norm)(x)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        folded(lambda x: x * 2),
+        lambda x: F.fold(F.unfold(x, 3, padding=1), x.shape[2:], 3, padding=1),  # windows that overlap are added up
+        lambda x: x / torch.full((1, 4, 1, 1), 3.0),
+    ],
+)
+def test_functions_with_a_rule_conserve(step):
+    found, _ = made(between(step), composite="epsilon")
+    np.testing.assert_allclose(found.delta, 0, atol=2e-3 * np.abs(found.score).max())
+
+
 def test_steps_without_a_rule_are_refused():
     with pytest.raises(Unsupported, match=r"no rule for 'mul'"):
         made(Residual(gate=True))
     attention = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
     with pytest.raises(Unsupported, match="GroupNorm"):
         made(attention)
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("mul", lambda x: x * x),  # one row feeds it, twice
+        ("mul", folded(lambda x: x * x.sigmoid())),
+        ("div", lambda x: torch.div(torch.ones(()), x.relu() + 1)),
+        (r"1\.abs", folded(lambda x: x.abs().sqrt())),
+        (r"1\.conv2d", folded(lambda x: F.conv2d(x, torch.ones(2, 2, 1, 1)))),
+        (r"1\.step\.norm", Folded()),
+    ],
+)
+def test_functions_without_a_rule_are_refused_wherever_they_stand(name, step):
+    with pytest.raises(Unsupported, match=f"no rule for '{name}'"):
+        made(between(step))
 
 
 def test_what_is_asked_in_vain(monkeypatch):

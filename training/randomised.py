@@ -1,6 +1,8 @@
-"""Whether each method depends on what a network learned: cascading randomisation, as a table (Adebayo et al. 2018).
+r"""Whether each method depends on what a network learned: cascading randomisation, as a table (Adebayo et al. 2018).
 
     KERAS_BACKEND=torch python training/randomised.py -m net.keras --pictures val.zip --classes cat golf_ball
+    PYTHONPATH=src:tests python training/randomised.py -m resnet20_cifar10.th --architecture cifar_resnet:resnet20 \
+        --shape 3,32,32 --preprocess "torch 32" --pictures val.zip --classes cat garbage_truck --methods saliency,lrp
 
 Of each class the first picture of the archive, or folder, with a folder per class.
 """
@@ -28,6 +30,9 @@ def first_of(pictures: str, classes: list[str]) -> list[object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-m", "--model", required=True)
+    parser.add_argument("--architecture")
+    parser.add_argument("--shape", help="C,H,W")
+    parser.add_argument("--preprocess")
     parser.add_argument("--pictures", required=True)
     parser.add_argument("--classes", nargs="+", required=True)
     parser.add_argument("--layers", type=int, default=4)
@@ -35,7 +40,8 @@ def main() -> None:
         "--methods", default=",".join(name for name in METHODS if name != "lrp"), help="lrp is of torch modules only"
     )
     given = parser.parse_args()
-    net = convscope.open(given.model, labels=given.pictures)
+    shape = None if given.shape is None else tuple(map(int, given.shape.split(",")))
+    net = convscope.open(given.model, architecture=given.architecture, picture_shape=shape, preprocess=given.preprocess)
     pictures = first_of(given.pictures, given.classes)
     for number, method in enumerate(given.methods.split(",")):
         options = QUICKER.get(method, {}) | ({"among": pictures} if method == "expected-gradients" else {})

@@ -59,7 +59,8 @@ class TorchEngine:
         self._like = next(each for each in tensors if each.is_floating_point())
         survey, self._inputs, note = self._survey(picture_shape)
         self.graph: Graph = survey.graph(self.module, self._names)
-        self._modules, self._functions, self._outputs = survey.modules, survey.functions, tuple(survey.outputs)
+        self._modules, self._functions, self._folded = survey.modules, survey.functions, survey.folded
+        self._outputs = tuple(survey.outputs)
         size = " x ".join(map(str, self._inputs[0].shape))
         self.assumed = None if picture_shape else f"The network does not say what it takes; pictures of {size} were assumed."
         self._locals, self._layout = Locals(self), Layout(self)

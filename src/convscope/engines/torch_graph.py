@@ -54,12 +54,14 @@ class Survey:
     that was seen, the graph is not wired.
 
     functions   the names of the functions' rows
+    folded      functions and layers without a row: what they give has another first axis, as a view with windows folded into it
     """
 
     def __init__(self, constants: Iterable[torch.Tensor]) -> None:
         self.rows: list[Layer] = []
         self.modules: dict[str, nn.Module] = {}
         self.functions: set[str] = set()
+        self.folded: list[Layer] = []
         self.outputs: list[str] = []
         self.wired = True
         self._constants = {id(each) for each in constants}
@@ -119,6 +121,8 @@ class Survey:
         if tensor.shape[:1] != (self._pictures,):  # a loss, a state, windows folded into the batch
             if not known:
                 self._keep(tensor, call.inputs)
+            if not is_looked_into(module):
+                self.folded.append(self._made(name, tensor, kind=kind, native=type(module).__name__, inputs=call.inputs))
             return
         if not known:
             self._keep(tensor, (name,))
@@ -140,19 +144,25 @@ class Survey:
 
     def _row_of_function(self, name: str, tensor: torch.Tensor, function: Function) -> None:
         sources = self._sources(function.given)
-        shown = tensor.shape[:1] == (self._pictures,) and tensor.is_floating_point() and function.name not in KEEPING
-        if sources == () or not shown:
+        facts: dict[str, Any] = {"kind": function.kind, "native": function.name, "inputs": sources, "function": True}
+        if sources == () or not tensor.is_floating_point() or function.name in KEEPING:
             self._keep(tensor, sources)
-            return
-        self.functions.add(name)
-        window = window_of_call(function.name, function.args, function.kwargs, tensor.ndim - 2)
-        self._row(name, tensor, kind=function.kind, native=function.name, inputs=sources, function=True, window=window)
-        self._keep(tensor, (name,))
+        elif tensor.shape[:1] != (self._pictures,):
+            self._keep(tensor, sources)
+            self.folded.append(self._made(name, tensor, **facts))
+        else:
+            self.functions.add(name)
+            window = window_of_call(function.name, function.args, function.kwargs, tensor.ndim - 2)
+            self._row(name, tensor, window=window, **facts)
+            self._keep(tensor, (name,))
 
     def _row(self, name: str, tensor: torch.Tensor, *, inputs: tuple[str, ...] | None = (), **facts: Any) -> None:
-        shape: Shape = tuple(tensor.shape[1:])
         self.wired = self.wired and inputs is not None
-        self.rows.append(Layer(len(self.rows), name, shape=shape, native_shape=(None, *shape), inputs=inputs or (), **facts))
+        self.rows.append(self._made(name, tensor, inputs=inputs, **facts))
+
+    def _made(self, name: str, tensor: torch.Tensor, *, inputs: tuple[str, ...] | None, **facts: Any) -> Layer:
+        shape: Shape = tuple(tensor.shape[1:])
+        return Layer(len(self.rows), name, shape=shape, native_shape=(None, *shape), inputs=inputs or (), **facts)
 
     def _keep(self, tensor: torch.Tensor, sources: tuple[str, ...] | None) -> None:
         self._gave[id(tensor)] = (weakref.ref(tensor), version(tensor), sources)

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from ..core import Array, Layer, Pictures, Tap, as_tap, input_names
 from ..errors import Unsupported, WrongOption
 from .torch_functions import KEEPING, KINDS, name_of
+from .torch_graph import is_looked_into
 from .torch_inputs import shapes_of
 from .torch_library import library
 from .torch_modules import flattened, rebuilt
@@ -29,12 +30,13 @@ COMPOSITES = ("epsilon-plus-flat", "epsilon-plus", "epsilon-alpha2-beta1-flat", 
 EPSILON = 1e-6
 # Functions that share relevance among what they were given by how much each put in.
 SHARING = frozenset(
-    {"add", "sub", "mul", "div", "mean", *(f"{kind}avg_pool{n}d" for kind in ("", "adaptive_") for n in (1, 2, 3))}
+    {"add", "sub", "mul", "div", "mean", "fold", *(f"{kind}avg_pool{n}d" for kind in ("", "adaptive_") for n in (1, 2, 3))}
 )
+PRODUCTS = frozenset({"mul", "div"})  # linear in one of what they were given, while the others are constant
 # Functions and layers whose ordinary gradient hands relevance on: they move values, or let one of several through.
 MOVING = frozenset({name for name, kind in KINDS.items() if kind in ("reshape", "dropout", "padding")} | KEEPING) | {
     "cat", "concat", "concatenate", "stack", *(f"{kind}max_pool{n}d" for kind in ("", "adaptive_") for n in (1, 2, 3)),
-}  # fmt: skip
+} - SHARING  # fmt: skip
 GATES = frozenset({"softmax", "log_softmax", "glu", "softmax2d", "logsoftmax", "softmin"})  # they mix what they are given
 PASSING = frozenset(name for name, kind in KINDS.items() if kind == "activation") - GATES
 
@@ -50,11 +52,15 @@ def trace_relevance(engine: TorchEngine, composite: str, pictures: Pictures, tap
     asked = tuple(map(as_tap, taps))
     rows = engine.graph.layers
     last = max((engine.graph[tap.layer].index for tap in asked if tap.layer in engine.graph.names), default=len(rows) - 1)
-    check([row for row in rows[: last + 1] if row.kind not in ("network", "input")])
+    # Of networks, and of what a user wrote, the steps are the functions and layers in it.
+    check(row for row in rows[: last + 1] if row.name not in engine._modules or not is_looked_into(engine._modules[row.name]))
+    check(engine._folded)
     other = type(engine)(copied(engine.module), picture_shape=shapes_of(engine._inputs))
     made(composite, merges(other)).register(other.module)
-    with Functions():
+    with Functions() as functions:
         trace = other.trace(pictures, (*asked, *input_names(engine.graph)))
+    if functions.product:
+        raise no_rule(functions.product, "of what follows from the picture with what does too")
     same(engine.run(pictures, asked), trace, asked)
     return trace
 
@@ -96,17 +102,21 @@ def check(rows: Iterable[Layer]) -> None:
     for row in rows:
         name = row.native.lower()
         if row.function:
-            known = row.native in MOVING | PASSING | SHARING and not (row.native in ("mul", "div") and len(row.inputs) > 1)
+            known = row.native in MOVING | PASSING | SHARING and not (row.native in PRODUCTS and len(row.inputs) > 1)
         elif row.kind == "normalisation":
             known = name.startswith("batchnorm")
         else:
             known = row.kind not in ("other", "merge", "separable") and name not in GATES | {"lppool2d", "multiheadattention"}
-            known = known or name == "identity"
+            known = known or name in ("identity", "sequential")  # a Sequential that is no network is empty
         if not known:
-            raise Unsupported(
-                f"LRP has no rule for '{row.name}' ({row.native}), so that relevance would get lost or double there. Use a "
-                "method without rules: integrated-gradients, grad-cam."
-            )
+            raise no_rule(row.name, f"({row.native})")
+
+
+def no_rule(step: str, what: str) -> Unsupported:
+    return Unsupported(
+        f"LRP has no rule for '{step}' {what}, so that relevance would get lost or double there. Use a "
+        "method without rules: integrated-gradients, grad-cam."
+    )
 
 
 def same(run: Any, trace: TorchTrace, taps: Iterable[Tap]) -> None:
@@ -120,13 +130,21 @@ def same(run: Any, trace: TorchTrace, taps: Iterable[Tap]) -> None:
 
 
 class Functions(TorchFunctionMode):
-    """While it stands, relevance flows back through functions by rules; what flows forward does not change."""
+    """While it stands, relevance flows back through functions by rules; what flows forward does not change.
+
+    product   the first function that multiplied what follows from the picture by what does too, or divided by it
+    """
+
+    product: str | None = None
 
     def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, name = kwargs or {}, name_of(function)
         given = [each for each in flattened((args, kwargs)) if each.is_floating_point()]
-        if name not in PASSING | SHARING or not any(each.requires_grad for each in given):
+        flows = [each.requires_grad for each in given]
+        if name not in PASSING | SHARING or not any(flows):
             return function(*args, **kwargs)
+        if name in PRODUCTS and (sum(flows) > 1 or (name == "div" and not flows[0])):
+            self.product = self.product or name
         in_place = is_in_place(function, args, kwargs) or getattr(function, "__name__", "").startswith("__i")
 
         def again(*tensors: torch.Tensor) -> Any:
