@@ -96,6 +96,12 @@ def test_before_an_activation_a_map_of_zeros_is_not_called_dead():
     assert (zeros == table("diverging")[MIDDLE]).all()
 
 
+def test_before_an_activation_a_shared_range_may_lie_far_from_zero():
+    maps = RANDOM.uniform(5, 6, (2, 4, 4))
+    before, after = (drawn(sheet(maps, dead_is_meaningful=dead, scale="shared")) for dead in (False, True))
+    np.testing.assert_array_equal(before, after)
+
+
 @pytest.mark.parametrize("value", [0.31, -4.0, 1e30])
 def test_a_constant_map_is_flat_and_says_its_value(value):
     of = sheet([np.full((20, 20), value), RANDOM.uniform(0, 1, (20, 20))])

@@ -249,7 +249,7 @@ class Sheet:
                 round((0 - bottom) / (top - bottom or 1) * (LEVELS - 1)) if shared else MIDDLE
                 for bottom, top in zip(low, high, strict=True)
             ]
-            indices[known.dead] = np.array(at_zero, np.uint8)[known.dead][:, None, None]
+            indices[known.dead] = np.array(at_zero)[known.dead][:, None, None]
         return indices
 
     def _how(self) -> str:

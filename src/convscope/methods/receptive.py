@@ -100,21 +100,23 @@ def sizes_of(graph: Graph) -> Sizes:
     return {layer.name: tuple(size or 0 for size in (layer.shape or ())[1:]) for layer in graph}
 
 
-def edges(graph: Graph, layer: str, sizes: Sizes | None = None) -> Edges:
+def edges(graph: Graph, layer: str, sizes: Sizes | None = None, of: str | None = None) -> Edges:
     """The rectangle of every place of `layer`, exact through chains, sums, concatenations, strides, dilations and paddings.
 
+    of       the row of the input whose places are meant, by default the first
     raises   Unsupported where the graph does not show it, and says which layer does not; UnknownLayer
     """
-    return Fields(graph, sizes).of(layer)
+    return Fields(graph, sizes, of).of(layer)
 
 
 class Fields:
     """`edges` of many layers of one network, in one pass over its graph. Raises Unsupported where no size of a row is fixed."""
 
-    def __init__(self, graph: Graph, sizes: Sizes | None = None):
+    def __init__(self, graph: Graph, sizes: Sizes | None = None, of: str | None = None):
         self._graph, self._sizes = graph, sizes_of(graph) if sizes is None else sizes
-        self._picture = self._sizes[graph.layers[0].name]
-        self._axes = [Seen(graph, axis, self._sizes) for axis in range(len(self._picture))]
+        of = graph.layers[0].name if of is None else of
+        self._picture = self._sizes[of]
+        self._axes = [Seen(graph, axis, self._sizes, of) for axis in range(len(self._picture))]
 
     def of(self, layer: str) -> Edges:
         """As `edges`."""

@@ -22,10 +22,10 @@ UNSURE, SURE = 1, 2
 
 
 class Seen:
-    """What the rows of `graph` see along one axis, `sizes` being the spatial sizes of each row."""
+    """What the rows of `graph` see of the input `of` along one axis, `sizes` being the spatial sizes of each row."""
 
-    def __init__(self, graph: Graph, axis: int, sizes: Any):
-        self._graph, self._axis, self._sizes = graph, axis, sizes
+    def __init__(self, graph: Graph, axis: int, sizes: Any, of: str):
+        self._graph, self._axis, self._sizes, self._of = graph, axis, sizes, of
         self._found: dict[str, Spans | Unsupported | None] = {}  # None: what does not depend on the picture
         self._flattened: dict[str, Layer] = {}  # rows whose units see less than their row does, and the row that made it so
         self._next = 0  # the first row that is not done
@@ -55,7 +55,7 @@ class Seen:
 
     def _seen_by(self, row: Layer) -> Spans | Unsupported | None:
         if row.kind == "input":
-            return self._picture() if row.index == 0 else None
+            return self._picture() if row.name == self._of else None
         if not row.inputs:
             return Unsupported(f"It is not known what feeds '{row.name}' ({row.native}).")
         result: Spans | None = None
@@ -76,7 +76,7 @@ class Seen:
         return result
 
     def _picture(self) -> Spans:
-        sizes = self._sizes[self._graph.layers[0].name]
+        sizes = self._sizes[self._of]
         pixels = np.arange(sizes[self._axis])
         return np.stack([-pixels, pixels + 1, np.full_like(pixels, SURE)])
 

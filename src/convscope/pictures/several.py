@@ -25,12 +25,12 @@ def prepare_inputs(given: Any, preprocess: Preprocess, shapes: Mapping[str, Shap
     """
     if not isinstance(given, Mapping):
         if len(shapes) > 1:
-            raise _wrong_inputs(type(given).__name__, shapes)
+            raise wrong_inputs(type(given).__name__, shapes)
         only = next(iter(shapes.values()))
         return prepare(given, preprocess) if only is None or takes_pictures(only) else prepare_arrays(given, only, preprocess)
     if set(given) != set(shapes):
-        raise _wrong_inputs(", ".join(map(repr, given)), shapes)
-    main = next((name for name, shape in shapes.items() if is_picture(shape)), next(iter(shapes)))
+        raise wrong_inputs(", ".join(map(repr, given)), shapes)
+    main = main_input(shapes)
     shown = prepare_inputs(given[main], preprocess, {main: shapes[main]})
     others = {
         name: _received(name, given[name], preprocess, shape, len(shown.names)) for name, shape in shapes.items() if name != main
@@ -49,6 +49,11 @@ def _looks(values: Array, preprocess: Preprocess) -> list[Pixels]:
     except InputError:
         fitted = Preprocess().fitted(shape)
     return [fitted.undo(each) for each in values]
+
+
+def main_input(shapes: Mapping[str, Shape | None]) -> str:
+    """The input whose pictures are shown: the first that takes pictures, or the first."""
+    return next((name for name, shape in shapes.items() if is_picture(shape)), next(iter(shapes)))
 
 
 def is_picture(shape: Shape | None) -> bool:
@@ -82,7 +87,7 @@ def _array(name: str, given: Any) -> Array:
         raise InputError(f"What was given for '{name}' is no array of numbers: {error}. Give a NumPy array.") from error
 
 
-def _wrong_inputs(received: str, shapes: Mapping[str, Shape | None]) -> InputError:
+def wrong_inputs(received: str, shapes: Mapping[str, Shape | None]) -> InputError:
     wanted, first = ", ".join(map(repr, shapes)), next(iter(shapes))
     more = ", ..." if len(shapes) > 1 else ""
     return InputError(

@@ -97,6 +97,8 @@ def _flat(given: Any, channels: int | None) -> Iterator[Raw]:
     if isinstance(given, str | os.PathLike):
         for path in _files(given):
             yield from stored(path) if path.suffix.lower() == ".npy" else (path,)
+    elif isinstance(given, Source):
+        yield from _flat(given.raw, channels) if isinstance(given.raw, Path) else (given.raw,)
     elif isinstance(given, Image.Image):
         yield given
     elif isinstance(given, list | tuple):

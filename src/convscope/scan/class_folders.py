@@ -38,7 +38,7 @@ def in_classes(
         )
     every = list(found.items(0))
     items = [every[number] for number in chosen(len(every), first) if every[number].label >= 0]
-    taken = [(item.name, numbers[item.label], received(item.read(), preprocess)) for item in items]
+    taken = [(item.name, numbers[item.label], received(item.read(), preprocess)) for item in items]  # type: ignore[arg-type]
     if len({values.shape for _, _, (values, _) in taken}) != 1:
         raise InputError(f"The pictures of '{source}' are of several sizes. Give the preprocessing a size, as in '0..1 224'.")
     values = np.stack([values for _, _, (values, _) in taken])

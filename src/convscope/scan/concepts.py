@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core import Array, Engine
+from ..core import Array, Engine, each_array
 from ..errors import ConvscopeError, InputError
 from ..pictures import Preprocess
 from .crops import Field
@@ -106,7 +106,7 @@ def maps_of(
         except ConvscopeError:  # in skipped.csv
             continue
         kept.append(number)
-        maps.append(engine.run(values[None], [part.read_at])[part.read_at][0])
+        maps.append(engine.run(each_array(values, lambda array: array[None]), [part.read_at])[part.read_at][0])
     if not kept:
         raise InputError("None of these pictures can be read.")
     return kept, np.stack(maps)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..core import Engine
+from ..core import Engine, Graph, input_names
 from ..errors import ConvscopeError
-from ..methods.receptive import edges, sizes_at, sizes_of
+from ..methods.receptive import Sizes, edges, sizes_at, sizes_of
+from ..methods.upstream import inputs_above
+from ..pictures.several import is_picture, main_input
+from .inputs import shapes_of
 from .plan import Part, Plan
 
 Box = tuple[int, int, int, int]
@@ -23,12 +26,14 @@ class Field:
     """What is shown for row y and column x: pixels [starts[0][y], stops[0][y]) x [starts[1][x], stops[1][x]) of `size`.
 
     words    what that is: the receptive field, its middle, or a window
+    of       the input whose pictures these are, if it is another one than is shown
     """
 
     starts: tuple[Sequence[int], ...]
     stops: tuple[Sequence[int], ...]
     size: tuple[int, int]
     words: str
+    of: str = ""
 
     def box(self, y: int, x: int) -> Box:
         """top, left, bottom, right."""
@@ -40,26 +45,47 @@ class Field:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Field:
         starts, stops = (tuple(tuple(axis) for axis in data[name]) for name in ("starts", "stops"))
-        return cls(starts, stops, (data["size"][0], data["size"][1]), data["words"])
+        return cls(starts, stops, (data["size"][0], data["size"][1]), data["words"], data.get("of", ""))
 
 
 def fields(engine: Engine, plan: Plan) -> dict[str, Field]:
     """For each layer whose maps have rows and columns what is shown of a picture."""
     if len(plan.size) != 2:
         return {}
+    graph, sizes = engine.graph, None
     try:
-        sizes = sizes_of(engine.graph)
+        sizes = sizes_of(graph)
     except ConvscopeError:  # the network takes pictures of any size
-        sizes = sizes_at(
-            engine, (engine.graph.layers[0].shape[0] or 3, *plan.size) if engine.graph.layers[0].shape else plan.size
-        )
-    return {part.layer: field(engine, part, plan.size, sizes) for part in plan.parts if len(part.spatial) == 2}
+        if len(graph.inputs) == 1:
+            sizes = sizes_at(engine, (graph.layers[0].shape[0] or 3, *plan.size) if graph.layers[0].shape else plan.size)
+    return {part.layer: field_of(engine.graph, part, plan.size, sizes) for part in plan.parts if len(part.spatial) == 2}
 
 
-def field(engine: Engine, part: Part, size: Sequence[int], sizes: Mapping[str, tuple[int, ...]]) -> Field:
-    picture = (size[0], size[1])
+def field_of(graph: Graph, part: Part, size: Sequence[int], sizes: Sizes | None) -> Field:
+    """Of several inputs in the pictures of one that the layer follows from: the one that is shown, if it does."""
+    shapes, picture = shapes_of(graph), (size[0], size[1])
+    if len(shapes) == 1:
+        return field(graph, part, picture, sizes)
+    above, main = inputs_above(graph, part.read_at), main_input(shapes)
+    seen = [name for name in above or () if is_picture(shapes[name])]
+    if not seen:
+        why = "which inputs the layer follows from is not known" if above is None else "of which the layer sees nothing"
+        return whole(part, picture, f"the whole picture, {why}")
+    if main in seen:
+        return field(graph, part, picture, sizes, main)
+    rows = dict(zip(shapes, graph.inputs, strict=True))
+    if sizes is None:
+        return replace(whole(part, (1, 1), f"the whole picture of '{seen[0]}'"), of=seen[0])
+    height, width = sizes[rows[seen[0]].name]
+    found = field(graph, part, (height, width), sizes, seen[0])
+    return replace(found, words=f"{found.words}, of '{seen[0]}'", of=seen[0])
+
+
+def field(graph: Graph, part: Part, picture: tuple[int, int], sizes: Sizes | None, of: str = "input") -> Field:
+    """In pictures of the input `of`."""
     try:
-        seen = edges(engine.graph, part.read_at, sizes)
+        row = dict(zip(input_names(graph), graph.inputs, strict=True))[of].name
+        seen = edges(graph, part.read_at, sizes, row)
     except ConvscopeError as why:
         return around(
             part, picture, tuple(WINDOW * side / places for side, places in zip(picture, part.spatial, strict=True)), str(why)
@@ -69,6 +95,11 @@ def field(engine: Engine, part: Part, size: Sequence[int], sizes: Mapping[str, t
         return around(part, picture, tuple(LARGE * side for side in picture), "", extent)
     starts, stops = (tuple(tuple(axis.tolist()) for axis in ends) for ends in (seen.starts, seen.stops))
     return Field(starts, stops, picture, f"what it sees, its receptive field of {extent[0]} x {extent[1]} pixels")
+
+
+def whole(part: Part, picture: tuple[int, int], words: str) -> Field:
+    starts = tuple((0,) * places for places in part.spatial)
+    return Field(starts, tuple((side,) * places for side, places in zip(picture, part.spatial, strict=True)), picture, words)
 
 
 def around(part: Part, picture: tuple[int, int], extent: Sequence[float], why: str, seen: Sequence[int] | None = None) -> Field:

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..core import Array
+from ..core import Pictures, arrays
 from ..errors import ConvscopeError, InputError
 from ..pictures import Preprocess
 from ..pictures.prepare import received
 from .entries import THREADS, Item, Listing, printable
+from .inputs import Inputs
 
 GONE = 16  # files in a row that are not there any more: then it is the disk that is gone, not a few pictures
 Skip = Callable[[Item, str], None]
+Read = tuple[Item, Pictures]  # what the network receives of it, without the axis of pictures
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Pictures on their way in: values (n, c, h, w), filled up to a whole batch by repeating the last one."""
+    """Pictures on their way in: values (n, c, h, w), of several inputs {name: array}, filled up to a whole batch by repeating the
+    last one.
+    """
 
     items: list[Item]
-    values: Array
+    values: Pictures
 
 
 def batches(items: Iterator[Item], listing: Listing, preprocess: Preprocess, *, size: int, skip: Skip) -> Iterator[Batch]:
@@ -33,10 +37,10 @@ def batches(items: Iterator[Item], listing: Listing, preprocess: Preprocess, *, 
 
     raises   InputError where pictures differ in size, or where the place that they come from is gone
     """
-    ready: list[tuple[Item, Array]] = []
+    ready: list[Read] = []
     for item, values in decoded(items, listing, preprocess, ahead=2 * size, skip=skip):
-        if ready and values.shape != ready[0][1].shape:
-            raise different_sizes(ready[0], (item, values))
+        if ready:
+            check_sizes(ready[0], (item, values))
         ready.append((item, values))
         if len(ready) == size:
             yield batch(ready, size)
@@ -45,18 +49,24 @@ def batches(items: Iterator[Item], listing: Listing, preprocess: Preprocess, *, 
         yield batch(ready, size)
 
 
-def batch(ready: list[tuple[Item, Array]], size: int) -> Batch:
+def batch(ready: list[Read], size: int) -> Batch:
     # Compiled engines make another program for another size, so that a last batch of five is as long as the others.
     values = [values for _, values in ready]
-    return Batch([item for item, _ in ready], np.stack(values + values[-1:] * (size - len(values))))
+    return Batch([item for item, _ in ready], stacked(values + values[-1:] * (size - len(values))))
 
 
-def decoded(
-    items: Iterator[Item], listing: Listing, preprocess: Preprocess, *, ahead: int, skip: Skip
-) -> Iterator[tuple[Item, Array]]:
+def stacked(pictures: Sequence[Pictures]) -> Pictures:
+    """Of pictures without the axis of pictures, with it."""
+    first = pictures[0]
+    if isinstance(first, Mapping):
+        return {name: np.stack([arrays(each)[name] for each in pictures]) for name in first}
+    return np.stack(pictures)  # type: ignore[arg-type]
+
+
+def decoded(items: Iterator[Item], listing: Listing, preprocess: Preprocess, *, ahead: int, skip: Skip) -> Iterator[Read]:
     skips = Skips(listing, skip)
     with ThreadPoolExecutor(max(listing.ahead, THREADS)) as pool:
-        waiting: deque[tuple[Item, Future[Array]]] = deque()
+        waiting: deque[tuple[Item, Future[Pictures]]] = deque()
         try:
             for item in items:
                 waiting.append((item, pool.submit(decode, item, preprocess)))
@@ -69,18 +79,22 @@ def decoded(
                 future.cancel()
 
 
-def decode(item: Item, preprocess: Preprocess) -> Array:
-    """What the network receives. Raises ConvscopeError; because of a FileNotFoundError where there is no file any more."""
+def decode(item: Item, preprocess: Preprocess) -> Pictures:
+    """What the network receives, without the axis of pictures.
+
+    raises   ConvscopeError; because of a FileNotFoundError where there is no file any more
+    """
     source = item.read()
     try:
-        return received(source, preprocess)[0]
+        return source.received(preprocess) if isinstance(source, Inputs) else received(source, preprocess)[0]
     except ConvscopeError as error:
-        if isinstance(source.raw, Path) and not source.raw.exists():
-            raise InputError(str(error)) from FileNotFoundError(str(source.raw))
+        paths = source.paths() if isinstance(source, Inputs) else [source.raw] if isinstance(source.raw, Path) else []
+        if gone := next((path for path in paths if not path.exists()), None):
+            raise InputError(str(error)) from FileNotFoundError(str(gone))
         raise
 
 
-def taken(item: Item, future: Future[Array], skips: Skips) -> Iterator[tuple[Item, Array]]:
+def taken(item: Item, future: Future[Pictures], skips: Skips) -> Iterator[Read]:
     try:
         values = future.result()
     except ConvscopeError as error:
@@ -112,11 +126,16 @@ class Skips:
         ) from error
 
 
-def different_sizes(first: tuple[Item, Array], other: tuple[Item, Array]) -> InputError:
+def check_sizes(first: Read, other: Read) -> None:
+    """Raises InputError where they differ."""
     (one, values), (another, others) = first, other
-    return InputError(
-        f"The pictures of a scan have one size, but '{one.name}' is {values.shape[1:]} and '{another.name}' {others.shape[1:]} "
-        "(height, width). Give the preprocessing a size, as in '0..1 224'.",
-        received=others.shape,
-        expected=values.shape,
-    )
+    for name, array in arrays(values).items():
+        size, other_size = array.shape, arrays(others)[name].shape
+        if size != other_size:
+            of = f" in '{name}'" if isinstance(values, Mapping) else ""
+            raise InputError(
+                f"The pictures of a scan have one size, but '{one.name}' is {size[1:]} and '{another.name}' {other_size[1:]} "
+                f"(height, width){of}. Give the preprocessing a size, as in '0..1 224'.",
+                received=other_size,
+                expected=size,
+            )

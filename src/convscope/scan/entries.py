@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..pictures.sources import Source
+from .inputs import Inputs
 
 THREADS = 2  # that read and decode; Pillow lets go of Python's lock meanwhile
 
@@ -29,7 +30,7 @@ class Item:
     number: int
     name: str
     label: int
-    read: Callable[[], Source]
+    read: Callable[[], Source | Inputs]
 
 
 @dataclass(frozen=True)

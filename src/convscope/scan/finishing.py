@@ -18,8 +18,10 @@ from ..errors import ConvscopeError, InputError
 from ..methods.silent import silent
 from ..pictures import Preprocess
 from ..pictures.prepare import received
+from ..pictures.sources import Source
 from .crops import fields
 from .entries import Listing
+from .inputs import Inputs
 from .kernels import strongest
 from .packing import pack
 from .plan import Plan
@@ -136,17 +138,25 @@ def thumbnails(store: Store, listing: Listing, preprocess: Preprocess, numbers: 
     def make(number: int) -> None:
         assert listing.item is not None
         try:
-            values, _ = received(listing.item(number).read(), preprocess)
+            looks = looks_of(listing.item(number).read(), preprocess)
         except ConvscopeError:  # gone since it was scanned: its tile stays empty, its numbers are there
             return
-        store.write(
-            thumbnail(number), lambda file: small(preprocess.undo(values)).save(file, "WEBP", quality=80, method=1), sync=False
-        )
+        for of, pixels in looks.items():
+            image = small(pixels)
+            store.write(thumbnail(number, of), partial(image.save, format="WEBP", quality=80, method=1), sync=False)
 
     with ThreadPoolExecutor(2) as pool:
         for count, _ in enumerate(pool.map(make, missing), 1):
             if progress:
                 progress(count, len(missing))
+
+
+def looks_of(source: Source | Inputs, preprocess: Preprocess) -> dict[str, Any]:
+    """How what the network receives looks: other inputs that are pictures by their names, then the one that is shown as ""."""
+    if not isinstance(source, Inputs):
+        return {"": preprocess.undo(received(source, preprocess)[0])}
+    found = source.prepared(preprocess)
+    return {**{name: looks[0] for name, looks in found.looks.items()}, "": found.shown[0]}
 
 
 def small(pixels: Any) -> Image.Image:
@@ -155,5 +165,7 @@ def small(pixels: Any) -> Image.Image:
     return image
 
 
-def thumbnail(number: int) -> str:
-    return f"thumbnails/{number // 1000:04d}/{number:07d}.webp"
+def thumbnail(number: int, of: str = "") -> str:
+    """of   another input than the one that is shown"""
+    folder = of.replace(":", "-") + "/" if of else ""
+    return f"thumbnails/{folder}{number // 1000:04d}/{number:07d}.webp"

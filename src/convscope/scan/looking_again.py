@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Array, Engine
+from ..core import Engine, Pictures, each_array
 from ..errors import ConvscopeError, InputError
 from ..pictures import Preprocess
 from .decoding import Batch, batches, decode
@@ -33,13 +33,13 @@ class Again:
     preprocess: Preprocess
     numbers: Sequence[int]
 
-    def first(self) -> Array:
-        """(1, c, *spatial) of the first of them. Raises InputError where none can be read."""
+    def first(self) -> Pictures:
+        """(1, c, *spatial), of several inputs {name: array}, of the first of them. Raises InputError where none can be read."""
         if self.listing.item is None:
             raise InputError("Pictures that come only once cannot be looked at again. Give a list or a folder.")
         for number in self.numbers:
             try:
-                return decode(self.listing.item(int(number)), self.preprocess)[None]
+                return each_array(decode(self.listing.item(int(number)), self.preprocess), lambda array: array[None])
             except ConvscopeError:  # gone since it was scanned
                 continue
         raise InputError("None of these pictures can be read any longer.")

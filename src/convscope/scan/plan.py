@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Array, Engine, Graph, Tap
+from ..core import Engine, Graph, Pictures, Tap, arrays, each_array
 from ..errors import InputError, Unsupported
 from ..methods.blocks import block_ends
 from ..methods.maps import Reading, reading
 from ..methods.select import At, select
+from ..pictures.several import main_input
+from .inputs import shapes_of
 
 MEMORY = 1 << 30  # bytes that the maps of a batch may take
 MOST = 32  # pictures in a batch: more makes no engine faster
@@ -51,7 +53,7 @@ class Plan:
     features   layers whose pooled values are kept for every picture
     batch      pictures that go through the network at once
     shard      pictures after which results are written
-    size       (height, width) of what the network receives
+    size       (height, width) of what the network receives; of several inputs in the one that is shown
     per_class  whether a top list of every class is kept
     """
 
@@ -115,13 +117,13 @@ class Wishes:
 def plan(
     engine: Engine,
     wishes: Wishes,
-    picture: Array,
+    picture: Pictures,
     classes: Sequence[str],
     known: Sequence[str] | None,
     *,
     numbered: bool = False,
 ) -> Plan:
-    """The plan for pictures like `picture` (c, h, w), by one run that looks at the shapes.
+    """The plan for pictures like `picture` (c, h, w), of several inputs {name: array}, by one run that looks at the shapes.
 
     known      the names of the network's classes, if it names them
     numbered   whether the pictures may come with numbers of the network's classes as labels
@@ -131,7 +133,7 @@ def plan(
     readings = [reading(graph, name, activated=wishes.activated) for name in select(graph, wishes.at)]
     size = batch_size(graph, wishes)
     taps = [each.read_at for each in readings]
-    run = engine.run(np.repeat(picture[None], fixed_batch(graph) or 1, 0), [*taps, "output"])
+    run = engine.run(each_array(picture, lambda array: np.repeat(array[None], fixed_batch(graph) or 1, 0)), [*taps, "output"])
     parts = tuple(side_by_side(readings, [run[name].shape[1:] for name in taps]))
     outputs = run["output"].shape[1] if run["output"].ndim > 1 and run["output"][0].size == run["output"].shape[1] > 1 else 0
     units, names = sum(part.units for part in parts), [part.layer for part in parts]
@@ -150,7 +152,7 @@ def plan(
         features=chosen(graph, wishes.features, names),
         batch=size,
         shard=wishes.shard or max(1, math.ceil(heavy / HEAVY)) * max(size, SHARD // size * size),
-        size=picture.shape[1:],
+        size=arrays(picture)[main_input(shapes_of(graph))].shape[1:],
         per_class=0 < lists <= PER_CLASS,
     )
 

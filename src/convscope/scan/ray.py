@@ -21,8 +21,8 @@ from ..pictures import Preprocess
 from .merging import GROUP, merged
 from .plan import Plan, fingerprint
 from .runner import Job, Progress, begin, features
+from .several import listing_for
 from .shards import Pooled, Statistics, read_shard
-from .sources import listing
 
 Opener = Callable[[], Any]
 
@@ -61,7 +61,7 @@ class Worker:
     def __init__(self, errand: Errand):
         opened: Any = errand.open()
         self.engine: Engine = opened.engine if hasattr(opened, "preprocess") else opened
-        self.errand, self.listing = errand, listing(errand.source)
+        self.errand, self.listing = errand, listing_for(errand.source, self.engine.graph)
         if fingerprint(self.engine) != errand.network:
             raise InputError("The network that a worker opened is another one than that of the scan. Check `open`.")
         if self.listing.digest != errand.digest:

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Engine
+from ..core import Engine, Pictures
 from ..errors import ConvscopeError, ConvscopeWarning, InputError
 from ..pictures import Preprocess
 from ..results import NetworkInfo
 from .decoding import decode
 from .entries import Item, Listing
+from .inputs import shapes_of
 from .plan import Plan, Wishes, batch_size, fingerprint, plan
 from .shards import Pooled, Statistics, read_shard
 from .store import Store
@@ -122,13 +123,14 @@ def warn_of_unknown(made: Plan, labels: tuple[str, ...] | None) -> None:
     )
 
 
-def first_picture(job: Job) -> Any:
+def first_picture(job: Job) -> Pictures:
     """What the network receives of the first picture that can be read, which tells the shapes. Raises InputError."""
     if job.listing.item is None:
-        shape = job.engine.graph.layers[0].shape or ()
-        if None in shape or not shape:
+        shapes = shapes_of(job.engine.graph)
+        if any(not shape or None in shape for shape in shapes.values()):
             raise InputError("An iterable of pictures needs a network of a fixed picture size. Give a list instead.")
-        return np.zeros(shape, np.float32)
+        nothing = {name: np.zeros([size or 0 for size in shape or ()], np.float32) for name, shape in shapes.items()}
+        return nothing if len(nothing) > 1 else nothing["input"]
     failed: ConvscopeError | None = None
     for item in job.listing.items(0):
         try:

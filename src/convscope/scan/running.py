@@ -9,7 +9,7 @@ from ..errors import InputError
 from .concepts import Concepts, concepts
 from .entries import Listing
 from .plan import fingerprint
-from .sources import listing
+from .several import listing_for
 from .store import Store
 from .worth import Worth, worth
 
@@ -53,7 +53,7 @@ def again(scan: Any) -> tuple[Any, Listing]:
         raise InputError("This runs the network again: Scan(folder, network=net, pictures=...), or what net.scan returned.")
     if fingerprint(scan.network.engine) != scan.record["identity"]["network"]:
         raise InputError("This is another network than that of the scan.")
-    pictures = listing(scan.source)
+    pictures = listing_for(scan.source, scan.network.graph)
     if pictures.digest != scan.record["identity"]["pictures"]["digest"]:
         raise InputError("These are other pictures than those of the scan.")
     return scan.network, pictures

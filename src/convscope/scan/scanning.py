@@ -13,7 +13,7 @@ from .plan import Wishes
 from .ray import Ray
 from .result import Scan
 from .runner import Job
-from .sources import listing
+from .several import listing_for
 from .store import Store
 from .tables import arrow_package
 
@@ -33,14 +33,15 @@ def scan(
     if not isinstance(where, Ray) and where not in ENGINES:
         raise WrongOption("The engine of a scan", where, ENGINES)
     arrow_package()  # before hours of work, not after
-    job = Job(network.engine, network.info, network.preprocess, network.labels, listing(pictures), wishes, Path(folder))
+    found = listing_for(pictures, network.graph)
+    job = Job(network.engine, network.info, network.preprocess, network.labels, found, wishes, Path(folder))
     with Store(Path(folder)).locked():
         if where == "local":
             runner.run(job, progress)
         else:
             ray.run(job, pictures, where if isinstance(where, Ray) else Ray(), progress)
         finish(job)
-        found = Scan(folder, network=network, pictures=pictures)
-        if not (found.folder / "index.html").exists():
-            found.page()
-    return found
+        scanned = Scan(folder, network=network, pictures=pictures)
+        if not (scanned.folder / "index.html").exists():
+            scanned.page()
+    return scanned

@@ -9,7 +9,7 @@ import os
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from functools import partial
 from hashlib import sha256
 from itertools import islice
@@ -33,8 +33,14 @@ FORMS = (
 PICTURES, LABELS = ("image", "img", "picture"), ("label", "labels", "class", "fine_label")
 
 
-def listing(source: Any) -> Listing:
-    """The pictures of `source`, in an order that is the same each time. Raises InputError, NotAPicture, MissingExtra."""
+Get = Callable[[Any, str], Any]
+
+
+def listing(source: Any, get: Get | None = None) -> Listing:
+    """The pictures of `source`, in an order that is the same each time. Raises InputError, NotAPicture, MissingExtra.
+
+    get   from a picture in memory and its name to what is read, by default its Source
+    """
     if isinstance(source, str) and re.match(r"\w{2,}://", source):
         return of_address(source)
     if isinstance(source, str | os.PathLike):
@@ -42,9 +48,9 @@ def listing(source: Any) -> Listing:
     if hasattr(source, "features") and hasattr(source, "__getitem__"):
         return of_data_set(source)
     if isinstance(source, Sequence) or hasattr(source, "__array__"):
-        return of_sequence(source)
+        return of_sequence(source, get or one)
     if isinstance(source, Iterable):
-        return of_iterable(source)
+        return of_iterable(source, get or one)
     raise InputError(f"A {type(source).__name__} is no collection of pictures. {FORMS}", received=type(source))
 
 
@@ -85,7 +91,7 @@ def of_data_set(data: Any) -> Listing:
     return indexed("data set", names, len(data), str(mark), item)
 
 
-def of_sequence(source: Any) -> Listing:
+def of_sequence(source: Any, get: Get) -> Listing:
     """Pictures, or pairs of a picture and its label."""
     pairs = [split(each) for each in source]
     if not pairs:
@@ -103,12 +109,12 @@ def of_sequence(source: Any) -> Listing:
     def item(number: int) -> Item:
         label = labels[number]
         at = -1 if label is None else classes.index(label)
-        return Item(number, f"picture {number}", at, lambda: one(pairs[number][0], f"picture {number}"))
+        return Item(number, f"picture {number}", at, lambda: get(pairs[number][0], f"picture {number}"))
 
     return indexed("list", classes, len(pairs), digest.hexdigest(), item)
 
 
-def of_iterable(source: Iterable[Any]) -> Listing:
+def of_iterable(source: Iterable[Any], get: Get) -> Listing:
     """Pictures that come once. Labels are whole numbers here, the network's classes: names are not known before the end."""
 
     def items(start: int) -> Iterator[Item]:
@@ -117,7 +123,7 @@ def of_iterable(source: Iterable[Any]) -> Listing:
             if label is not None and not isinstance(label, int):
                 raise InputError(f"Labels of an iterable are whole numbers, but picture {number} has {label!r}.", received=label)
             name = f"picture {number}"
-            yield Item(number, name, -1 if label is None else label, lambda picture=picture, name=name: one(picture, name))  # type: ignore[misc]
+            yield Item(number, name, -1 if label is None else label, lambda picture=picture, name=name: get(picture, name))  # type: ignore[misc]
 
     return Listing("iterable", (), len(source) if isinstance(source, Sized) else None, "an iterable", items)
 
@@ -145,5 +151,7 @@ def content(picture: Any) -> bytes:
     """What tells a picture in memory from another."""
     if isinstance(picture, str | os.PathLike):
         return os.fsencode(picture)
+    if isinstance(picture, Mapping):
+        return b"".join(f"{name}\0".encode() + content(each) for name, each in picture.items())
     values = np.ascontiguousarray(np.asarray(picture))
     return sha256(values.tobytes()).digest() + f"{values.dtype}{values.shape}".encode()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core import Array, Differentiable, Engine, Tap
+from ..core import Array, Differentiable, Engine, Pictures, Tap
 from ..errors import InputError
 from ..methods.attribution import differentiable, pulled
 from ..methods.cam import grad_cam, with_maps
@@ -72,14 +72,14 @@ def scores_after(again: Again, layer: str) -> Scores:
     return at
 
 
-def by_products(engine: Any, values: Array, at: Scores, layer: str) -> tuple[Array, Any]:
+def by_products(engine: Any, values: Pictures, at: Scores, layer: str) -> tuple[Array, Any]:
     """(n, units) sum over positions of dy/da * a, y the score of the answer, and the position that gives most of it."""
     activations, slope = slopes(engine, values, at, lambda scores: scores.argmax(1), layer)
     products = (activations * slope).reshape(*slope.shape[:2], -1)
     return products.sum(2), products.argmax(2)
 
 
-def by_drops(engine: Engine, values: Array, at: Scores, layer: str) -> tuple[Array, Any]:
+def by_drops(engine: Engine, values: Pictures, at: Scores, layer: str) -> tuple[Array, Any]:
     """(n, units) the score of the answer less that without the unit, and where the unit's map is greatest."""
     run = engine.run(values, [layer, at.layer])
     maps = run[layer].reshape(*run[layer].shape[:2], -1)
@@ -87,7 +87,7 @@ def by_drops(engine: Engine, values: Array, at: Scores, layer: str) -> tuple[Arr
     return by_switching_off(engine, values, layer, classes, at, most=maps.shape[1]), maps.argmax(2)
 
 
-def slopes(engine: Differentiable, values: Array, at: Scores, choose: Choose, layer: str) -> tuple[Array, Array]:
+def slopes(engine: Differentiable, values: Pictures, at: Scores, choose: Choose, layer: str) -> tuple[Array, Array]:
     """A layer's activations and the gradient there of the chosen class's score. Raises EngineError where it is not finite."""
 
     def score(read: Array) -> tuple[Array, Array]:

@@ -26,13 +26,36 @@ def is_table(name: str) -> bool:
 
 def of_table(path: Path) -> Listing:
     """Paths are relative to the table. Columns: one of PATHS, and perhaps one of LABELS. Raises InputError, MissingExtra."""
+    entries = entries_of(rows_of(path), str(path), lambda name: size_of(path.parent / name))
+    return of_entries("table", entries, path, lambda each: Source(each.name, path.parent / each.name))
+
+
+def rows_of(path: Path) -> Rows:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"Cannot read '{path}' as a table: {error.strerror or error}.") from error
-    rows = from_parquet(content, str(path)) if path.suffix.lower() == ".parquet" else from_csv(content, str(path))
-    entries = entries_of(rows, str(path), lambda name: size_of(path.parent / name))
-    return of_entries("table", entries, path, lambda each: Source(each.name, path.parent / each.name))
+    return from_parquet(content, str(path)) if path.suffix.lower() == ".parquet" else from_csv(content, str(path))
+
+
+def of_columns(path: Path, columns: Sequence[str]) -> dict[str, Listing]:
+    """The pictures of each of these columns. A row that lacks one of them is left out of all, with a warning that counts them."""
+    rows = rows_of(path)
+    known = {name.strip().lower(): name for name in (rows[0] if rows else ()) if isinstance(name, str)}
+    if missing := [name for name in columns if rows and name not in known]:
+        raise InputError(
+            f"'{path}' has the columns {list(known.values())}, and none called '{missing[0]}'. Name one after each input."
+        )
+    whole = [row for row in rows if all(word(row[known[name]]) for name in columns)]
+    warn_of_empty(len(rows) - len(whole), str(path))
+    label = next((known[name] for name in known if name in LABELS), None)
+
+    def listed(name: str) -> Listing:
+        pairs = [(str(word(row[known[name]])), word(row[label]) if label else None) for row in whole]
+        entries = [Entry(picture, each, size_of(path.parent / picture)) for picture, each in pairs]
+        return of_entries("table", entries, path, lambda each: Source(each.name, path.parent / each.name))
+
+    return {name: listed(name) for name in columns}
 
 
 def entries_of(rows: Rows, where: str, mark: Callable[[str], str]) -> list[Entry]:
@@ -45,10 +68,14 @@ def entries_of(rows: Rows, where: str, mark: Callable[[str], str]) -> list[Entry
     if rows and file is None:
         raise InputError(f"'{where}' has the columns {names}, and none of them is one of {', '.join(PATHS)}. Rename one.")
     paths = [(word(row[file]), word(row[label]) if label else None) for row in rows if file is not None]
-    if empty := sum(path is None for path, _ in paths):
-        said = f"{empty} row{'s' * (empty > 1)} of '{where}' left out, which {'have' if empty > 1 else 'has'} no path."
-        warnings.warn(said, category=ConvscopeWarning, stacklevel=2)
+    warn_of_empty(sum(path is None for path, _ in paths), where)
     return [Entry(path, each, mark(path)) for path, each in paths if path is not None]
+
+
+def warn_of_empty(rows: int, where: str) -> None:
+    if rows:
+        said = f"{rows} row{'s' * (rows > 1)} of '{where}' left out, which {'have' if rows > 1 else 'has'} no path."
+        warnings.warn(said, category=ConvscopeWarning, stacklevel=3)
 
 
 def word(value: Any) -> str | None:

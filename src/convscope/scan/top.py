@@ -50,7 +50,7 @@ class TopPictures:
         """What the unit saw in each picture, uint8 (h, w, 3), from the thumbnails; None where there is none."""
         result: list[Pixels | None] = []
         for number, y, x in zip(self.rows["picture"], self.rows["y"], self.rows["x"], strict=True):
-            path = self.folder / thumbnail(int(number))
+            path = self.folder / thumbnail(int(number), self.field.of if self.field else "")
             if not path.exists():
                 result.append(None)
                 continue

@@ -35,7 +35,8 @@ class Scanning:
         """What each unit of the layers `at` did over a whole data set. A scan that was stopped goes on where it was.
 
         pictures      a folder (with a folder per class), a zip or tar of one, a CSV or Parquet of paths and labels, a Hugging
-                      Face data set, or a list or iterable of pictures or of (picture, label)
+                      Face data set, or a list or iterable of pictures or of (picture, label); of several inputs such a source for
+                      each, {"input": "colour/", "input:1": "depth/"}, a table with a column for each, or mappings one by one
         out           the folder of the scan
         k             how many top pictures are kept for each unit
         activated     read a convolution after the activation that follows it; before one, no unit is dead

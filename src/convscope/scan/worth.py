@@ -15,7 +15,7 @@ from ..core import Engine
 from ..errors import ConvscopeError, InputError
 from ..methods.ablation import Dropped, accuracy_without
 from ..pictures import Preprocess
-from .decoding import decode
+from .decoding import decode, stacked
 from .entries import Item, Listing
 from .finishing import put_npz
 from .plan import Part, Plan
@@ -79,8 +79,8 @@ def worth(
     for items, start in groups(listing, numbers, done):
         some = known(items, preprocess, plan)
         if some:
-            values, labels = (np.stack([value for value, _ in some]), [label for _, label in some])
-            more = accuracy_without(engine, values, labels, part.read_at)
+            batch, labels = stacked([values for values, _ in some]), [label for _, label in some]
+            more = accuracy_without(engine, batch, labels, part.read_at)
             found = more if found is None else found.merge(more)
         if found is not None:
             arrays = {key: np.asarray(value) for key, value in asdict(found).items()}

@@ -22,25 +22,27 @@ export class Beside {
     return this.waiting.get(key).promise;
   }
 
-  // The thumbnail of a picture; null where there is none.
-  image(number) {
-    if (!this.images.has(number)) {
+  // The thumbnail of a picture; null where there is none. of: another input than the one that is shown
+  image(number, of = "") {
+    const key = `${of} ${number}`, folder = of ? `${of.replace(":", "-")}/` : "";
+    if (!this.images.has(key)) {
       if (this.images.size > KEPT) this.images.delete(this.images.keys().next().value);
-      const name = `thumbnails/${String(Math.floor(number / 1000)).padStart(4, "0")}/${String(number).padStart(7, "0")}.webp`;
-      this.images.set(number, new Promise((resolve) => {
+      const name = `thumbnails/${folder}${String(Math.floor(number / 1000)).padStart(4, "0")}/${String(number).padStart(7, "0")}.webp`;
+      this.images.set(key, new Promise((resolve) => {
         const image = new Image();
         image.onload = () => resolve(image);
         image.onerror = () => resolve(null);
         image.src = name;
       }));
     }
-    return this.images.get(number);
+    return this.images.get(key);
   }
 }
 
-// top, left, height, width of what is shown for position `place` of a map, as shares of the picture. size: (height, width) of that.
-export function boxOf(field, spatial, place, size) {
+// top, left, height, width of what is shown for position `place` of a map, as shares of the picture.
+export function boxOf(field, spatial, place) {
   if (!field) return [0, 0, 1, 1];
+  const { size } = field;
   const at = [Math.floor(place / spatial[1]), place % spatial[1]];
   const [top, left] = [0, 1].map((axis) => field.starts[axis][at[axis]] / size[axis]);
   const [bottom, right] = [0, 1].map((axis) => field.stops[axis][at[axis]] / size[axis]);

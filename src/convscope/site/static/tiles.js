@@ -81,9 +81,9 @@ export class Tiles {
     const context = canvas.getContext("2d"), side = canvas.width / SIDE, { top, field } = this.data;
     const spatial = this.facts.layers[this.layer].spatial;
     top.pictures[unit].slice(0, SIDE * SIDE).forEach(async (picture, rank) => {
-      const image = await this.beside.image(picture);
+      const image = await this.beside.image(picture, field?.of);
       if (!image) return;
-      const box = boxOf(field, spatial, top.positions[unit][rank], this.facts.size);
+      const box = boxOf(field, spatial, top.positions[unit][rank]);
       drawPart(context, image, box, (rank % SIDE) * side + 1, Math.floor(rank / SIDE) * side + 1, side - 2);
     });
   }

@@ -50,12 +50,12 @@ export class UnitPanel {
   }
 
   async crop(figure, caption, entry, data, number, value, position) {
-    const [image, pictures] = await Promise.all([this.beside.image(number), this.beside.get("pictures")]);
+    const [image, pictures] = await Promise.all([this.beside.image(number, data.field?.of), this.beside.get("pictures")]);
     const row = pictures.numbers.indexOf(number), label = this.facts.classes[pictures.labels[row]] ?? "";
     caption.textContent = `${short(value)} ${label}`;
     figure.title = `${pictures.names[row]}. A click shows the whole picture.`;
     if (!image) return;
-    const box = boxOf(data.field, entry.spatial, position, this.facts.size);
+    const box = boxOf(data.field, entry.spatial, position);
     let whole = false;
     const context = figure.firstChild.getContext("2d"), side = figure.firstChild.width;
     const draw = () => {
