@@ -9,7 +9,9 @@ from convscope.methods import cam, gradients
 from convscope.methods.attribution import gradients_of, traced_bytes
 from convscope.methods.targets import resolve
 
-PICTURES = np.random.default_rng(0).uniform(0.1, 1, (2, 3, 8, 8)).astype(np.float32)
+PICTURES = np.random.default_rng(0).uniform(-1, 1, (4, 3, 8, 8)).astype(np.float32)
+PICTURES = PICTURES[2:] + np.array([1, -1, 0], np.float32)[:, None, None]
+assert len({*FakeEngine().run(PICTURES)["output"].argmax(1)}) == 2  # each has another top answer
 
 
 class Counting(FakeEngine):

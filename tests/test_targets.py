@@ -9,8 +9,14 @@ from convscope.core import Graph, Layer, Run, Tap, as_tap
 from convscope.engines.fake import FakeEngine
 from convscope.errors import ConvscopeWarning, InputError, SeveralClasses, UnknownLayer, Unsupported, WrongClass, WrongOption
 from convscope.methods import gradients
+from convscope.methods.cam import cam
 from convscope.methods.class_scores import class_number, named
+from convscope.methods.faithfulness import deletion
+from convscope.methods.occlusion import occlusion
 from convscope.methods.targets import Box, Region, Unit, resolve
+from convscope.network import Network
+from convscope.pictures import Preprocess
+from convscope.results import NetworkInfo
 from convscope.targets import Target
 
 ENGINE = FakeEngine()
@@ -70,6 +76,50 @@ def test_without_a_target_it_is_each_pictures_top_answer():
     target = resolve(ENGINE, PICTURES)
     np.testing.assert_array_equal(values(target)[0], OUTPUT.max(1))
     assert target.classes == tuple(OUTPUT.argmax(1))
+
+
+SEVERAL = np.random.default_rng(0).uniform(-1, 1, (4, 3, 8, 8)).astype(np.float32)[2:] + np.float32([1, -1, 0])[:, None, None]
+
+
+@pytest.mark.parametrize("asked", [None, (None, 2)])
+@pytest.mark.parametrize("scale", ["logit", "probability"])
+def test_of_several_pictures_each_has_its_own_class_however_many_are_scored_at_a_time(asked, scale):
+    output = ENGINE.run(SEVERAL)["output"]
+    assert len({*output.argmax(1)}) == 2
+    target = resolve(ENGINE, SEVERAL, asked, labels=LABELS, scale=scale)
+    for number, picture in enumerate(SEVERAL):
+        alone, one = resolve(ENGINE, picture[None], asked, labels=LABELS, scale=scale), target.of(number)
+        assert (one.name, one.classes) == (alone.name, alone.classes)
+        for mine, its in zip(one.seeds(output), alone.seeds(output), strict=True):
+            np.testing.assert_array_equal(mine, its)
+        together = occlusion(ENGINE, SEVERAL, target, window=3, stride=2).scores[number]
+        np.testing.assert_allclose(together, occlusion(ENGINE, picture[None], alone, window=3, stride=2).scores[0], rtol=1e-5)
+
+
+def test_a_target_of_several_pictures_is_no_target_of_one():
+    target = resolve(ENGINE, SEVERAL)
+    heat = np.ones((8, 8), np.float32)
+    for asked in (
+        lambda: resolve(ENGINE, SEVERAL[:1], target),
+        lambda: occlusion(ENGINE, SEVERAL[:1], target, window=3, stride=2),
+        lambda: gradients.saliency(ENGINE, SEVERAL[:1], target),
+        lambda: cam(ENGINE, SEVERAL[:1], target, "relu2"),
+        lambda: deletion(ENGINE, SEVERAL[:1], target, heat, steps=3),
+    ):
+        with pytest.raises(InputError, match=r"of 2 pictures.*target\.of\(0\)"):
+            asked()
+
+
+@pytest.mark.parametrize("method", ["cam", "saliency", "occlusion"])
+def test_a_target_that_was_resolved_for_pictures_explains_each_of_them(method):
+    net = Network(ENGINE, NetworkInfo("fake", "made by hand", "numpy", ENGINE.graph), Preprocess(size=(8, 8)), LABELS)
+    every = net.explain(SEVERAL, method, target=resolve(ENGINE, SEVERAL))
+    np.testing.assert_array_equal(every.values, net.explain(SEVERAL, method).values)
+    np.testing.assert_array_equal(net.ablate(SEVERAL, target=resolve(ENGINE, SEVERAL)).drop, net.ablate(SEVERAL).drop)
+    one = resolve(ENGINE, SEVERAL, "dog", labels=LABELS)  # the same class for all of them is a target of any picture
+    np.testing.assert_array_equal(
+        net.explain(SEVERAL[:1], method, target=one).values, net.explain(SEVERAL[:1], method, target="dog").values
+    )
 
 
 @pytest.mark.parametrize("asked", ["dog", 1, "1", np.int64(1), "DOG"])

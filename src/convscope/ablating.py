@@ -19,7 +19,7 @@ from .methods.effect import Worth, worth
 from .methods.interventions import FILLS, Region
 from .methods.maps import Progress, Reading, reading
 from .methods.select import select
-from .methods.targets import resolve
+from .methods.targets import of_one, resolve
 from .pictures import Prepared
 from .results import Effect, Shown
 from .results.effect import dropped_of
@@ -59,7 +59,7 @@ def effect(
     worths, targets = list[Worth](), list[str]()
     for number in range(len(prepared.names)):
         picture = batch(prepared.inputs, slice(number, number + 1))
-        goal = resolve(network.engine, picture, target, labels=network.labels)
+        goal = resolve(network.engine, picture, of_one(target, number, len(prepared.names)), labels=network.labels)
         told = None if progress is None else partial(of_all, progress, number, len(prepared.names))
         worths.append(
             worth(

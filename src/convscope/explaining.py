@@ -15,7 +15,7 @@ from .methods.attribution import Attribution
 from .methods.explain import Method, check_axes, check_options, explain, joined, method_of, usual
 from .methods.maps import Progress
 from .methods.select import At, select
-from .methods.targets import Scale, resolve
+from .methods.targets import Scale, of_one, resolve
 from .methods.upstream import inputs_above
 from .one_input import one_input
 from .pictures import Prepared, Preprocess, is_picture
@@ -79,7 +79,8 @@ def explained(network: Network, prepared: Prepared, asked: Asked) -> Explanation
     ]
     for number in range(count(prepared.inputs)):
         given = batch(prepared.inputs, slice(number, number + 1))
-        goal = resolve(network.engine, given, asked.target, labels=network.labels, scale=asked.scale)
+        target = of_one(asked.target, number, count(prepared.inputs))
+        goal = resolve(network.engine, given, target, labels=network.labels, scale=asked.scale)
         part: dict[str, Attribution] = {}
         for name in inputs:
             engine, picture = one_input(network.engine, given, name)

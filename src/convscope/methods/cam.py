@@ -9,6 +9,7 @@ import numpy as np
 from ..core import Array, Differentiable, Engine, Graph, Layer, Tap
 from ..errors import InputError, UnknownLayer, Unsupported
 from .attribution import Attribution, check_memory, pulled, total, traced_bytes
+from .class_scores import repeated
 from .resume import MEMORY
 from .targets import Target
 
@@ -113,8 +114,9 @@ def cam(engine: Engine, pictures: Array, target: Target, layer: str) -> Attribut
     run = engine.run(pictures, [layer, target.layer])
     activations, score = with_maps(engine, layer, run[layer]), target.values(run[target.layer])
     weights = engine.weights(dense)
-    kernel = weights["kernel"].reshape(len(weights["kernel"]), -1)[list(target.classes)]
-    bias = weights["bias"][list(target.classes)] if "bias" in weights else 0
+    chosen = repeated(np.asarray(target.classes if target.each else target.classes[:1]), len(pictures))
+    kernel = weights["kernel"].reshape(len(weights["kernel"]), -1)[chosen]
+    bias = weights["bias"][chosen] if "bias" in weights else 0
     contributions = kernel.reshape(*kernel.shape, *[1] * (activations.ndim - 2)) * activations
     values = contributions.sum(1)
     flat = values.reshape(len(values), -1).mean(1)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import Array, Engine, Pictures
-from ..errors import SeveralClasses, WrongClass
+from ..errors import InputError, SeveralClasses, WrongClass
 from .logits import agrees, softmax
 from .scores import Scores, scores
 
@@ -65,7 +65,14 @@ def probability_of(classes: Numbers, against: int | None = None) -> Score:
 
 
 def repeated(per_picture: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
-    """One entry per row, where each picture stands so many times in a row."""
+    """One entry per row, where each picture stands so many times in a row. Raises InputError where it cannot."""
+    if rows % len(per_picture):
+        raise InputError(
+            f"The target is of {len(per_picture)} pictures, each with a class of its own, but {rows} were scored. Take "
+            "the one of each: target.of(0), target.of(1), ...",
+            received=rows,
+            expected=len(per_picture),
+        )
     return np.repeat(per_picture, rows // len(per_picture))
 
 

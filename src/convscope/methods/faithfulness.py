@@ -12,7 +12,7 @@ from ..errors import InputError
 from .attribution import scores
 from .resize import bilinear
 from .resume import MEMORY, score_many
-from .targets import Target
+from .targets import Target, of_one
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def _curve(engine: Engine, start: Array, end: Array, target: Target, heat: Array
         reshaped: Array = result.reshape(start.shape[1:])
         return reshaped
 
-    found = score_many(engine, (mixed(count) for count in counts), target, memory=memory, number=len(counts))
+    found = score_many(engine, (mixed(count) for count in counts), of_one(target, 0, 1), memory=memory, number=len(counts))
     return Curve(counts / order.size, found.astype(np.float64))
 
 

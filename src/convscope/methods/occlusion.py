@@ -14,6 +14,7 @@ from ..errors import InputError, WrongOption
 from .incremental import Changes, incremental
 from .patches import Rectangles
 from .resume import MEMORY, Progress, Scored, chunks, score_many
+from .targets import of_one
 
 Fill = Literal["mean", "blur"] | float | Array
 FEW = 8  # windows: so many at least at a time, so that layers are not called too often, and for fewer full runs are as quick
@@ -82,9 +83,10 @@ def occlusion(
         if progress:
             progress(len(found) * number + done, len(pictures) * number)
 
-    for picture, cover in zip(pictures, filled, strict=True):
+    for index, (picture, cover) in enumerate(zip(pictures, filled, strict=True)):
         changes = Changes(picture[None], np.array(cover[None], np.float32), spans_of(starts, size))
-        scores, how = under_windows(engine, changes, target, memory, len(starts[-1]), told)
+        goal = of_one(target, index, len(pictures))
+        scores, how = under_windows(engine, changes, goal, memory, len(starts[-1]), told)
         found.append(scores)
         said_how[how] = None
     scores = np.stack(found)

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ..core import Array, Engine, Pictures, batch
+from ..core import Array, Engine, Pictures, batch, count
 from ..errors import ConvscopeWarning, InputError, Unsupported, WrongOption
 from .boxes import Detections, detections, of_box
 from .class_scores import Numbers, Score, class_number, logit_of, named, probability_of, verified_scores
@@ -39,6 +39,7 @@ class Target:
               With more rows than pictures, each picture stands there so many times in a row
     classes   per picture the number of the class, where the target is one
     notes     what has to be said about it
+    each      where it is another class for each of several pictures, the target of each alone
     """
 
     name: str
@@ -46,6 +47,18 @@ class Target:
     score: Score
     classes: tuple[int, ...] | None = None
     notes: tuple[str, ...] = ()
+    each: tuple[Target, ...] = ()
+
+    def of(self, picture: int, pictures: int | None = None) -> Target:
+        """The target of one of the pictures that it was resolved for, which are so many. Raises InputError where they are not."""
+        if self.each and pictures not in (None, len(self.each)):
+            raise InputError(
+                f"This target is of {len(self.each)} pictures, each with a class of its own, but here are {pictures}. Take "
+                "the one of each: target.of(0), target.of(1), ...",
+                received=pictures,
+                expected=len(self.each),
+            )
+        return self.each[picture] if self.each else self
 
     def values(self, read: Array) -> Array:
         """(n,) scores alone."""
@@ -115,6 +128,7 @@ def resolve(
     if scale not in ("logit", "probability"):
         raise WrongOption("The scale of a score", scale, ["logit", "probability"])
     if isinstance(asked, Target):
+        asked.of(0, count(pictures))
         return asked
     if isinstance(asked, Unit):
         return _unit(engine, pictures, asked, f"unit {asked.unit} of '{asked.layer}'")
@@ -130,6 +144,11 @@ def resolve(
     return _class(engine, pictures, pair, labels, scale)
 
 
+def of_one(asked: Any, picture: int, pictures: int) -> Any:
+    """What is asked of one of so many pictures: a Target of all of them is another one for each."""
+    return asked.of(picture, pictures) if isinstance(asked, Target) else asked
+
+
 def _class(engine: Engine, pictures: Pictures, pair: tuple[Any, Any], labels: Sequence[str] | None, scale: Scale) -> Target:
     at, output = verified_scores(engine, pictures)
     flat = output.reshape(len(output), -1)
@@ -138,9 +157,9 @@ def _class(engine: Engine, pictures: Pictures, pair: tuple[Any, Any], labels: Se
             f"This network's output has shape {output.shape}, so that it has no score per class. Give a target that fits it: "
             "Region(label, mask), Box(number, label), Unit(layer, unit), or a function of the output."
         )
-    count, own = flat.shape[1], are_probabilities(flat)
-    chosen = flat.argmax(1) if pair[0] is None else np.full(len(flat), class_number(pair[0], labels, count))
-    against = None if pair[1] is None else class_number(pair[1], labels, count)
+    number, own = flat.shape[1], are_probabilities(flat)
+    chosen = flat.argmax(1) if pair[0] is None else np.full(len(flat), class_number(pair[0], labels, number))
+    against = None if pair[1] is None else class_number(pair[1], labels, number)
     classes = tuple(map(int, chosen))
     notes: tuple[str, ...] = ()
     if scale == "probability":
@@ -148,9 +167,15 @@ def _class(engine: Engine, pictures: Pictures, pair: tuple[Any, Any], labels: Se
         at = Scores("output", "the network's own" if own else "softmax of the network's output")
     elif own and at.layer == "output":
         scale, notes = "probability", _notes_on_saturation(flat, classes, offer=False)
-    score = probability_of(chosen, against) if scale == "probability" and not own else logit_of(at, chosen, against)
-    name = f"{scale} of {_class_name(chosen, against, labels, pair[0] is None)} ({at.said})"
-    return Target(name, at.layer, score, classes if against is None else None, notes)
+
+    def of(some: Numbers) -> Target:
+        asked = some if len(set(some.tolist())) > 1 else some[:1]  # one class is one for any number of pictures
+        score = probability_of(asked, against) if scale == "probability" and not own else logit_of(at, asked, against)
+        name = f"{scale} of {_class_name(some, against, labels, pair[0] is None)} ({at.said})"
+        return Target(name, at.layer, score, tuple(map(int, some)) if against is None else None, notes)
+
+    whole = of(chosen)
+    return replace(whole, each=tuple(map(of, chosen[:, None]))) if len(set(classes)) > 1 else whole
 
 
 def _class_name(chosen: Numbers, against: int | None, labels: Sequence[str] | None, top: bool) -> str:
