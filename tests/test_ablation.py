@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from convscope.core import Edit, Resumable
+from convscope.core import Edit, Layer, Resumable, Window
 from convscope.engines.fake import PICTURE, FakeEngine
 from convscope.errors import InputError, UnknownLayer, WrongOption
 from convscope.methods.ablation import ablate_units, accuracy_without
-from convscope.methods.linear import Quick, each_way, mixers
+from convscope.methods.linear import Quick, Step, each_way, fits, mixers
 from convscope.methods.occlusion import blurred, occlusion, starts_along
 from convscope.methods.resume import FromTheStart, at_once, held, score_many
 
@@ -97,18 +97,33 @@ def torch_networks():
             y = torch.relu(y)
             return self.head(torch.relu(self.one(y) + self.two(y)).mean((2, 3)))
 
+    class Shortcut(nn.Module):
+        """What `conv` gives goes through `own` into `one`, and beside them; and as it was before the ReLU into another output."""
+
+        def __init__(self):
+            super().__init__()
+            self.conv, self.one, self.bn = nn.Conv2d(3, 20, 3, padding=1), nn.Conv2d(20, 20, 1), nn.BatchNorm2d(20)
+            self.own, self.two, self.head = nn.Conv2d(20, 20, 3, 1, 1, groups=20), nn.Conv2d(20, 6, 3), nn.Linear(6, 3)
+
+        def forward(self, x):
+            y = self.conv(x)
+            z = torch.relu(y)
+            mixed = torch.relu(self.one(self.own(z))) + z
+            return self.head(torch.relu(self.two(mixed)).mean((2, 3))), self.bn(y)
+
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         pooled = [nn.Conv2d(3, 20, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(320, 5)]
         softmax = [nn.Conv2d(3, 20, 1), nn.Softmax(1), nn.Conv2d(20, 4, 1), nn.Flatten()]
         return {
-            "dense": (nn.Sequential(*pooled, nn.ReLU(), nn.Linear(5, 3)), "0", ["4"]),
-            "two convolutions": (Residual(), "conv", ["one", "two"]),
-            "channels are mixed": (nn.Sequential(*softmax), "0", []),
+            "dense": (nn.Sequential(*pooled, nn.ReLU(), nn.Linear(5, 3)), "0", (["4"], [])),
+            "two convolutions": (Residual(), "conv", (["one", "two"], [])),
+            "shortcut": (Shortcut(), "conv", (["one"], ["relu"])),
+            "channels are mixed": (nn.Sequential(*softmax), "0", ([], ["0"])),
         }
 
 
-@pytest.mark.parametrize("name", ["dense", "two convolutions", "channels are mixed"])
+@pytest.mark.parametrize("name", ["dense", "two convolutions", "shortcut", "channels are mixed"])
 def test_the_next_linear_layer_only_adds_the_difference(name, pictures, monkeypatch):
     from convscope.engines.torch import TorchEngine
 
@@ -118,7 +133,7 @@ def test_the_next_linear_layer_only_adds_the_difference(name, pictures, monkeypa
     proven = []
     monkeypatch.setattr("convscope.methods.ablation.each_way", lambda *args: proven.append(each_way(*args)) or proven[-1])
     found = ablate_units(engine, pictures, layer, value=0.3)
-    assert all(bool(each) == bool(expected) for each in proven)
+    assert all(bool(each) == bool(expected[0]) for each in proven)
     monkeypatch.setattr("convscope.methods.ablation.WORTHWHILE", 1000)
     slowly = ablate_units(engine, pictures, layer, value=0.3)
     np.testing.assert_allclose(found, slowly, atol=1e-5 * np.abs(slowly).max())
@@ -146,6 +161,24 @@ def test_a_unit_whose_change_is_gone_behind_the_relu_does_not_run(pictures, monk
     assert sum(ran[1:]) == 10  # besides the trial
 
 
+def test_a_change_that_is_gone_on_the_way_to_the_linear_layer_may_be_read_elsewhere(pictures):
+    """Every other unit is below zero before and after: nothing of it passes the ReLU, but what is read stands before that."""
+    import torch
+
+    from convscope.engines.torch import TorchEngine
+
+    module, layer, _ = torch_networks()["shortcut"]
+    with torch.no_grad():
+        module.conv.bias[::2] = -100.0
+    engine = TorchEngine(module, picture_shape=PICTURE)
+    found = ablate_units(engine, pictures[:1], layer, value=-50.0, read="bn")[0]
+    for unit in range(20):
+        off = np.zeros((20, 1, 1), np.float32)
+        off[unit] = 1
+        expected = engine.run(pictures[:1], ["bn"], [Edit(layer, 1 - off, -50 * off)])["bn"][0]
+        np.testing.assert_allclose(found[unit], expected, atol=1e-5 * np.abs(expected).max())
+
+
 def test_units_that_are_replaced_by_what_they_are_need_no_run(pictures):
     engine = Plain()
     value = engine.run(pictures[:1], ["conv1"])["conv1"][0].copy()
@@ -155,10 +188,29 @@ def test_units_that_are_replaced_by_what_they_are_need_no_run(pictures):
     assert [bool(np.array_equal(each, plain)) for each in found] == [True, True, False, True]
 
 
+def test_padding_that_is_called_same_is_more_behind_than_before(pictures):
+    """On 8 places a kernel of 3 with a stride of 2 gives 4, and looks at one place behind the last."""
+    import torch
+
+    layer = Layer(1, "conv", "convolution", "Conv2D", window=Window((3, 3), (2, 2), (1, 1), "same"))
+    kernel = np.random.default_rng(1).normal(size=(5, 3, 3, 3)).astype(np.float32)
+    plain, off = pictures[:1], np.zeros_like(pictures[:1])
+
+    def conv(maps):
+        return torch.conv2d(
+            torch.nn.functional.pad(torch.from_numpy(maps), (0, 1, 0, 1)), torch.from_numpy(kernel), stride=2
+        ).numpy()
+
+    step = Step(layer, kernel, conv(plain), plain, off)
+    assert fits(step, 3)
+    without = plain.repeat(3, 0) * (1 - np.eye(3, dtype=np.float32)[:, :, None, None])
+    np.testing.assert_allclose(step.with_each(range(3), 3, last=False), conv(without), atol=1e-5)
+
+
 def test_a_replaced_layer_does_not_run(pictures):
     from convscope.engines.torch import TorchEngine
 
-    module, layer, (one, two) = torch_networks()["two convolutions"]
+    module, layer, ((one, two), _) = torch_networks()["two convolutions"]
     engine = TorchEngine(module, picture_shape=PICTURE)
     held, value = engine.hold(pictures, layer), engine.run(pictures, [one])[one]
     engine.module.one.weight.data.fill_(float("nan"))

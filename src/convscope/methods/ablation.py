@@ -105,11 +105,11 @@ def _each(
     def off(some: Sequence[int]) -> Edit:
         return without(stopped, some, value, where)
 
-    all_off = everything_off(stopped, value, where)
-    quick = each_way(engine, stopped, units, off, all_off, read) if len(units) >= WORTHWHILE else None
+    all_off, answer = everything_off(stopped, value, where), stopped.run([read])[read]
+    quick = each_way(engine, stopped, units, off, all_off, read, answer) if len(units) >= WORTHWHILE else None
     reaches = quick.reaches if quick else changed_by(all_off, stopped)
     left = [place for place, unit in enumerate(units) if reaches[unit]]
-    result = np.repeat(stopped.run([read])[read], len(units), 0)
+    result = np.repeat(answer, len(units), 0)
     told(len(units) - len(left))
     for part in chunks(len(left), at_once(engine.graph, stopped.layer, memory=memory)):
         some = [units[place] for place in left[part]]
