@@ -25,9 +25,11 @@ bench: .venv/test
 zoo: .venv/test
 	.venv/bin/python zoo/run.py
 
-# Deliberate faults in every engine, and whether the laws notice them.
+# Deliberate faults in every engine, in Keras on each backend, and whether the laws notice them.
 mutate: .venv/test
 	.venv/bin/python mutation/run.py
+	KERAS_BACKEND=tensorflow .venv/bin/python mutation/run.py keras_faults
+	KERAS_BACKEND=jax .venv/bin/python mutation/run.py keras_faults
 
 # A scan on a local Ray cluster of two workers, one of which is killed, against the same scan without Ray.
 ray: .venv/test

@@ -1,7 +1,7 @@
 """`make mutate`: deliberate faults in each engine, and whether the laws notice them.
 
 A fault is a patch that stands while the laws run on a few networks of the engine's zoo. One that no law notices is printed as
-SURVIVED, and the exit status is 1.
+SURVIVED, and the exit status is 1. Keras is on torch unless KERAS_BACKEND says another backend: one process sees one.
 """
 
 from __future__ import annotations
@@ -29,6 +29,12 @@ def check_sound(module: object) -> None:
         check_engine(module.engine(name), module.pictures(name))
 
 
+def title(module: object) -> str:
+    """The engine, and the backend of Keras."""
+    name = module.__name__.partition("_")[0]
+    return f"{name} on {module.BACKEND}" if hasattr(module, "BACKEND") else name
+
+
 def noticed(module: object, fault: Callable[[], AbstractContextManager[object]]) -> str | None:
     """What the first law that is broken says; None if all hold on all networks."""
     for name in module.NETWORKS:
@@ -48,7 +54,7 @@ def main(engines: list[str]) -> int:
         for name, fault in module.FAULTS.items():
             said = noticed(module, fault)
             survived += said is None
-            table.add_row(engine.partition("_")[0], name, said[:100] if said else "SURVIVED")
+            table.add_row(title(module), name, said[:100] if said else "SURVIVED")
             print(f"{engine}: {name}: {said or 'SURVIVED'}", file=sys.stderr, flush=True)
     Console(width=160).print(table)
     return int(survived > 0)

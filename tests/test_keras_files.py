@@ -178,6 +178,13 @@ def test_weights_without_or_with_the_wrong_architecture(tmp_path):
         convscope.open(path, architecture=dict)
     with pytest.raises(ModelError, match="Call it once"):
         convscope.open(path, architecture=lambda: keras.Sequential([conv(3, "conv")]))
+    with pytest.raises(ModelError, match="'Dense', it raises TypeError: .*give a function that needs none"):
+        convscope.open(path, architecture=L.Dense)
+    with pytest.raises(ModelError, match="'int' gives a int"):
+        convscope.open(path, architecture=7)
+    (tmp_path / "w.pth").touch()
+    with pytest.raises(InputError, match="cannot go into 'Functional': .*for networks of Keras"):
+        convscope.open(tmp_path / "w.pth", architecture=build())
     path.rename(tmp_path / "some.h5")
     with pytest.raises(NotAModel, match=r"Rename it to end in \.weights\.h5"):
         convscope.open(tmp_path / "some.h5", architecture=build)

@@ -269,6 +269,17 @@ def test_a_file_that_was_rearranged_for_one_processor_is_refused():
         OnnxEngine(model)
 
 
+def test_an_input_that_nothing_reads_is_not_asked_for():
+    """As tf2onnx leaves constants of Keras' EfficientNet among the inputs."""
+    model, batch = NETWORKS["residual"](), pictures(NETWORKS["residual"]())
+    expected = OnnxEngine(model).run(batch)["output"]
+    model.graph.input.append(helper.make_tensor_value_info("Sqrt/x", onnx.TensorProto.FLOAT, [1, 1, 1, 3]))
+    net = convscope.open(model)
+    assert len(net.graph.inputs) == 1
+    assert any("'Sqrt/x'" in note for note in net.info.notes)
+    np.testing.assert_array_equal(net.engine.run(batch)["output"], expected)
+
+
 # Control flow
 
 

@@ -1,5 +1,6 @@
 """PyTorch networks by name, weights in files of their own, and what their libraries do to a picture."""
 
+import functools
 import hashlib
 import sys
 import threading
@@ -75,6 +76,14 @@ def test_weights_beside_other_things(trained, key, tmp_path):
     np.testing.assert_allclose(net.engine.run(BATCH)["output"], answers_of(trained), atol=1e-6)
 
 
+@pytest.mark.parametrize("architecture", [cifar_resnet.resnet20, functools.partial(cifar_resnet.ResNet, 3)])
+def test_what_makes_the_network_is_an_architecture(trained, architecture, tmp_path):
+    path = save(trained.state_dict(), tmp_path / "w.pth")
+    net = convscope.open(path, architecture=architecture, picture_shape=SHAPE)
+    np.testing.assert_allclose(net.engine.run(BATCH)["output"], answers_of(trained), atol=1e-6)
+    assert net.info.source == f"{getattr(architecture, '__name__', 'partial')}, weights: w.pth"
+
+
 def test_what_does_not_fit_is_named_and_refused_unless_allowed(trained, tmp_path):
     state = trained.state_dict()
     state["linear.weight"] = torch.zeros(5, 64)
@@ -136,6 +145,9 @@ def test_a_damaged_safetensors_file(tmp_path):
         ("cifar_resnet:ResNet", "raises TypeError|Cannot make"),
         ("math:pi", "float"),
         ("builtins:dict", "dict"),
+        (dict, "'dict' gives a dict, but a torch.nn.Module is needed"),
+        (7, "'int' gives a int"),
+        (torch.nn.Linear, "'Linear', it raises TypeError: .*give a function that needs none"),
     ],
 )
 def test_architectures_that_cannot_be_made(architecture, says, trained, tmp_path):

@@ -63,7 +63,7 @@ def open(  # noqa: A001 - `convscope.open` reads as what it does
     picture_shape   (c, h, w), for a torch module that does not say what it takes; for one with several inputs a list of such, or
                     {parameter of forward: shape}
     architecture    for a file that holds weights only (.pth, .safetensors, .weights.h5): the name of the network that they
-                    are of, as above; "my.module:build", a function or class of yours; or a torch module
+                    are of, as above; "my.module:build", a function or class of yours, or that itself; or a live network
     partial         let weights be missing or left over; the provenance says which
     trust           open files that run code of their author: pickled modules, Lambda layers
     via             "torch" converts an ONNX network, for gradients; every value is checked against ONNX Runtime's before use
@@ -163,15 +163,17 @@ def _from_file(path: Path, kind: str, how: How, facts: dict[str, Any]) -> Opened
 
 def _weights(path: Path, kind: str, how: How) -> Opened:
     """The network `how.architecture` with the weights in a file."""
-    library = how.architecture.partition(":")[0] if isinstance(how.architecture, str) else ""
-    of_other = library in ("torchvision", "timm", "hf") if kind == "keras" else library == "keras"
-    if kind == "onnx" or of_other:
+    given = how.architecture
+    homes = {given.partition(":")[0]} if isinstance(given, str) else _homes(given)
+    of_keras, of_torch = "keras" in homes, not homes.isdisjoint(("torch", "torchvision", "timm", "hf"))
+    if kind == "onnx" or (of_torch and not of_keras if kind == "keras" else of_keras):  # Keras' layers are torch's too, on torch
+        what = given if isinstance(given, str) else type(given).__name__
         raise InputError(
-            f"The weights in '{path}' cannot go into '{how.architecture}': .h5 files are for networks of Keras, .pth and "
+            f"The weights in '{path}' cannot go into '{what}': .h5 files are for networks of Keras, .pth and "
             ".safetensors files for torch, and an ONNX file holds its network.",
-            received=str(how.architecture),
+            received=what,
         )
-    return (_keras_named if kind == "keras" else _torch_named)(how.architecture, replace(how, weights=path))
+    return (_keras_named if kind == "keras" else _torch_named)(given, replace(how, weights=path))
 
 
 def _named(name: str, how: How) -> Opened:
@@ -218,7 +220,7 @@ def _torch_named(name: Any, how: How) -> Opened:
 
 
 def _live(model: Any, how: How) -> Opened:
-    homes = {base.__module__.split(".")[0] for base in type(model).__mro__}
+    homes = _homes(model)
     facts = {"name": getattr(model, "name", None) or type(model).__name__, "source": f"a live {type(model).__name__}"}
     if "keras" in homes:
         from .engines.keras_setup import check_version
@@ -246,6 +248,11 @@ def _live(model: Any, how: How) -> Opened:
         f"Cannot open a {type(model).__module__}.{type(model).__qualname__} as a network. "
         "Give a keras.Model, a torch.nn.Module, an onnx.ModelProto, a file, 'demo', or a name such as 'keras:VGG16'."
     )
+
+
+def _homes(model: Any) -> set[str]:
+    """The packages that its class and the bases of that are of."""
+    return {base.__module__.partition(".")[0] for base in type(model).__mro__}
 
 
 def check_via(model: Any, via: str | None) -> None:

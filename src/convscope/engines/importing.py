@@ -1,4 +1,4 @@
-"""What a user's own code has under a name: "my.module:build"."""
+"""What a user's own code makes: "my.module:build", or the function, the class or the object itself."""
 
 from __future__ import annotations
 
@@ -10,22 +10,40 @@ from typing import Any
 from ..errors import ModelError
 
 
-def made(name: str, kind: type[Any]) -> Any:
-    """The object of that name if it is of this kind, else what it gives when it is called; the working folder is looked into.
+def title(given: Any) -> str:
+    """What to call it."""
+    return given if isinstance(given, str) else str(getattr(given, "__name__", type(given).__name__))
+
+
+def made(given: Any, kind: type[Any]) -> Any:
+    """What was given, by "my.module:build" or itself, if it is of this kind, else what it gives when it is called.
 
     raises   ModelError
     """
+    found, name = imported(given) if isinstance(given, str) else given, title(given)
+    try:
+        return found() if callable(found) and not isinstance(found, kind) else found
+    except Exception as error:
+        first = str(error).partition("\n")[0].rstrip(".")
+        raise ModelError(
+            f"Cannot make '{name}', it raises {type(error).__name__}: {first}. It is called without arguments: give a function "
+            "that needs none."
+        ) from error
+
+
+def imported(name: str) -> Any:
+    """The object of that name; the working folder is looked into. Raises ModelError."""
     home, _, attribute = name.partition(":")
     sys.path.insert(0, folder := str(Path.cwd()))
     try:
         found: Any = importlib.import_module(home)
         for part in attribute.split("."):
             found = getattr(found, part)
-        return found if isinstance(found, kind) else found()
+        return found
     except ModuleNotFoundError as error:
         raise ModelError(f"Cannot import '{error.name}' for '{name}'. Start where it lies, or install it.") from error
     except AttributeError as error:
-        raise ModelError(f"Cannot make '{name}': {error}.") from error
+        raise ModelError(f"Cannot make '{name}': {error}. Name a function or class that is there: 'my.module:build'.") from error
     except Exception as error:
         raise ModelError(f"Cannot make '{name}', it raises {type(error).__name__}: {error}.") from error
     finally:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..downloads import Progress
 from ..errors import DownloadError, InputError, ModelError, NotAModel, UnknownName, Untrusted
+from .importing import title
 from .keras import KerasEngine
 from .keras_downloads import resumable
 from .keras_two import is_of_keras_two
@@ -69,7 +70,7 @@ def named(name: Any, *, weights: str | None, partial: bool = False, progress: Pr
     raises     ModelError for a name that is not there and for weights that cannot be had; NotAModel, DownloadError
     """
     of_library = isinstance(name, str) and name.startswith("keras:")
-    own = name if isinstance(name, str) else str(getattr(name, "name", None) or getattr(name, "__name__", type(name).__name__))
+    own = name if isinstance(name, str) else str(getattr(name, "name", None) or title(name))
     what = "keras.applications" if of_library else own
     file = Path(weights) if weights not in (None, "imagenet") else None
     if file and not file.is_file():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,17 @@ import h5py
 import keras
 
 from ..errors import ModelError, NotAModel
-from .importing import made
+from .importing import made, title
 
 NAMES = re.compile(r"<\w+ name=([^,>]+)")
 
 
-def built(architecture: str | Callable[[], Any] | keras.Model) -> keras.Model:
+def built(architecture: Any) -> keras.Model:
     """From "my.module:build", a function or class, or a model. Raises ModelError for what gives no keras.Model with weights."""
-    model: Any = made(architecture, keras.Model) if isinstance(architecture, str) else architecture
-    if not isinstance(model, keras.Model) and callable(model):
-        model = model()
+    model = made(architecture, keras.Model)
     if not isinstance(model, keras.Model):
-        raise ModelError(f"'{architecture}' gives a {type(model).__name__}, but weights in a file of Keras need a keras.Model.")
+        what = f"'{title(architecture)}' gives a {type(model).__name__}"
+        raise ModelError(f"{what}, but weights in a file of Keras need a keras.Model.")
     if not model.built:
         raise ModelError(f"'{model.name}' has no weights yet. Call it once on a batch of pictures, where it is built.")
     return model

@@ -26,7 +26,7 @@ from .onnx_card import card
 from .onnx_constants import FLOATS, Constants
 from .onnx_graph import Read
 from .onnx_held import OnnxHeld
-from .onnx_inputs import Inputs, inputs_of
+from .onnx_inputs import Inputs, inputs_of, unread
 from .onnx_layout import Layouts
 from .onnx_quantised import quantised, real_weights
 from .onnx_rows import inner_convolutions, table
@@ -55,9 +55,9 @@ class OnnxEngine:
 
     def __init__(self, model: onnx.ModelProto, *, folder: Path | None = None):
         refuse_rearranged(model)
-        self.notes = inner_convolutions(model)
         self._constants = Constants(model.graph, folder)
         names = inputs_of(model, self._constants)
+        self.notes = (*inner_convolutions(model), *unread(model, names, self._constants))
         self._model = onnx_graph.without_constants(model, names)
         self.metadata = {each.key: each.value for each in model.metadata_props}
         self._types = infer(onnx_graph.complete(self._model, self._constants))

@@ -13,12 +13,17 @@ from ..errors import InputError, Shape, Unsupported, WrongPictureShape
 from .names import end_names
 from .onnx_constants import FLOATS, Constants
 from .onnx_layout import Layouts
-from .onnx_wiring import Type
+from .onnx_wiring import Type, read_by
 
 
 def inputs_of(model: onnx.ModelProto, constants: Constants) -> tuple[str, ...]:
-    """The names of the inputs that are no initialisers. Raises Unsupported where they are not arrays of one entry per picture."""
+    """The names of the inputs that are no initialisers, and that something reads: tf2onnx leaves constants among them.
+
+    raises   Unsupported where they are not arrays of one entry per picture
+    """
     inputs = [each for each in model.graph.input if each.name not in constants]
+    read = {name for node in model.graph.node for name in read_by(node)} | {each.name for each in model.graph.output}
+    inputs = [each for each in inputs if each.name in read] or inputs
     if not inputs or not model.graph.output or not all(each.type.HasField("tensor_type") for each in inputs):
         raise Unsupported("Only networks that take and give tensors can be opened, and this one does not.")
     for each in inputs:
@@ -27,6 +32,12 @@ def inputs_of(model: onnx.ModelProto, constants: Constants) -> tuple[str, ...]:
                 f"The input '{each.name}' of this network is one number for all pictures. Make it an initialiser of the file."
             )
     return tuple(each.name for each in inputs)
+
+
+def unread(model: onnx.ModelProto, inputs: Sequence[str], constants: Constants) -> tuple[str, ...]:
+    """A sentence on the others, if there are any."""
+    others = [f"'{each.name}'" for each in model.graph.input if each.name not in constants and each.name not in inputs]
+    return (f"Nothing in the file reads its input {' and '.join(others)}, which is not asked for.",) if others else ()
 
 
 class Inputs:

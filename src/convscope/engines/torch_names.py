@@ -15,7 +15,7 @@ from torch import nn
 
 from ..downloads import fetch
 from ..errors import ModelError, UnknownName
-from .importing import made
+from .importing import made, title
 from .torch_hub import from_hub
 from .torch_library import Filling, Named, library
 from .torch_weights import fill
@@ -23,13 +23,13 @@ from .torch_weights import fill
 RESAMPLE = {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}
 
 
-def named(name: str | nn.Module, filling: Filling) -> Named:
-    """The network `name`, filled.
+def named(name: Any, filling: Filling) -> Named:
+    """The network `name`, filled: as `convscope.open` takes an architecture.
 
     raises   ModelError for a name or a tag that is not there, and for weights that do not fit; MissingExtra; DownloadError
     """
-    if isinstance(name, nn.Module):
-        return filling.into(Named(name, type(name).__name__))
+    if not isinstance(name, str):
+        return filling.into(built(name))
     home, _, architecture = name.partition(":")
     makers = {"torchvision": _torchvision, "timm": _timm, "hf": from_hub}
     if home in makers:
@@ -39,9 +39,9 @@ def named(name: str | nn.Module, filling: Filling) -> Named:
     return filling.into(built(name))
 
 
-def built(name: str) -> Named:
-    """From "my.module:build": what the function, the class or the module of that name is. The working folder is looked into."""
-    module = made(name, nn.Module)
+def built(architecture: Any) -> Named:
+    """From "my.module:build", a function or class, or a module. Raises ModelError for what gives none."""
+    module, name = made(architecture, nn.Module), title(architecture)
     if not isinstance(module, nn.Module):
         raise ModelError(f"'{name}' gives a {type(module).__name__}, but a torch.nn.Module is needed.")
     return Named(module, name)
