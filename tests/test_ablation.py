@@ -244,7 +244,11 @@ def test_accuracy_without_units_by_hand_and_in_any_order(pictures):
     assert np.isnan(whole.drop_by_class[2, 2])
     assert whole.drop_by_class[2, 1] == (right[1] - still[1]) / 2
     with pytest.raises(InputError, match="Labels are numbers of classes from 0 to 2"):
-        accuracy_without(engine, pictures, [0, 1, 3], "conv1")
+        accuracy_without(engine, pictures, [0, 1, 3], "conv1", progress=pytest.fail)  # before anything is switched off
+    with pytest.raises(InputError, match="one for each of 3 pictures"):
+        accuracy_without(engine, pictures, [0, 1], "conv1")
+    with pytest.raises(InputError, match="there are none"):
+        accuracy_without(engine, pictures[:0], [], "conv1")
     with pytest.raises(InputError, match="cannot be added up"):
         whole.merge(accuracy_without(engine, pictures, labels, "conv2"))
 

@@ -76,11 +76,14 @@ class FromTheStart:
         return 0 if start == "input" else len(self._engine.graph)
 
 
-def at_once(graph: Graph, after: str = "input", *, memory: int = MEMORY, most: int = MOST, quick: int = 1) -> int:
+def at_once(
+    graph: Graph, after: str = "input", *, memory: int = MEMORY, most: int = MOST, quick: int = 1, largest_array: int = QUICK
+) -> int:
     """How many pictures to let pass at a time from `after` on: as many as are quick, and fit in `memory` bytes. At least 1.
 
     Estimated from the shapes in the layer table; sizes that are not known there count as 1, unless they are the picture's.
     quick    how many are quick whatever their size
+    largest_array   bytes in the largest array of a batch up to which it is quick
     raises   InputError for a limit below which not even one picture fits
     """
     start = next((row.index for row in graph if row.name == after), 0)
@@ -91,7 +94,7 @@ def at_once(graph: Graph, after: str = "input", *, memory: int = MEMORY, most: i
             "Give more memory.",
             received=memory,
         )
-    return max(1, min(memory // (LIVE * largest), max(QUICK // largest, quick), most))
+    return max(1, min(memory // (LIVE * largest), max(largest_array // largest, quick), most))
 
 
 def size_of(shape: Iterable[int | None] | None) -> int:
