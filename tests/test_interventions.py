@@ -98,6 +98,14 @@ def test_an_edit_per_picture_of_a_layer_without_maps_stays_with_its_picture(net,
     np.testing.assert_allclose(found, np.repeat(expected, 2, axis=0), rtol=1e-5, atol=1e-6)
 
 
+def test_edits_of_a_call_come_after_those_that_stay_in_a_held_run_too(net, values):
+    engine = edited(net.engine, [Edit("conv2", 0.5, 1.0)])
+    first, then = [Edit("conv2", 2.0, 3.0)], [Edit("conv2", -1.0, 0.5)]
+    expected = engine.run(values, ["conv2"], [*first, *then])["conv2"]
+    found = engine.hold(values, "conv1", first).run(["conv2"], then)["conv2"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_lesions_of_lesions_add_up(net):
     twice, once = net.without({"relu2": 0}).without({"relu1": 1}), net.without({"relu1": 1, "relu2": 0})
     np.testing.assert_array_equal(maps(twice, "relu2"), maps(once, "relu2"))

@@ -8,6 +8,7 @@ from convscope.core import Graph, Layer, Window
 from convscope.engines.fake import PICTURE, FakeEngine
 from convscope.errors import InputError, Unsupported
 from convscope.methods import receptive
+from convscope.methods.centres import centres
 
 
 def corners(size: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -223,6 +224,13 @@ def test_what_has_no_places_or_other_axes_is_not_derived():
         net.receptive_field("getitem")
     with pytest.raises(Unsupported, match="features"):
         convscope.open(ZOO["dense_only"](), picture_shape=PICTURES["dense_only"]).receptive_field(1)
+
+
+def test_of_a_layer_whose_inputs_are_not_known_that_is_said():
+    graph = Graph((Layer(0, "input", "input", "Input", (3, 8, 8)), Layer(1, "block", "network", "Block", (4, 8, 8))))
+    for ask in (centres, receptive.edges):
+        with pytest.raises(Unsupported, match=r"not known what feeds 'block' \(Block\)"):
+            ask(graph, "block")
 
 
 def test_a_network_of_any_size_needs_to_know_the_picture():

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-import numpy as np
-
 from .core import (
     Array,
     Differentiable,
@@ -55,14 +53,8 @@ class Reweighing:
 
 
 class Holding:
-    def hold(self: Any, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> EditedHeld:
-        """Edits up to `layer` act on the way there; those after it in every run that goes on from there."""
-        at = self.graph[layer].index
-        before = [edit for edit in self.edits if self.graph[edit.layer].index <= at]
-        after = [edit for edit in self.edits if self.graph[edit.layer].index > at]
-        axes = {edit.layer: self.graph[edit.layer].shape for edit in after}
-        ranks = {name: None if shape is None else len(shape) + 1 for name, shape in axes.items()}
-        return EditedHeld(self.engine.hold(pictures, layer, (*before, *edits)), after, ranks)
+    def hold(self: Any, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> Held:
+        return cast(Held, self.engine.hold(pictures, layer, (*self.edits, *edits)))
 
 
 class Parts:
@@ -71,26 +63,6 @@ class Parts:
         row = self.graph[layer].name
         is_edited = any(self.graph[edit.layer].name == row for edit in self.edits)
         return None if is_edited else cast("Part | None", self.engine.local(layer))
-
-
-class EditedHeld:
-    """Pictures held in a network with edits that stay. `ranks`: how many axes the edited layers have, None if not known."""
-
-    def __init__(self, held: Held, edits: Sequence[Edit], ranks: Mapping[str, int | None]):
-        self.layer, self.value, self._held, self._edits, self._ranks = held.layer, held.value, held, edits, ranks
-
-    def run(self, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = (), *, repeat: int = 1) -> Run:
-        stay = [
-            Edit(each.layer, *(self._each(part, self._ranks[each.layer], repeat) for part in (each.scale, each.shift)))
-            for each in self._edits
-        ]
-        return self._held.run(taps, (*stay, *edits), repeat=repeat)
-
-    def _each(self, part: Array | float, rank: int | None, repeat: int) -> Array | float:
-        """A part of an edit with an entry per picture, once for each of its repetitions."""
-        pictures = len(self.value)
-        has_entries = np.ndim(part) > 1 and np.shape(part)[0] == pictures > 1 and np.ndim(part) == (rank or np.ndim(part))
-        return np.repeat(np.asarray(part), repeat, axis=0) if has_entries else part
 
 
 CAPABILITIES: Capabilities = (

@@ -84,6 +84,8 @@ def walk(graph: Graph, layer: str, value: Ends, axis: int, sizes: Any) -> Ends:
         if name not in needs or rows[name].kind == "input":
             continue
         row, need = rows[name], needs.pop(name)
+        if not row.inputs:
+            raise unfed(row)
         for each in row.inputs:
             step = step_from(row, rows[each], axis, sizes)
             if step.flattened and not mixed[name]:
@@ -171,6 +173,10 @@ def named(row: Layer) -> str:
 
 def not_shown(row: Layer) -> Unsupported:
     return Unsupported(f"What '{row.name}' ({row.native}) does with the places of a map is not known.")
+
+
+def unfed(row: Layer) -> Unsupported:
+    return Unsupported(f"It is not known what feeds '{row.name}' ({row.native}).")
 
 
 def along(window: Window, axis: int, size: int) -> Axis:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..core import Graph, Layer
 from ..errors import Unsupported
-from .reach import Axis, Step, not_shown, source, step_from
+from .reach import Axis, Step, not_shown, source, step_from, unfed
 
 # (3, places): minus the first pixel, one past the last pixel, and how sure they are; so the union of sets is their maximum.
 Spans = npt.NDArray[np.int64]
@@ -57,7 +57,7 @@ class Seen:
         if row.kind == "input":
             return self._picture() if row.name == self._of else None
         if not row.inputs:
-            return Unsupported(f"It is not known what feeds '{row.name}' ({row.native}).")
+            return unfed(row)
         result: Spans | None = None
         for each in row.inputs:
             value = self._found[each]
