@@ -368,12 +368,17 @@ def test_classes_that_the_network_does_not_know_have_no_accuracy(tmp_path):
     for label in ("ant", "zebra", "emu", "fox"):  # four, and the network has three
         (tmp_path / "p" / label).mkdir(parents=True)
         Image.new("RGB", (8, 8), (99, len(label), 9)).save(tmp_path / "p" / label / "1.png")
+    Image.new("RGB", (8, 8), (99, 3, 9)).save(tmp_path / "p" / "ant" / "twice.png")
     with pytest.warns(ConvscopeWarning, match="knows 3 of 4 classes.*'emu'"):
         found = network().scan(tmp_path / "p", out=tmp_path / "s")
     rights = dict(zip(found.pictures["label"], found.pictures["right"], strict=True))
     assert rights["ant"] in (True, False)
     assert [rights[label] for label in ("emu", "fox", "zebra")] == [None] * 3
     assert found.confusion.shape == (4, 3)
+    counted = found.accuracy_without("conv1").dropped
+    assert counted.pictures.tolist() == [2 * (name == "ant") for name in CLASSES]  # the others have no right answer
+    assert counted.right.sum() == 2 * rights["ant"]
+    assert set(counted.without.sum(1).tolist()) <= {0, 2}
 
 
 def test_a_class_is_known_by_its_name_however_it_is_written(tmp_path):
