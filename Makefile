@@ -14,9 +14,9 @@ check: .venv/test
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-# Two processes of one thread each: more threads than cores wait for each other.
+# Two processes of one thread each: more threads than cores wait for each other. Files start in the order of tests/conftest.py.
 suite: .venv/test
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 bench: .venv/test
 	.venv/bin/python benchmarks/run.py

@@ -1,6 +1,7 @@
 """What all tests share: the backend of Keras, and a last line that says how much could not be tested here."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -17,5 +18,6 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_collection_modifyitems(items):
-    """What takes longest by itself begins first, or one process waits for it at the end."""
-    items.sort(key=lambda item: item.path.name != "test_keras_backends.py")
+    """What takes longest by itself begins first, or one process waits for it at the end; then files of many tests."""
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path.name != "test_keras_backends.py", -tests[item.path]))

@@ -14,8 +14,8 @@ from torch.nn.utils import parametrizations  # noqa: E402
 from zoo_torch import PICTURES, ZOO, Written, conv, head  # noqa: E402
 
 from convscope.core import Edit  # noqa: E402
+from convscope.engines.memory import KEPT, SMALLEST, Pool  # noqa: E402
 from convscope.engines.torch import TorchEngine  # noqa: E402
-from convscope.engines.torch_memory import KEPT, SMALLEST, Pool  # noqa: E402
 from convscope.engines.torch_untouched import Buffers, parts_of  # noqa: E402
 from convscope.errors import EngineError, InputError  # noqa: E402
 

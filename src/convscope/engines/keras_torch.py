@@ -14,7 +14,7 @@ from ..core import Array
 from .keras_arrays import host
 from .keras_backends import Native, Natives, Numbers, as_it_is, tensors, to_float
 from .keras_forward import Forward, Plan
-from .torch_memory import Pool
+from .memory import Pool
 
 
 class TorchBackend:

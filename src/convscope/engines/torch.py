@@ -15,6 +15,7 @@ from torch import nn
 from ..core import Array, Edit, Graph, Part, Pictures, Rule, Run, Tap, as_tap, by_input, each_array, input_names, merged
 from ..errors import EngineError, InputError, Shape, Unsupported, WrongPictureShape
 from .cuts import Cut
+from .memory import Pool
 from .names import end_names
 from .torch_failures import failure, is_out_of_memory, raised_in
 from .torch_functions import EqualOnce, Functions
@@ -23,7 +24,6 @@ from .torch_held import TorchHeld
 from .torch_inputs import Input, PictureShape, check_whole, possible_inputs, shapes_of
 from .torch_layout import Layout
 from .torch_local import Locals
-from .torch_memory import Pool
 from .torch_modules import Visit, Way, frozen, names_of, notes_on, unwrapped, visiting
 from .torch_outputs import note_on, outputs_of
 from .torch_reweighed import copied, fill

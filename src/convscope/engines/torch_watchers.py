@@ -12,10 +12,10 @@ from torch import nn
 
 from ..core import Array, Edit, Reduce, Tap
 from ..errors import ConvscopeError, EngineError, InputError, Unsupported
+from .memory import Pool
 from .names import is_input
 from .torch_functions import Function
 from .torch_graph import to_numpy
-from .torch_memory import Pool
 from .torch_modules import version
 
 
