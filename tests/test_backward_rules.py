@@ -38,6 +38,14 @@ class Clamps(Small):
         return self.classes(torch.flatten(self.pool(torch.threshold(self.conv2(first) + first, 0, 0)), 1))
 
 
+class Bounds(Small):
+    """Bounds that are arrays, as files of ONNX have them."""
+
+    def forward(self, x):
+        first = self.conv1(x).clamp(min=torch.zeros(()))
+        return self.classes(torch.flatten(self.pool(torch.clip(self.conv2(first) + first, torch.zeros(6, 1, 1), None)), 1))
+
+
 @pytest.fixture(scope="module")
 def small():
     torch.manual_seed(0)
@@ -46,7 +54,7 @@ def small():
 
 @pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU activations")
 @pytest.mark.parametrize(("method", "rule", "reference"), RULES)
-@pytest.mark.parametrize("kind", [Small, Functions, Clamps])
+@pytest.mark.parametrize("kind", [Small, Functions, Clamps, Bounds])
 def test_as_captum_wherever_the_relus_stand(small, method, rule, reference, kind):
     module = kind().eval()
     module.load_state_dict(small.state_dict())

@@ -16,6 +16,7 @@ from convscope.draw import Sheet, save_all
 from convscope.draw.colour import DEAD, LEVELS, MIDDLE, NONFINITE, palette, table
 from convscope.draw.png import encoded
 from convscope.draw.scale import levels, limits, ranges
+from convscope.draw.text import width, wrapped
 from convscope.errors import InputError, OutputError, WrongOption
 
 RANDOM = np.random.default_rng(0)
@@ -244,6 +245,15 @@ def test_labels_stand_above_the_tiles_and_never_on_them():
 def test_the_grid_fits_what_there_is(count):
     of = sheet(RANDOM.uniform(0, 1, (count, 5, 5)), columns=8)
     assert len(drawn(of)) == count
+
+
+def test_lines_are_no_wider_than_the_room_and_lose_no_word():
+    said = "grad-cam: red speaks for it.\nrise: red speaks for it, blue against; check, standard error: 0.4.\n\nend"
+    lines = wrapped(said, 14, 160)
+    assert all(width(line, 14) <= 160 for line in lines)
+    assert " ".join(lines).split() == said.split()
+    starts = ("grad-cam:", "rise:", "end")
+    assert [line.split()[0] for line in lines if line.startswith(starts)] == list(starts)
 
 
 def test_a_long_title_is_shortened_and_not_cut_off():

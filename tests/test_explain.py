@@ -12,7 +12,7 @@ import convscope
 from convscope.draw.panels import Panels, alone, blended
 from convscope.engines.fake import FakeEngine
 from convscope.errors import InputError, UnknownLayer, Unsupported, WrongClass, WrongOption
-from convscope.methods.explain import METHODS
+from convscope.methods.explain import METHODS, SAYS
 from convscope.network import Network
 from convscope.pictures import Picture, Preprocess
 from convscope.results import NetworkInfo
@@ -123,13 +123,28 @@ def test_a_comparison_has_one_target_and_one_sheet(net, picture):
     assert len(net.compare(picture)) == 4
 
 
-def test_a_sheet_says_that_red_speaks_for_the_answer_only_of_methods_that_ask_for_it(net, picture):
-    def said(sheet):
-        return f"{sheet.subtitle} {sheet.caption}"
+def test_a_sheet_says_that_red_speaks_for_the_answer_only_of_methods_of_which_it_does(net, picture):
+    """A slope says where the score would rise; deconvnet, guided backpropagation and Eigen-CAM hardly look at the answer."""
+    for method in METHODS:
+        speaks = method not in ("saliency", "smooth-grad", "var-grad", "extremal", "deconvnet", "guided-backprop", "eigen-cam")
+        assert ("speaks for it" in SAYS[METHODS[method].sign]) == speaks, method
+    for method in ("eigen-cam", "smooth-grad", "occlusion"):
+        for sheet in (net.explain(picture, method).sheet(), net.compare(picture, [method]).sheet()):
+            assert SAYS[METHODS[method].sign] in sheet.subtitle
 
-    assert "speaks for it" not in said(net.explain(picture, "eigen-cam").sheet())
-    assert "speaks for it" not in said(net.compare(picture, ["saliency", "eigen-cam"]).sheet())
-    assert "hires-cam at 'relu2': red speaks for it" in said(net.compare(picture, ["eigen-cam", "hires-cam"]).sheet())
+
+def test_a_comparison_says_of_each_method_on_a_line_what_its_own_sheet_does(net, picture):
+    found = net.compare(picture, ["saliency", "eigen-cam", "hires-cam", "rise"])
+    first, *lines = found.sheet().subtitle.split("\n")
+    assert first == f"{found[0].target} is {found[0].score[0]:.4g}."
+    assert len(lines) == len(found)
+    for why, line in zip(found, lines, strict=True):
+        assert line.startswith(why.name)
+        assert SAYS[why.method.sign] in line
+        assert ("check, " in line) == (why.delta is not None)
+        assert all(said in line for said in (why.checked(), *why.notes))
+    assert f"{found['hires-cam'].delta[0]:.3g}" in lines[2]
+    assert found["saliency"].checked() == ""
 
 
 def test_what_cannot_be_asked_is_refused_with_a_way_out(net, picture):

@@ -84,6 +84,19 @@ def test_gradients_are_those_of_the_module_that_was_exported(exported):
         np.testing.assert_allclose(found[name], expected, rtol=0, atol=1e-5 * np.abs(expected).max(), err_msg=name)
 
 
+@pytest.mark.parametrize("rule", ["guided", "deconvnet"])
+def test_the_backward_rule_of_its_relus_can_be_changed_as_in_the_module_that_was_exported(exported, rule):
+    module, path = exported
+    net, live = convscope.open(path, via="torch"), convscope.open(module, picture_shape=(3, 12, 12))
+    batch, seed = np.random.default_rng(0).normal(size=(3, 3, 12, 12)).astype(np.float32), np.eye(4, dtype=np.float32)[:3]
+    found, expected, plain = (
+        trace.pullback({"output": seed}, ["input"])["input"]
+        for trace in (net.engine.trace_by(rule, batch), live.engine.trace_by(rule, batch), net.engine.trace(batch))
+    )
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    assert np.abs(found - plain).max() > 0.1 * np.abs(plain).max()
+
+
 def test_a_fixed_batch_is_kept_also_for_gradients():
     model = chain()
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1

@@ -158,7 +158,7 @@ def lines_of(why: Explanation) -> list[str]:
         where = "the picture" if why.layer == "input" else f"'{why.layer}'"
         lines.append(f"{picture.name}: {why.name} at {where}, {why.targets[number]} = {why.score[number]:.4g}")
         if why.delta is not None:
-            lines.append(f"  check, {why.check}: {why.delta[number]:.3g}")
+            lines.append(f"  check, {why.checked(number)}")
         if why.units is not None:
             up, down = why.best(number)
             lines.append(f"  units for: {in_words(up)}" + (f"; against: {in_words(down)}" if down else ""))

@@ -62,16 +62,19 @@ def shortened(words: str, size: int, room: float) -> str:
 
 
 def wrapped(words: str, size: int, room: float) -> list[str]:
-    """Lines no wider than `room`."""
-    lines, line = [], ""
-    for word in words.split():
-        longer = f"{line} {word}" if line else word
-        if line and width(longer, size) > room:
-            lines.append(line)
-            line = word
-        else:
-            line = longer
-    return [shortened(each, size, room) for each in [*lines, line] if each]
+    """Lines no wider than `room`; a line break begins a new one."""
+    lines = []
+    for part in words.split("\n"):
+        line = ""
+        for word in part.split():
+            longer = f"{line} {word}" if line else word
+            if line and width(longer, size) > room:
+                lines.append(line)
+                line = word
+            else:
+                line = longer
+        lines.append(line)
+    return [shortened(each, size, room) for each in lines if each]
 
 
 def stamp(canvas: Bytes, text: Text) -> None:

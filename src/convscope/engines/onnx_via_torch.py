@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from onnx import ModelProto, version_converter
 from torch import nn
 
-from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, merged, reduced
+from ..core import Array, Edit, Graph, Pictures, Rule, Run, Tap, as_tap, merged, reduced
 from ..errors import EngineError, InputError, MissingExtra, Unsupported
 from .onnx import SIDES, OnnxEngine
 from .onnx_held import OnnxHeld
@@ -83,9 +84,20 @@ class ConvertedEngine:
 
     def trace(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> ConvertedTrace:
         """See Differentiable.trace."""
+        return self._traced(self._torch.trace, pictures, taps, edits)
+
+    def trace_by(
+        self, rule: Rule, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()
+    ) -> ConvertedTrace:
+        """See RuledBackward.trace_by."""
+        return self._traced(partial(self._torch.trace_by, rule), pictures, taps, edits)
+
+    def _traced(
+        self, trace: Callable[..., TorchTrace], pictures: Pictures, taps: Iterable[Tap | str], edits: Iterable[Edit]
+    ) -> ConvertedTrace:
         names = dict.fromkeys([*(as_tap(tap).layer for tap in taps), "input", "output"])
         inner = [self._inner(Tap(name)) for name in names]
-        return ConvertedTrace(self, [self._torch.trace(part, inner, changes) for part, changes in self._batches(pictures, edits)])
+        return ConvertedTrace(self, [trace(part, inner, changes) for part, changes in self._batches(pictures, edits)])
 
     def _batches(self, pictures: Pictures, edits: Iterable[Edit]) -> list[tuple[Array, list[Edit]]]:
         """As OnnxEngine does it: a file with a fixed batch size gets its pictures in batches of that size."""

@@ -76,7 +76,7 @@ def is_relu(name: str, args: Any, kwargs: Any) -> bool:
     if name not in BOUNDED:
         return False
     low = args[1] if len(args) > 1 else kwargs.get(BOUNDED[name][0])
-    return isinstance(low, int | float) and low == 0
+    return isinstance(low, int | float | torch.Tensor) and bool(torch.all(torch.as_tensor(low) == 0))
 
 
 def is_in_place(function: Any, args: Any, kwargs: Any) -> bool:

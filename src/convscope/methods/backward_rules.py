@@ -71,8 +71,9 @@ def lrp(engine: Engine, pictures: Array, target: Target, *, composite: str = "ep
 def _with_rule(engine: Engine, pictures: Array, target: Target, rule: str) -> Attribution:
     if not isinstance(engine, RuledBackward):
         raise Unsupported(
-            f"The backward rule of ReLUs cannot be changed on {engine.framework}. It can in torch, and in Keras on torch "
-            f"(KERAS_BACKEND=torch). Methods that need no gradients: {WITHOUT_GRADIENTS}."
+            f"The backward rule of ReLUs cannot be changed on {engine.framework}. It can in torch, where an ONNX file gets by "
+            "convscope.open(file, via='torch'), and in Keras on torch (KERAS_BACKEND=torch). Methods that need no gradients: "
+            f"{WITHOUT_GRADIENTS}."
         )
     trace = engine.trace_by(rule, pictures, [target.layer])  # type: ignore[arg-type]
     score, slopes = pulled(trace, target, ["input"])

@@ -17,11 +17,13 @@ from .attribution import Attribution, differentiable
 from .maps import Progress
 from .targets import Target
 
-Sign = Literal["signed", "positive", "magnitude", "of no answer"]
+Sign = Literal["signed", "slope", "positive", "magnitude", "of a changed rule", "of no answer"]
 SAYS: dict[Sign, str] = {
     "signed": "red speaks for it, blue against",
+    "slope": "red where greater values raise it, blue where they lower it",
     "positive": "red speaks for it; what speaks against is left out",
     "magnitude": "how much, without a sign",
+    "of a changed rule": "red and blue are the signs of what the changed rule lets flow back, neither for it nor against",
     "of no answer": "red and blue are two sides of what is strongest there, whatever the answer",
 }
 
@@ -89,7 +91,7 @@ def weighed(weigh: cam.Weigh) -> Callable[..., Mapping[str, Attribution]]:
 METHODS: dict[str, Method] = {
     "saliency": Method(at_input(gradients.saliency), "input", "magnitude", "Simonyan et al. 2013"),
     "input-x-gradient": Method(at_input(gradients.input_x_gradient), "input", "signed", "Shrikumar et al. 2016"),
-    "smooth-grad": Method(at_input(gradients.smooth_grad), "input", "signed", "Smilkov et al. 2017"),
+    "smooth-grad": Method(at_input(gradients.smooth_grad), "input", "slope", "Smilkov et al. 2017"),
     "var-grad": Method(at_input(gradients.var_grad), "input", "magnitude", "Adebayo et al. 2018"),
     "integrated-gradients": Method(at_input(gradients.integrated_gradients), "input", "signed", "Sundararajan et al. 2017"),
     "expected-gradients": Method(at_input(gradients.expected_gradients), "input", "signed", "Erion et al. 2021"),
@@ -100,8 +102,10 @@ METHODS: dict[str, Method] = {
     "layer-cam": Method(weighed(cam.layer_cam), "layer", "positive", "Jiang et al. 2021"),
     "eigen-cam": Method(at_each(cam.eigen_cam), "layer", "of no answer", "Muhammad and Yeasin 2020", gradients=False),
     "score-cam": Method(at_each(perturbation.score_cam), "layer", "positive", "Wang et al. 2020", gradients=False, covers=True),
-    "deconvnet": Method(at_input(backward_rules.deconvnet), "input", "signed", "Zeiler and Fergus 2013"),
-    "guided-backprop": Method(at_input(backward_rules.guided_backpropagation), "input", "signed", "Springenberg et al. 2014"),
+    "deconvnet": Method(at_input(backward_rules.deconvnet), "input", "of a changed rule", "Zeiler and Fergus 2013"),
+    "guided-backprop": Method(
+        at_input(backward_rules.guided_backpropagation), "input", "of a changed rule", "Springenberg et al. 2014"
+    ),
     "lrp": Method(at_input(backward_rules.lrp), "input", "signed", "Bach et al. 2015"),
     "ablation-cam": Method(at_each(perturbation.ablation_cam), "layer", "positive", "Desai and Ramaswamy 2020", gradients=False),
     "occlusion": Method(at_input(perturbation.occlusion_map), "picture", "signed", "Zeiler and Fergus 2014", gradients=False),

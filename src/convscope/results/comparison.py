@@ -39,7 +39,10 @@ class Comparison(Sequence[Explanation]):
         return tuple(each.name for each in self.explanations)
 
     def sheet(self, *, upsample: str = "bilinear", columns: int | None = None) -> Panels:
-        """The picture, and over it the heat map of each method, each by its own greatest value, which stands beside its name."""
+        """The picture, and over it the heat map of each method, each by its own greatest value, which stands beside its name.
+
+        Below stands of each what its colours say, its own check, and what has to be said about it.
+        """
         from ..draw.panels import Panels, alone, blended, greatest
 
         first = self.explanations[0]
@@ -47,7 +50,8 @@ class Comparison(Sequence[Explanation]):
         if picture is None:
             raise InputError(f"'{first.layer}' has no picture for maps to lie over. See the explanations' `.values`.")
         several = len(first.network.graph.inputs) > 1
-        tiles, labels, notes = [picture], [f"the input '{first._source()}'" if several else "the picture"], []
+        tiles, labels = [picture], [f"the input '{first._source()}'" if several else "the picture"]
+        lines = [f"{first.targets[0]} is {first.score[0]:.4g}."]
         for each in self.explanations:
             heat = each._flat(0)
             over = each.follows(first._source())  # of several inputs, a layer may follow from another one only
@@ -56,12 +60,12 @@ class Comparison(Sequence[Explanation]):
             tiles.append(blended(picture, heat, upsample, peak, stands) if over else alone(heat, picture.shape[:2], peak))
             labels.append(f"{each.name}, max |{peak:.3g}|" + ("" if over else ", of another input"))
             where = "" if each.layer == "input" else f" at '{each.layer}'"
-            notes.append(f"{each.name}{where}: {SAYS[each.method.sign]}")
+            checked = f"check, {each.checked()}" if each.delta is not None else ""
+            lines.append("; ".join(filter(None, [f"{each.name}{where}: {SAYS[each.method.sign]}", checked, *each.notes])) + ".")
+        spread = "".join(dict.fromkeys(each._spread(0, upsample) for each in self.explanations))
         return Panels(
-            tuple(tiles), tuple(labels), f"{len(self)} methods · {first.pictures[0].name}",
-            f"{first.targets[0]} is {first.score[0]:.4g}. {'; '.join(notes)}.",
-            "Zero is white; opacity over the picture grows with the size of the value; "
-            f"{upsample}.", columns=columns,
+            tuple(tiles), tuple(labels), f"{len(self)} methods · {first.pictures[0].name}", "\n".join(lines),
+            f"Zero is white; opacity over the picture grows with the size of the value{spread}.", columns=columns,
         )  # fmt: skip
 
     def _repr_html_(self) -> str:

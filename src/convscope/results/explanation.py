@@ -73,6 +73,10 @@ class Explanation:
     def check(self) -> str:
         return self.attributions[self.layer].check
 
+    def checked(self, picture: int = 0) -> str:
+        """The method's own check of one picture, in words; empty where it has none."""
+        return "" if self.delta is None else f"{self.check}: {self.delta[picture]:.3g}"
+
     @property
     def units(self) -> Array | None:
         """(n, units) what each unit of the layer speaks for the target, where the method tells."""
@@ -266,7 +270,7 @@ class Explanation:
         shared += f"; {', '.join(left)} cannot be drawn as a map, see values" if left else ""
         lines = [f"{self.targets[picture]} is {self.score[picture]:.4g}. At {where}; {SAYS[self.method.sign]}{shared}."]
         if self.delta is not None:
-            lines.append(f"Check: {self.check}: {self.delta[picture]:.3g}.")
+            lines.append(f"Check: {self.checked(picture)}.")
         lines += [f"{note[0].upper()}{note[1:]}." for note in self.notes]
         return Panels(
             tuple(tiles), tuple(labels), f"{self.name} · {self.pictures[picture].name}", " ".join(lines),
