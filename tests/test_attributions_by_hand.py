@@ -274,6 +274,17 @@ def test_occlusion_by_hand():
         perturbation.occlusion_map(engine, X, target, window=5)
 
 
+def test_windows_of_occlusion_that_leave_gaps_are_refused():
+    """A map would say that what was never covered does not matter."""
+    engine, picture = FakeEngine(), PICTURES[:1]
+    target, side = resolve(engine, picture), picture.shape[2]
+    with pytest.raises(InputError, match="leaves gaps.*stride of 2 at most"):
+        perturbation.occlusion_map(engine, picture, target, window=2, stride=(2, 3))
+    with pytest.raises(InputError, match="from 1 up"):
+        perturbation.occlusion_map(engine, picture, target, window=2, stride=0)
+    perturbation.occlusion_map(engine, picture, target, window=side - 1, stride=2 * side)  # the first and the last meet
+
+
 def test_variants_of_several_pictures_are_refused():
     engine = FakeEngine()
     target = resolve(engine, PICTURES)

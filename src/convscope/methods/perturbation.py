@@ -17,7 +17,7 @@ from .attribution import Attribution, scores
 from .cam import rectified, with_maps
 from .gradients import on
 from .maps import Progress
-from .occlusion import Fill, occlusion
+from .occlusion import Fill, occlusion, per_axis, starts_along
 from .resize import bilinear
 from .resume import MEMORY, score_many
 from .targets import Target
@@ -41,13 +41,29 @@ def occlusion_map(
 
     window   positions along each axis; None: a seventh of the picture, 32 of 224. `stride`, by how many it moves; None: half
     returns  (1, *spatial) in units of score; see methods/occlusion.py
+    raises   InputError where windows leave gaps, of which a map would say that nothing is lost there
     """
     size = tuple(max(1, each // 7) for each in pictures.shape[2:]) if window is None else window
-    step = stride or (tuple(max(1, each // 2) for each in size) if isinstance(size, Sequence) else max(1, size // 2))
+    half = tuple(max(1, each // 2) for each in size) if isinstance(size, Sequence) else max(1, size // 2)
+    step = half if stride is None else stride
+    check_covers(pictures.shape[2:], size, step)
     found = occlusion(engine, one(pictures), target, window=size, stride=step, fill=fill, memory=memory, progress=progress)
     places = " x ".join(str(len(each)) for each in found.starts)
     note = f"a window of {' x '.join(map(str, found.window))} at {places} places; {found.how}"
     return Attribution(found.drop(pictures.shape[2:]), found.score, notes=(note,))
+
+
+def check_covers(spatial: Sequence[int], window: int | Sequence[int], stride: int | Sequence[int]) -> None:
+    """Raises InputError where no window covers some of the picture."""
+    sizes, steps = (per_axis(each, len(spatial), what) for each, what in ((window, "window"), (stride, "stride")))
+    for whole, size, step in zip(spatial, sizes, steps, strict=True):
+        if size <= whole and max(np.diff(starts_along(whole, size, step)), default=0) > size:
+            raise InputError(
+                f"A window of {size} that moves by {step} leaves gaps, of which nothing would be known. "
+                f"Give a stride of {size} at most.",
+                received=stride,
+                expected=sizes,
+            )
 
 
 def rise(
