@@ -9,7 +9,7 @@ from PIL import Image
 from test_cli import convscope as command  # noqa: F401 - a fixture
 from test_cli import picture as picture_file  # noqa: F401
 
-from convscope.cli.ablate import region_of
+from convscope.cli.ablate import print_effect, region_of
 from convscope.core import Edit
 from convscope.engines.fake import FakeEngine
 from convscope.errors import InputError, UnknownLayer, WrongClass, WrongOption
@@ -140,6 +140,18 @@ def test_the_table_as_a_file(net, tmp_path):
 def test_what_does_not_exist_is_refused(net, arguments, error, words):
     with pytest.raises(error, match=words):
         net.ablate(PICTURES, **arguments)
+
+
+def test_the_list_in_the_terminal_has_the_units_of_the_sheet_in_its_order(net, capsys):
+    effect = net.ablate(PICTURES[0], "relu2", target="car")  # a unit speaks against it
+    print_effect(effect, 0, 3)
+    listed = [line.split() for line in capsys.readouterr().out.splitlines() if line.lstrip()[:1].isdigit()]
+    drawn = [label.split() for label in effect.sheet(first=3).labels]
+    assert [row[0] for row in listed] == [label[0] for label in drawn]
+    assert len(listed) == 3
+    np.testing.assert_allclose([float(row[1]) for row in listed], [-float(label[1]) for label in drawn], rtol=0.1)
+    greatest = np.sort(np.abs(effect.drop[0]))[::-1][:3]
+    np.testing.assert_allclose(sorted(abs(float(row[1])) for row in listed), greatest[::-1], rtol=0.01)
 
 
 def test_ablate_on_the_command_line(command, picture_file, tmp_path):  # noqa: F811

@@ -160,11 +160,10 @@ def plain(found: Effect, most: int, paths: list[Path]) -> list[dict[str, Any]]:
 
 
 def print_effect(found: Effect, number: int, most: int) -> None:
-    rows, score = found.table(number), found.worths[number].score
+    score = found.worths[number].score
     print(f"{found.pictures[number].name}: {found.targets[number]} = {score:.4g}; units of '{found.layer}', {found.reading}")
     print(f"  {'unit':>6}  {'lost':>9}  {'left':>9}  answer")
-    shown = rows if len(rows) <= 2 * most else [*rows[:most], *rows[-min(3, most) :]]
-    for row in shown:
+    for row in found.strongest(number, first=most):  # those of the sheet, in its order
         print(f"  {row.unit:>6}  {row.drop:>+9.3g}  {row.score:>9.4g}  {row.answer or ''}{' (new)' if row.changes else ''}")
     breaking = ", ".join(str(row.unit) for row in found.breaking(number)) or "none"
     print(f"  another answer without any one of: {breaking}")

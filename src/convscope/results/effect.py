@@ -122,6 +122,11 @@ class Effect:
             for at, unit in sorted(enumerate(self.dropped.units), key=lambda pair: (-overall[pair[0]], -lost[pair[0]]))
         ]
 
+    def strongest(self, picture: int = 0, *, first: int = 32) -> list[Row]:
+        """The units that change the score most: first those for the target, then those against it, the greatest of each first."""
+        chosen = sorted(self.table(picture), key=lambda row: -abs(row.drop))[:first]
+        return sorted(chosen, key=lambda row: (-np.sign(row.drop), -abs(row.drop)))
+
     def breaking(self, picture: int = 0) -> tuple[Row, ...]:
         """The units without which the answer is another one."""
         return tuple(row for row in self.table(picture) if row.changes)
@@ -134,9 +139,7 @@ class Effect:
         """The maps of the units that change the score most, first those for the target, then those against it."""
         from ..draw import Sheet, as_planes, nearly_square
 
-        rows = self.table(picture)
-        chosen = sorted(rows, key=lambda row: -abs(row.drop))[:first]
-        chosen.sort(key=lambda row: (-np.sign(row.drop), -abs(row.drop)))
+        chosen, rows = self.strongest(picture, first=first), self.units
         ups = sum(row.drop > 0 for row in chosen)
         downs = sum(row.drop < 0 for row in chosen)
         groups = (("for it: without the unit the score falls", ups), ("it changes nothing", len(chosen) - ups - downs),
