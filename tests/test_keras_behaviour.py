@@ -10,6 +10,7 @@ keras = pytest.importorskip("keras", reason="Keras is not installed: pip install
 
 from zoo_keras import conv, head  # noqa: E402
 
+import convscope  # noqa: E402
 from convscope.core import Edit  # noqa: E402
 from convscope.engines import keras_backends  # noqa: E402
 from convscope.engines.keras import KerasEngine  # noqa: E402
@@ -132,5 +133,7 @@ def test_a_layer_that_is_never_called_is_no_row_and_its_neighbours_are_named():
     engine = KerasEngine(model)
     assert engine.graph.names == ("input", "used")
     assert engine.graph.parameters == model.count_params()
-    with pytest.raises(UnknownLayer, match="'idle'"):
-        engine.run(PICTURES, ["idle"])
+    net = convscope.open(model)
+    for call in (lambda: engine.run(PICTURES, ["idle"]), lambda: net.maps(PICTURES, at="idle"), lambda: net.filters("idle")):
+        with pytest.raises(UnknownLayer, match="'idle' is a layer of this network, but was not called"):
+            call()

@@ -9,8 +9,8 @@ from torch import nn  # noqa: E402
 from zoo_torch import ZOO, Written, conv, head  # noqa: E402
 
 import convscope  # noqa: E402
+from convscope.engines.failures import asked, is_out_of_memory  # noqa: E402
 from convscope.engines.torch import TorchEngine  # noqa: E402
-from convscope.engines.torch_failures import asked, is_out_of_memory  # noqa: E402
 from convscope.errors import EngineError, InputError, UnknownLayer, Unsupported  # noqa: E402
 
 BATCH = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
@@ -20,8 +20,9 @@ BATCH = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
 def test_exported_programs_live_and_in_files(tmp_path):
     module = nn.Sequential(conv(3, 4), nn.ReLU(), head(4)).eval()
     program = torch.export.export(module, (torch.zeros(1, 3, 8, 8),))
-    torch.export.save(program, tmp_path / "net.pt")
-    for given in (program, program.module(), tmp_path / "net.pt"):
+    for file in ("net.pt", "net.pt2"):
+        torch.export.save(program, tmp_path / file)
+    for given in (program, program.module(), tmp_path / "net.pt", tmp_path / "net.pt2"):
         with pytest.raises(Unsupported, match=r"exported program.*Open the nn.Module (that )?it was made from"):
             convscope.open(given)
 
@@ -88,6 +89,8 @@ def test_out_of_memory_says_how_much_and_what_lowers_it():
         (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB (GPU 0; ...)"), ": 21.0 MB more"),
         (MemoryError("Unable to allocate 3.00 TiB for an array with shape (1,)"), ": 3,298.5 GB more"),
         (MemoryError(), ""),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 17592186044416 bytes."), ": 17,592.2 GB more"),  # JAX
+        (RuntimeError("x\nOOM when allocating tensor with shape[1024,4194304] and type half on /job"), ": 8.6 GB more"),
     ],
 )
 def test_how_much_was_asked_for(error, says):

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import explaining, reweighing
 from .core import Array, Engine, Graph, Pictures, input_names
-from .errors import ModelError, UnknownLayer
+from .errors import ModelError
 from .layers import Layers
 from .methods import answers as answering
 from .methods import filters as kernels
@@ -71,7 +71,7 @@ class Network(Why, Scanning):
         """
         name = by_index(self.graph, layer) if isinstance(layer, int) else layer
         if name not in self.graph.names:
-            raise UnknownLayer(name, [row.name for row in self.graph if row.kernel is not None])
+            raise self.graph.unknown(name, [row.name for row in self.graph if row.kernel is not None])
         norm = folding.batch_norm_after(self.graph, name) if folded else None
         weights = folding.folded(self.engine, name, norm) if norm else kernels.kernels(self.engine, name)
         kernel = weights.get("kernel", weights.get("depthwise_kernel"))

@@ -28,6 +28,7 @@ ENDINGS = {
     ".pt": "torch",
     ".pth": "torch",
     ".th": "torch",
+    ".pt2": "torch",  # an exported program, which is refused with the way out
     ".safetensors": "torch",
 }
 

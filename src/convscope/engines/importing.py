@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +36,9 @@ def made(given: Any, kind: type[Any]) -> Any:
 def imported(name: str) -> Any:
     """The object of that name; the working folder is looked into. Raises ModelError."""
     home, _, attribute = name.partition(":")
-    sys.path.insert(0, folder := str(Path.cwd()))
     try:
-        found: Any = importlib.import_module(home)
+        with working_folder():
+            found: Any = importlib.import_module(home)
         for part in attribute.split("."):
             found = getattr(found, part)
         return found
@@ -46,6 +48,14 @@ def imported(name: str) -> Any:
         raise ModelError(f"Cannot make '{name}': {error}. Name a function or class that is there: 'my.module:build'.") from error
     except Exception as error:
         raise ModelError(f"Cannot make '{name}', it raises {type(error).__name__}: {error}.") from error
+
+
+@contextmanager
+def working_folder() -> Iterator[None]:
+    """What lies in it can be imported, as by the `python` that is started there."""
+    sys.path.insert(0, folder := str(Path.cwd()))
+    try:
+        yield
     finally:
         if folder in sys.path:
             sys.path.remove(folder)

@@ -14,11 +14,13 @@ import keras
 import numpy as np
 
 from ..core import Array, Edit, Graph, Layer, Pictures, Rule, Run, Tap, as_tap, by_input, each_array, merged, reduced
-from ..errors import ConvscopeError, EngineError, InputError, Shape, Unsupported, WrongPictureShape
+from ..errors import ConvscopeError, InputError, Shape, Unsupported, WrongPictureShape
 from .cuts import Cut, crossing
+from .failures import no_gradient
 from .keras_arrays import to_native, to_protocol
 from .keras_backends import Native, Traced, backend
 from .keras_calls import Operations
+from .keras_failures import failure
 from .keras_forward import Forward, Plan
 from .keras_graph import Place, survey
 from .keras_held import KerasHeld
@@ -186,16 +188,15 @@ class KerasEngine:
     @contextmanager
     def _failing(self, pictures: Mapping[str, Array]) -> Iterator[None]:
         """Turns what Keras raises into an EngineError that names the layer."""
+        self._forward.reached = self._forward.failure = None  # of an earlier run
         try:
             yield
         except ConvscopeError:
             raise
         except Exception as error:
-            reached, cause = self._forward.reached, self._forward.failure or error
-            where = f"after '{reached}'" if reached else "in its first layer"
-            said, shape = str(cause).strip().splitlines() or [""], ", ".join(str(np.shape(each)) for each in pictures.values())
-            message = f"The network failed {where}, on pictures of shape {shape}. {said[0]}"
-            raise EngineError(message, reached) from cause
+            shapes = [np.shape(each) for each in pictures.values()]
+            inside = self._forward.failure
+            raise failure(error, self._forward.reached, inside, shapes) from inside or error
 
 
 class KerasTrace:
@@ -230,8 +231,7 @@ class KerasTrace:
         try:
             gradients = self._traced.pull(numbers, places)
         except Exception as error:
-            said = str(error).strip().splitlines() or [""]
-            raise EngineError(f"{self._engine.framework} cannot take this gradient. {said[0]}") from error
+            raise no_gradient(error, self._engine.framework) from error
         taps = [self._plan.taps[at] for at in places]
         return dict(zip(wrt, self._engine._arrays(taps, gradients), strict=True))
 

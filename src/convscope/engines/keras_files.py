@@ -17,12 +17,13 @@ import numpy as np
 
 from ..downloads import Progress
 from ..errors import DownloadError, InputError, ModelError, NotAModel, UnknownName, Untrusted
+from .failures import first_line
 from .importing import title
 from .keras import KerasEngine
 from .keras_downloads import resumable
 from .keras_two import is_of_keras_two
 from .keras_two import load as load_keras_two
-from .keras_weights import built, fill, first_line
+from .keras_weights import built, fill
 
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 UNREGISTERED = re.compile(r"[Cc]ould not locate (?:class|function) '(\w+)'|Unknown (?:layer|object|class)[^']*'(\w+)'")

@@ -11,6 +11,7 @@ from keras.src.backend import compute_output_spec  # what Keras itself infers sh
 
 from ..core import Graph, Layer
 from ..errors import EngineError, Shape, Unsupported
+from .failures import first_line
 from .keras_calls import Call, Operations, Watch, graph_of
 from .keras_inputs import Inputs, Start
 from .keras_rows import facts, kind_of
@@ -65,7 +66,20 @@ def survey(model: Any, operations: Operations, inputs: Inputs) -> Table:
     for name, (spec, made_by) in zip(output_names(len(run.outputs)), run.outputs, strict=True):
         last = places.get(made_by or "", places[rows[-1].name]).channels_last
         places[name] = Place(None, name, last, len(spec.shape), is_whole(spec.dtype))
-    return Table(Graph(tuple(rows), wiring.complete, model.count_params()), places)
+    unused = not_called(operations, run.calls)
+    return Table(Graph(tuple(rows), wiring.complete, model.count_params(), unused), places)
+
+
+def not_called(operations: Operations, calls: Sequence[Call]) -> tuple[str, ...]:
+    """The layers that the network has, but which did not run."""
+    ran = {id(call.operation) for call in calls}
+    return tuple(
+        path
+        for operation, path in operations.paths.items()
+        if id(operation) not in ran
+        and operation not in operations.networks
+        and not isinstance(operation, keras.layers.InputLayer)
+    )
 
 
 @dataclass(frozen=True)
@@ -120,7 +134,7 @@ def not_run(model: Any, operations: Operations, watch: Watch | None, inputs: Inp
     where = f"after '{reached}'" if reached else "in its first layer"
     cause = (watch and watch.failure) or error
     shape = ", ".join(str(start.shape) for start in inputs.starts)
-    return EngineError(f"The network does not run: it failed {where}, on pictures of shape {shape}. {cause}", reached)
+    return EngineError(f"The network does not run: it failed {where}, on pictures of shape {shape}. {first_line(cause)}", reached)
 
 
 class Wiring:

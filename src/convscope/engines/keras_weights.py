@@ -13,6 +13,7 @@ import h5py
 import keras
 
 from ..errors import ModelError, NotAModel
+from .failures import first_line
 from .importing import made, title
 
 NAMES = re.compile(r"<\w+ name=([^,>]+)")
@@ -41,7 +42,8 @@ def fill(model: keras.Model, path: Path, *, of: str, partial: bool = False) -> t
         try:
             model.load_weights(path, skip_mismatch=partial, **older)
         except Exception as error:
-            raise NotAModel(path, f"these are no weights of '{of}'. {first_line(error)}") from error
+            why = f"these are no weights of '{of}'. {first_line(error)}"
+            raise NotAModel(path, f"{why.rstrip('.')}. Choose the architecture that they were trained in.") from error
     missing = [name for each in said for name in NAMES.findall(str(each.message).partition("List of objects")[2])]
     extra = left_over(model, path)
     if extra and not partial:
@@ -86,7 +88,3 @@ def datasets(group: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 def some(names: list[str]) -> str:
     return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-
-
-def first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -16,6 +16,7 @@ from onnx import ModelProto
 from ..core import Array
 from ..errors import EngineError, ModelError, Unsupported
 from . import onnx_graph
+from .failures import LOWER
 from .onnx_graph import Read
 from .onnx_wiring import Wiring
 
@@ -125,10 +126,7 @@ def failed(error: Exception, received: Sequence[Sequence[int]], names: Sequence[
     shape = " and ".join(map(str, map(tuple, received)))
     why = brief(error)
     if asked := re.search(r"Failed to allocate memory for requested buffer of size (\d+)", str(error)):
-        why = (
-            f"it asked for {int(asked[1]) / 1e9:,.0f} GB of memory at once, which are not there. Give fewer pictures at a time, "
-            "smaller ones where the network takes any size, or read fewer layers."
-        )
+        why = f"it asked for {int(asked[1]) / 1e9:,.0f} GB of memory at once, which are not there. {LOWER}"
     node = re.search(r"running (?P<operator>\w+) node\. Name:'(?P<name>[^']*)'", str(error))
     if node is None:
         return EngineError(f"ONNX Runtime failed on pictures of shape {shape}: {why}")

@@ -15,9 +15,10 @@ from torch import nn
 from ..core import Array, Edit, Graph, Part, Pictures, Rule, Run, Tap, as_tap, by_input, each_array, input_names, merged
 from ..errors import EngineError, InputError, Shape, Unsupported, WrongPictureShape
 from .cuts import Cut
+from .failures import is_out_of_memory, no_gradient
 from .memory import Pool
 from .names import end_names
-from .torch_failures import failure, is_out_of_memory, raised_in
+from .torch_failures import failure, raised_in
 from .torch_functions import EqualOnce, Functions
 from .torch_graph import Survey, is_looked_into, to_numpy, weights_of
 from .torch_held import TorchHeld
@@ -279,7 +280,7 @@ class TorchTrace:
             try:
                 found = torch.autograd.grad(ends, starts, weights, retain_graph=True, allow_unused=True) if ends else ()
             except RuntimeError as error:
-                raise EngineError(f"torch cannot compute this gradient: {error}") from error
+                raise no_gradient(error, "torch") from error
         pairs = zip(wrt, starts, found or [None] * len(starts), strict=True)
         return {name: to_numpy(torch.zeros_like(start) if each is None else each) for name, start, each in pairs}
 

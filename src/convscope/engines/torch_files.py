@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from ..errors import MissingExtra, NotAModel, Unsupported, Untrusted
+from .importing import working_folder
 from .torch import TorchEngine
 from .torch_inputs import PictureShape
 
@@ -51,9 +52,10 @@ def read(path: Path, *, trust: bool = False, copied: bool = False) -> Any:
     if not trust:
         raise Untrusted(path, f"holds Python objects in a pickle ({', '.join(classes[:3])})") from None
     try:
-        return _loaded(path, weights_only=False)
+        with working_folder():
+            return _loaded(path, weights_only=False)
     except Exception as error:
-        hint = f"The code of its classes ({', '.join(classes[:3])}) must be importable."
+        hint = f"The code of its classes ({', '.join(classes[:3])}) must be importable: start where it lies, or install it."
         raise NotAModel(path, f"{_first_line(error)}. {hint}") from error
 
 

@@ -1,0 +1,32 @@
+"""What is said when a network of Keras fails while it runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import keras
+
+from ..errors import EngineError
+from .failures import first_line, is_out_of_memory, too_little
+
+NODE = re.compile(r"(?:^|\n)([^\n]+)\n\s*\[\[\{\{node ([^}]+)\}\}\]\]")  # TensorFlow's reason, and where; the code stands before
+
+
+def failure(error: Exception, reached: str | None, inside: Exception | None, shapes: Sequence[Sequence[int]]) -> EngineError:
+    """What is raised instead of `error`.
+
+    reached   the last layer that came to its end while Python went through the network
+    inside    what a layer raised then; None where none did: what was compiled failed as it ran, at a place that is not known
+    """
+    received, cause = ", ".join(str(tuple(each)) for each in shapes), inside or error
+    known = inside is not None or keras.backend.backend() == "torch"
+    if is_out_of_memory(cause):
+        return EngineError(too_little(cause, f"pictures of shape {received}"), reached if known else None)
+    found = NODE.search(str(cause))
+    said = found[1].strip() if found else first_line(cause)
+    if not known:
+        where = f"in its node '{found[2]}'" if found else "as it ran compiled"
+        return EngineError(f"The network failed {where}, on pictures of shape {received}. {said}", None)
+    where = f"after '{reached}'" if reached else "in its first layer"
+    return EngineError(f"The network failed {where}, on pictures of shape {received}. {said}", reached)
