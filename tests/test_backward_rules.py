@@ -42,7 +42,7 @@ class Bounds(Small):
     """Bounds that are arrays, as files of ONNX have them."""
 
     def forward(self, x):
-        first = self.conv1(x).clamp(min=torch.zeros(()))
+        first = torch.maximum(self.conv1(x).clamp(min=torch.zeros(())), torch.zeros(()))
         return self.classes(torch.flatten(self.pool(torch.clip(self.conv2(first) + first, torch.zeros(6, 1, 1), None)), 1))
 
 
@@ -78,6 +78,23 @@ def test_by_hand():
     target = resolve(engine, x, Unit("output", 0))
     np.testing.assert_array_equal(backward_rules.deconvnet(engine, x, target).values, [[0, 3], [0, 3]])
     np.testing.assert_array_equal(backward_rules.guided_backpropagation(engine, x, target).values, [[0, 0], [0, 3]])
+
+
+def test_a_maximum_with_zero_is_a_relu_and_with_what_follows_from_the_picture_is_none():
+    class Greater(nn.Module):
+        def __init__(self, other):
+            super().__init__()
+            self.other = other
+
+        def forward(self, x):
+            return -torch.maximum(x, self.other(x))
+
+    x = np.ones((1, 2), np.float32)
+    engine = TorchEngine(Greater(lambda _: torch.zeros(())), picture_shape=(2,))
+    np.testing.assert_array_equal(backward_rules.deconvnet(engine, x, resolve(engine, x, Unit("output", 0))).values, 0)
+    engine = TorchEngine(Greater(lambda x: x * 0), picture_shape=(2,))
+    with pytest.raises(Unsupported, match="No ReLU was found"):
+        backward_rules.deconvnet(engine, x, resolve(engine, x, Unit("output", 0)))
 
 
 def test_relu6_is_shut_above_its_bound():

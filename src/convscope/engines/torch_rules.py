@@ -12,7 +12,7 @@ from ..errors import Unsupported, WrongOption
 from .torch_functions import name_of
 
 # Functions that are a ReLU when their lower bound is 0, with the places of their bounds among the arguments.
-BOUNDED = {"clamp": ("min", "max"), "clip": ("min", "max"), "hardtanh": ("min_val", "max_val")}
+BOUNDED = {"clamp": ("min", "max"), "clip": ("min", "max"), "hardtanh": ("min_val", "max_val"), "maximum": ("other",)}
 
 
 class ReluRule(TorchFunctionMode):
@@ -76,7 +76,9 @@ def is_relu(name: str, args: Any, kwargs: Any) -> bool:
     if name not in BOUNDED:
         return False
     low = args[1] if len(args) > 1 else kwargs.get(BOUNDED[name][0])
-    return isinstance(low, int | float | torch.Tensor) and bool(torch.all(torch.as_tensor(low) == 0))
+    if isinstance(low, torch.Tensor):
+        return not low.requires_grad and not bool(low.any())  # one that follows from the picture is no bound
+    return isinstance(low, int | float) and low == 0
 
 
 def is_in_place(function: Any, args: Any, kwargs: Any) -> bool:
