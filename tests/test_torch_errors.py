@@ -159,3 +159,13 @@ def test_a_kernel_that_is_computed_is_the_one_that_acts(norm):
     np.testing.assert_allclose(engine.run(BATCH, ["0"])["0"], expected, atol=1e-6)
     assert "0" in engine.graph.names
     assert not any("parametrizations" in name for name in engine.graph.names)
+
+
+def test_complex_numbers_are_refused_and_not_shown_by_their_real_part():
+    spectrum = type("Spectrum", (nn.Module,), {"forward": lambda _self, x: torch.fft.fft2(x)})()
+    size = type("Size", (nn.Module,), {"forward": lambda _self, x: x.abs()})()
+    engine = TorchEngine(nn.Sequential(nn.Conv2d(3, 4, 3), spectrum, size), picture_shape=(3, 8, 8))
+    pictures = np.ones((2, 3, 8, 8), np.float32)
+    assert engine.run(pictures, ["2"])["2"].shape == (2, 4, 6, 6)
+    with pytest.raises(Unsupported, match=r"^'1' holds complex numbers, which no map can show\. Take the layer before or after"):
+        engine.run(pictures, ["1"])

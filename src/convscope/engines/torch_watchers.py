@@ -74,6 +74,8 @@ class Watcher(ABC):
         if tensor.shape[:1] != (self.pictures,):
             shape = tuple(tensor.shape)
             raise Unsupported(f"'{name}' has shape {shape}, without an axis of {self.pictures} pictures. Take another layer.")
+        if tensor.is_complex():
+            raise Unsupported(f"'{name}' holds complex numbers, which no map can show. Take the layer before or after it.")
         if name in self.edits:
             tensor = edited(tensor, self.edits.pop(name))
         return self.take(name, tensor, self.taps.pop(name)) if name in self.taps else tensor
