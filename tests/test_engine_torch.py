@@ -202,6 +202,31 @@ def test_gradients_begin_where_the_first_tap_is():
     assert [each.requires_grad for each in engine.module.parameters()] == trained
 
 
+class Variational(nn.Module):
+    """Gives its two codes as one array (2, n, 3), and of each picture a row of two."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.codes, self.pair = nn.Conv2d(3, 4, 3), nn.Linear(4, 3), nn.Linear(3, 2)
+        self.both = nn.Identity()
+
+    def forward(self, x):
+        x = self.stem(x).mean((2, 3))
+        mean, deviation = self.both(torch.stack([self.codes(x), self.codes(x * 2)]))
+        return self.pair(mean + deviation)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_an_axis_that_happens_to_be_as_long_as_there_are_pictures_is_not_theirs(count):
+    engine = TorchEngine(Variational().eval(), picture_shape=(3, 8, 8))
+    assert "both" not in engine.graph.names
+    assert "stack" not in engine.graph.names
+    assert engine.graph["pair"].shape == (2,)
+    assert engine.graph.wired
+    run = engine.run(np.zeros((count, 3, 8, 8), np.float32), engine.graph.names)
+    assert all(len(run[name]) == count for name in engine.graph.names)
+
+
 def test_functions_are_called_after_the_code_that_calls_them():
     graph = engine_of("functions_only").graph
     assert [row.name for row in graph if row.function][:6] == [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import chain
 from typing import Any, NoReturn
@@ -238,19 +238,36 @@ class TorchEngine:
         failed: EngineError | None = None
         for inputs in possible_inputs(self.module, picture_shape):
             self._inputs = inputs
-            survey = Survey(chain(self.module.parameters(), self.module.buffers()))
+            survey = self._new_survey()
             try:
                 note = note_on(self._tried(survey, TRIAL), TRIAL)
                 if note:
-                    other = Survey(chain(self.module.parameters(), self.module.buffers()))
+                    other = self._new_survey()
                     self._tried(other, TRIAL + 1)
                     survey.keep(other)
+                elif unlike := self._unlike(survey):
+                    survey = self._new_survey(unlike)
+                    self._tried(survey, TRIAL)
             except Exception as error:
                 shapes = [(TRIAL, *each.shape) for each in inputs]
                 failed = failed or failure(error, survey.last, shapes, raised_in(error, self._names))
             else:
                 return survey, inputs, note
         raise failed or Unsupported("No shape of pictures is likely for this network. Give picture_shape=(c, h, w).")
+
+    def _new_survey(self, unlike: Container[str] = ()) -> Survey:
+        return Survey(chain(self.module.parameters(), self.module.buffers()), unlike)
+
+    def _unlike(self, survey: Survey) -> set[str]:
+        """Of its rows, those whose first axis does not grow with the pictures."""
+        doubtful, other = survey.doubtful, self._new_survey()
+        if not doubtful:
+            return set()
+        try:
+            self._tried(other, TRIAL + 1)
+        except Exception:  # it takes another number of pictures only: then the first run is all that is known
+            return set()
+        return doubtful - {row.name for row in other.rows}
 
 
 class TorchTrace:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -55,9 +55,10 @@ class Survey:
 
     functions   the names of the functions' rows
     folded      functions and layers without a row: what they give has another first axis, as a view with windows folded into it
+    unlike      names of what has another first axis, though in this run it happens to be as long as there are pictures
     """
 
-    def __init__(self, constants: Iterable[torch.Tensor]) -> None:
+    def __init__(self, constants: Iterable[torch.Tensor], unlike: Container[str] = ()) -> None:
         self.rows: list[Layer] = []
         self.modules: dict[str, nn.Module] = {}
         self.functions: set[str] = set()
@@ -66,6 +67,7 @@ class Survey:
         self.wired = True
         self._constants = {id(each) for each in constants}
         self._pictures = 0
+        self._unlike = unlike
         self._calls: list[Call] = []
         self._ran: set[nn.Module] = set()
         self._gave: dict[int, tuple[weakref.ref[torch.Tensor], int, tuple[str, ...] | None]] = {}
@@ -77,6 +79,11 @@ class Survey:
     def graph(self, module: nn.Module, names: Mapping[nn.Module, str]) -> Graph:
         unused = tuple(name for each, name in names.items() if each not in self._ran and kind_of(each) != "network")
         return Graph(tuple(self.rows), self.wired, sum(each.numel() for each in module.parameters()), unused)
+
+    @property
+    def doubtful(self) -> set[str]:
+        """Rows with a second axis of as many as there are pictures: in `torch.stack([mean, deviation])` that one is theirs."""
+        return {row.name for row in self.rows if row.shape and self._pictures in row.shape}
 
     def keep(self, other: Survey) -> None:
         """Only the rows that a survey of another number of pictures has too, for detectors.
@@ -118,7 +125,7 @@ class Survey:
         call, kind = self._calls[-1], kind_of(module)
         # What a container returns is most often what its last layer gave: that one feeds what follows.
         known = kind == "network" and self._sources([(tensor, version(tensor))]) is not None
-        if tensor.shape[:1] != (self._pictures,):  # a loss, a state, windows folded into the batch
+        if not self._of_pictures(name, tensor):  # a loss, a state, windows folded into the batch
             if not known:
                 self._keep(tensor, call.inputs)
             if not is_looked_into(module):
@@ -147,7 +154,7 @@ class Survey:
         facts: dict[str, Any] = {"kind": function.kind, "native": function.name, "inputs": sources, "function": True}
         if sources == () or not tensor.is_floating_point() or function.name in KEEPING:
             self._keep(tensor, sources)
-        elif tensor.shape[:1] != (self._pictures,):
+        elif not self._of_pictures(name, tensor):
             self._keep(tensor, sources)
             self.folded.append(self._made(name, tensor, **facts))
         else:
@@ -155,6 +162,9 @@ class Survey:
             window = window_of_call(function.name, function.args, function.kwargs, tensor.ndim - 2)
             self._row(name, tensor, window=window, **facts)
             self._keep(tensor, (name,))
+
+    def _of_pictures(self, name: str, tensor: torch.Tensor) -> bool:
+        return tensor.shape[:1] == (self._pictures,) and name not in self._unlike
 
     def _row(self, name: str, tensor: torch.Tensor, *, inputs: tuple[str, ...] | None = (), **facts: Any) -> None:
         self.wired = self.wired and inputs is not None
