@@ -27,7 +27,7 @@ def maximum(name: str, result: str, axes: Sequence[int], width: int | None, vers
 
 
 def position(name: str, result: str, width: int | None, version: int) -> list[NodeProto]:
-    """The first position of the maximum over all axes but two, as float32. TopK of one: ArgMax takes ten times as long.
+    """The first position of the maximum over all axes but two, as float32. Over whole maps by TopK: ArgMax is slower there.
 
     width   of large maps (n, c, h, w): the first row that holds the maximum, and then the place in it, which goes twice over the
             map with the processor's wide instructions instead of once without
@@ -36,23 +36,20 @@ def position(name: str, result: str, width: int | None, version: int) -> list[No
     nodes = [constant(f"{result}/{key}", each) for key, each in constants.items()]
     if width is None or version < 12:  # GatherND
         nodes.append(helper.make_node("Reshape", [name, f"{result}/sizes"], [f"{result}/flat"]))
-        nodes += first_greatest(f"{result}/flat", f"{result}/index", f"{result}/count")
+        nodes.append(
+            helper.make_node("TopK", [f"{result}/flat", f"{result}/count"], [f"{result}/value", f"{result}/index"], axis=2)
+        )
     else:
         row, place = f"{result}/row", f"{result}/place"
         nodes += over("ReduceMax", name, rows_of(name), [3], version)
-        nodes += first_greatest(rows_of(name), row, f"{result}/count")
+        nodes.append(helper.make_node("ArgMax", [rows_of(name)], [row], axis=2))  # of what is short it is the faster one
         nodes.append(helper.make_node("GatherND", [name, row], [f"{row}/values"], batch_dims=2))
-        nodes += first_greatest(f"{row}/values", place, f"{result}/count")
+        nodes.append(helper.make_node("ArgMax", [f"{row}/values"], [place], axis=2))
         nodes.append(constant(f"{result}/width", [width]))
         nodes.append(helper.make_node("Mul", [row, f"{result}/width"], [f"{row}/start"]))
         nodes.append(helper.make_node("Add", [f"{row}/start", place], [f"{result}/index"]))
     nodes.append(helper.make_node("Reshape", [f"{result}/index", f"{result}/rank"], [f"{result}/whole"]))
     return [*nodes, helper.make_node("Cast", [f"{result}/whole"], [result], to=TensorProto.FLOAT)]
-
-
-def first_greatest(name: str, index: str, count: str) -> list[NodeProto]:
-    """Of (n, c, any) the index of the first greatest value, (n, c, 1)."""
-    return [helper.make_node("TopK", [name, count], [f"{index}/value", index], axis=2)]
 
 
 def rows_of(name: str) -> str:
