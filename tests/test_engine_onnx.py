@@ -296,10 +296,10 @@ def test_an_input_that_is_one_number_for_all_pictures_is_refused():
 
 @pytest.mark.parametrize("after", [None, "Relu"])
 def test_a_share_counts_the_least_float_above_zero_and_none_below(after):
-    """In the graph it is arithmetic with powers of two: nothing may round, overflow, or reach the weights."""
+    """In the graph it is counted in whole numbers: nothing may round, and NaN is not above zero."""
     values = np.random.default_rng(0).normal(size=(2, 3, 9, 11)).astype(np.float32)
     least = np.float32(2.0**-149)
-    for number, each in enumerate((0.0, least, -least, 1e-39, 1e30, -1e30)):
+    for number, each in enumerate((0.0, least, -least, 1e-39, 1e30, -1e30, np.nan)):
         values.reshape(-1)[number :: 7 + number] = each
     writer = Writer()
     kernel = np.concatenate([np.eye(3), [[1e3, -1e3, 1.0]]]).reshape(4, 3, 1, 1).astype(np.float32)

@@ -12,7 +12,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from ..core import Reduce
 from .onnx_constants import Constants, constant_of
 from .onnx_quantised import Quantised, quantised
-from .onnx_reductions import ENLARGE, active, maximum, over, position
+from .onnx_reductions import active, maximum, over, position
 from .onnx_wiring import Wiring, read_by
 
 LARGE = 40  # positions of a map from which on its maximum is looked for row by row
@@ -115,9 +115,6 @@ def part(
     graph.node.extend({node.output[0]: node for node in steps_out}.values())  # what several reads begin with, once
     outputs = [name for _, name in led_out]
     graph.output.extend(ValueInfoProto(name=name) for name in outputs)  # without a type: ONNX Runtime knows it
-    if any(read.reduce == "active" and read.axes for read in reads):
-        graph.input.append(helper.make_tensor_value_info(ENLARGE, TensorProto.FLOAT, []))
-        graph.initializer.append(helper.make_tensor(ENLARGE, TensorProto.FLOAT, [], [2.0**127]))
     graph.sparse_initializer.extend(each for each in model.graph.sparse_initializer if each.values.name in names)
     handed = wiring.constants.put_into(graph, [name for name in wiring.constants if name in names])
     return Part(like(model, graph), tuple(outputs), handed)
@@ -187,7 +184,7 @@ def lead_out(
     if read.reduce == "max":
         return [*nodes, *maximum(name, result, read.axes, width, version)], result
     if read.reduce == "active":
-        return [*nodes, *active(name, result, read.axes, version)], result
+        return [*nodes, *active(name, result)], result
     return [*nodes, *over("ReduceMean", name, result, read.axes, version)], result
 
 
