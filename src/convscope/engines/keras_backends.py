@@ -9,7 +9,6 @@ jax          compiled per question, the weights and the numbers of edits are inp
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -81,16 +80,15 @@ class Compiled:
     """The last few compiled forwards."""
 
     def __init__(self) -> None:
-        self._functions: OrderedDict[Hashable, Any] = OrderedDict()
+        self._functions: dict[Hashable, Any] = {}  # the last used last
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
         with ONE_AT_A_TIME:
-            if key not in self._functions:
-                self._functions[key] = make()
-            self._functions.move_to_end(key)
+            function = self._functions.pop(key, None) or make()
+            self._functions[key] = function
             while len(self._functions) > KEPT:
-                self._functions.popitem(last=False)
-            return self._functions[key]
+                del self._functions[next(iter(self._functions))]
+            return function
 
 
 def question(

@@ -73,9 +73,10 @@ def owned(tensors: Sequence[Any], turned: Sequence[bool]) -> list[Array]:
     taken, result = set[int](), list[Array]()
     for tensor, was_turned in zip(tensors, turned, strict=True):
         values = host(tensor)
-        place = values.__array_interface__["data"][0]
+        about = values.__array_interface__  # made anew each time that it is asked for
+        place = about["data"][0]
         moved = was_turned and values.shape[1] > 1 and prod(values.shape[2:]) > 1
-        result.append(np.asarray(Writable(values)) if moved and place not in taken else contiguous(values))
+        result.append(np.asarray(Writable(values, about)) if moved and place not in taken else contiguous(values))
         taken.add(place)
     return result
 
@@ -83,8 +84,8 @@ def owned(tensors: Sequence[Any], turned: Sequence[bool]) -> list[Array]:
 class Writable:
     """The memory of an array that may not be written into, as NumPy asks for memory. It lives as long as arrays made of it."""
 
-    def __init__(self, values: Array):
-        self._values, about = values, values.__array_interface__
+    def __init__(self, values: Array, about: Mapping[str, Any]):
+        self._values = values
         self.__array_interface__ = {**about, "data": (about["data"][0], False)}
 
 

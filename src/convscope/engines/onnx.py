@@ -117,21 +117,22 @@ class OnnxEngine:
         """
         given = self.given(pictures)
         size, count = self.inputs.batch_size(given), len(next(iter(given.values())))
-        wanted = tuple(dict.fromkeys(map(as_tap, taps))) or (Tap("output"),)
-        reads, computed = self._planned(wanted)
+        reads, computed, of_inputs = self._planned(tuple(taps) or ("output",))
         changes = merged(self.on_tensor(edit, count) for edit in edits)
         session = self._sessions.get(computed, changes) if computed else None
         parts = []
         for at in range(0, max(count, 1), size):
             these = {name: array[at : at + size] for name, array in given.items()}
-            parts.append(self._pass(session, these, [self.of_batch(each, at, size) for each in changes.values()]))
+            parts.append(self._pass(session, these, [self.of_batch(each, at, size) for each in changes.values()], of_inputs))
         whole = parts[0] if len(parts) == 1 else {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         return Run({tap: whole[read] if read.axes else reduced(whole[read], tap.reduce) for tap, read in reads.items()})
 
-    def _plan(self, wanted: tuple[Tap, ...]) -> tuple[dict[Tap, Read], tuple[Read, ...]]:
-        """What each tap reads, and what of it has to be computed."""
-        reads = {tap: self._read(tap) for tap in wanted}
-        return reads, tuple(sorted({read for read in reads.values() if read.tensor not in self.inputs.names}))
+    def _plan(self, wanted: tuple[Tap | str, ...]) -> tuple[dict[Tap, Read], tuple[Read, ...], tuple[Read, ...]]:
+        """What each tap reads; what of it has to be computed, and what is given."""
+        reads = {tap: self._read(tap) for tap in dict.fromkeys(map(as_tap, wanted))}
+        different = sorted(set(reads.values()))
+        computed, given = ([read for read in different if (read.tensor in self.inputs.names) is one] for one in (False, True))
+        return reads, tuple(computed), tuple(given)
 
     def hold(self, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> OnnxHeld:
         """See Resumable.hold."""
@@ -188,15 +189,15 @@ class OnnxEngine:
         )
         return Edit(edit.layer, scale, shift)
 
-    def _pass(self, session: Session | None, given: Mapping[str, Array], edits: Sequence[Edit]) -> dict[Read, Array]:
+    def _pass(
+        self, session: Session | None, given: Mapping[str, Array], edits: Sequence[Edit], of_inputs: Iterable[Read] = ()
+    ) -> dict[Read, Array]:
         received = self.inputs.received(given, edits)
         feed: dict[str, object] = dict(received)
         feed |= {onnx_graph.scale_of(edit.layer): edit.scale for edit in edits}
         feed |= {onnx_graph.shift_of(edit.layer): edit.shift for edit in edits}
         values = self.ran(session, feed, given) if session else {}
-        return values | {
-            Read(name, turn=self.layouts.turn(name)): self.inputs.seen(name, each) for name, each in received.items()
-        }
+        return values | {read: self.inputs.seen(read.tensor, received[read.tensor]) for read in of_inputs}
 
     def ran(self, session: Session, feed: Mapping[str, object], given: Mapping[str, Array]) -> dict[Read, Array]:
         """Raises EngineError, which names the shapes of the pictures."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
@@ -18,8 +19,7 @@ from .onnx_wiring import Wiring, read_by
 LARGE = 40  # positions of a map from which on its maximum is looked for row by row
 
 
-@dataclass(frozen=True, order=True)
-class Read:
+class Read(NamedTuple):  # which hash sooner than dataclasses: of a hundred, several times in a run
     """One thing to read: a tensor, its axes in the order `turn` if that is given, whole or with `axes` collapsed.
 
     native   as it is in the graph, to be fed again, and not as float32

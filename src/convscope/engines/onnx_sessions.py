@@ -48,8 +48,7 @@ class Session:
         """Values as float32, but those read natively. `feed` may hold more than is needed. Raises what ONNX Runtime raises."""
         values = self.runtime.run(self.outputs, {name: feed[name] for name in self.inputs})
         return {
-            read: np.asarray(value) if read.native else np.asarray(value).astype(np.float32, copy=False)
-            for read, value in zip(self.reads, values, strict=True)
+            read: np.asarray(value, None if read.native else np.float32) for read, value in zip(self.reads, values, strict=True)
         }
 
 
