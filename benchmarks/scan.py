@@ -1,8 +1,8 @@
 """A scan over a data set: per picture over the bare forward, its memory, what a unit is worth, and the page of 26,560 units.
 
-`scan.py memory FOLDER N` is what the row on memory runs, in a process of its own; `scan.py forward`, `scan.py worth` and
-`scan.py ray` are these rows alone, `scan.py depth` what a unit is worth over the depth of the network, `scan.py ceiling` what
-could be gained there, and `scan.py pace` is what docs/scan.md calculates with.
+`scan.py forward`, `scan.py memory`, `scan.py worth` and `scan.py ray` are these rows alone (`scan.py memory FOLDER N` is what the
+row on memory runs, in a process of its own), `scan.py depth` is what a unit is worth over the depth of the network, `scan.py
+ceiling` what could be gained there, and `scan.py pace` what docs/scan.md calculates with.
 """
 
 from __future__ import annotations
@@ -141,14 +141,15 @@ def over_the_local_runner(folder: Path) -> None:
     path = folder / "resnet50.onnx"
     onnx.save(of_any_batch(onnx_resnet50()), path)
     net = convscope.open(path, preprocess="0..1 224")
-    found = listing(pictures(folder / "q", 64, 144))
-    ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False, object_store_memory=200_000_000)
+    found = listing(pictures(folder / "q", 128, 144))
+    # A shard's statistics are 61 MB here. Where the store holds three at a time, all takes ten times as long.
+    ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False, object_store_memory=2_000_000_000)
     rates: dict[str, list[float]] = {"local": [], "ray": []}
     for round_ in range(ROUNDS):
         for name in rates:
             out, begun = folder / f"{name}{round_}", folder / f"begun{round_}"
             how = Ray(workers=1, open=partial(opened, str(path), str(begun)))
-            wishes = Wishes(pairs=False, maps=None, batch=16, shard=32)
+            wishes = Wishes(pairs=False, maps=None, batch=16, shard=64)
             job = Job(net.engine, net.info, net.preprocess, None, found, wishes, out)
             start = time.time()
             local(job) if name == "local" else by_ray(job, str(folder / "q"), how)
@@ -326,8 +327,11 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["memory"]:
+    if sys.argv[1:2] == ["memory"] and len(sys.argv) > 2:
         peak(Path(sys.argv[2]), int(sys.argv[3]))
+    elif sys.argv[1:2] == ["memory"]:
+        with tempfile.TemporaryDirectory() as name:
+            memory(Path(name))
     elif sys.argv[1:2] == ["pace"]:
         with tempfile.TemporaryDirectory() as name:
             pace(Path(name))
