@@ -169,3 +169,16 @@ def test_complex_numbers_are_refused_and_not_shown_by_their_real_part():
     assert engine.run(pictures, ["2"])["2"].shape == (2, 4, 6, 6)
     with pytest.raises(Unsupported, match=r"^'1' holds complex numbers, which no map can show\. Take the layer before or after"):
         engine.run(pictures, ["1"])
+
+
+def test_a_module_called_as_a_second_call_is_called_is_refused():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleDict({"a": nn.Conv2d(3, 3, 1), "a#2": nn.ReLU()})
+
+        def forward(self, x):
+            return self.layers["a#2"](self.layers["a"](self.layers["a"](x)))
+
+    with pytest.raises(Unsupported, match="Two layers of this network are called 'layers.a#2'"):
+        TorchEngine(Twice(), picture_shape=(3, 4, 4))

@@ -28,6 +28,7 @@ from convscope.engines.torch_graph import is_looked_into  # noqa: E402
 from convscope.engines.torch_modules import flattened  # noqa: E402
 
 LARGEST = 60_000_000  # parameters; larger ones of a family differ in width only
+PICTURES = 5  # so that no other first axis, as of keys and values, or of queries too, is taken for that of the pictures
 SIDES = (64, 96, 160, 224, 240, 256, 288, 299, 384)  # in pixels; the smallest that the network takes
 
 
@@ -156,7 +157,7 @@ def opened(module: nn.Module) -> tuple[TorchEngine, np.ndarray]:
     shapes = [(channels, side, side) for channels in dict.fromkeys((first, 3)) for side in SIDES]  # 3 before space-to-depth
     engine = smallest(shapes, lambda shape: TorchEngine(module, picture_shape=shape))
     shape = engine.graph.layers[0].shape
-    return engine, np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+    return engine, np.random.default_rng(0).normal(size=(PICTURES, *shape)).astype(np.float32)
 
 
 def is_shown(tensor: torch.Tensor, pictures: np.ndarray) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from ..core import Array, Graph, Kind, Layer
-from ..errors import Shape
+from ..errors import Shape, Unsupported
 from .names import is_input
 from .torch_functions import KEEPING, Function
 from .torch_modules import flattened, version
@@ -77,6 +78,10 @@ class Survey:
         return self.rows[-1].name if len(self.rows) > 1 else None
 
     def graph(self, module: nn.Module, names: Mapping[nn.Module, str]) -> Graph:
+        """Raises Unsupported where two rows have one name, of which only one could ever be read."""
+        called = Counter(row.name for row in self.rows)
+        if twice := next((name for name, times in called.items() if times > 1), None):
+            raise Unsupported(f"Two layers of this network are called '{twice}'. Rename one of the modules.")
         unused = tuple(name for each, name in names.items() if each not in self._ran and kind_of(each) != "network")
         return Graph(tuple(self.rows), self.wired, sum(each.numel() for each in module.parameters()), unused)
 
