@@ -17,7 +17,8 @@ from ..core import Array, Edit, Graph, Pictures, Rule, Run, Tap, as_tap, merged,
 from ..errors import EngineError, InputError, MissingExtra, Unsupported
 from .onnx import SIDES, OnnxEngine
 from .onnx_held import OnnxHeld
-from .torch import TorchEngine, TorchTrace
+from .torch import TorchEngine
+from .torch_trace import TorchTrace
 
 OPSET = 17  # the newest whose operators onnx2torch knows
 CLOSE = 1e-4  # of a layer's largest value: sums in another order, over the depth of a network

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from contextlib import nullcontext
 from itertools import chain
 from typing import Any, NoReturn
@@ -13,24 +13,25 @@ import torch
 from torch import nn
 
 from ..core import Array, Edit, Graph, Part, Pictures, Rule, Run, Tap, as_tap, by_input, each_array, input_names, merged
-from ..errors import EngineError, InputError, Shape, Unsupported, WrongPictureShape
+from ..errors import ConvscopeError, Shape, Unsupported, WrongPictureShape
 from .cuts import Cut
-from .failures import is_out_of_memory, no_gradient
+from .failures import is_out_of_memory
 from .memory import Pool
 from .names import end_names
 from .torch_failures import failure, raised_in
 from .torch_functions import EqualOnce, Functions
-from .torch_graph import Survey, is_looked_into, to_numpy, weights_of
+from .torch_graph import Survey, is_looked_into, weights_of
 from .torch_held import TorchHeld
 from .torch_inputs import Input, PictureShape, check_whole, possible_inputs, shapes_of
 from .torch_layout import Layout
 from .torch_local import Locals
-from .torch_modules import Visit, Way, frozen, names_of, notes_on, unwrapped, visiting
+from .torch_modules import Visit, Way, frozen, is_script, names_of, notes_on, unwrapped, visiting
 from .torch_outputs import note_on, outputs_of
 from .torch_reweighed import copied, fill
 from .torch_rules import ReluRule
+from .torch_trace import TorchTrace
 from .torch_untouched import RUNNING, untouched
-from .torch_watchers import Enough, Reader, Recorder, Saved, Watcher, constant, reduced
+from .torch_watchers import Enough, Reader, Recorder, Saved, Watcher
 
 TRIAL = 2  # pictures in the run that finds the layers: an axis of as many is that of the pictures
 
@@ -117,6 +118,11 @@ class TorchEngine:
 
     def trace_by(self, rule: Rule, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> TorchTrace:
         """See RuledBackward.trace_by."""
+        if script := next((name for each, name in self._names.items() if is_script(each)), None):
+            raise Unsupported(
+                f"'{script}' is TorchScript, in which no ReLU can be given the backward rule '{rule}'. Use a method without such "
+                "a rule: saliency, integrated-gradients, grad-cam."
+            )
         with ReluRule(rule) as standing:
             trace = self.trace(pictures, (*taps, *input_names(self.graph)), edits)
         standing.check()
@@ -168,6 +174,8 @@ class TorchEngine:
             self._call(given, visit or watcher.visit, way)
         except Enough:
             watcher.edits.clear()  # those of layers further on
+        except ConvscopeError:
+            raise
         except Exception as error:
             if watcher.taps and not watcher.refused:
                 for name, each in zip(given, self._inputs, strict=True):
@@ -235,7 +243,7 @@ class TorchEngine:
 
     def _survey(self, picture_shape: PictureShape | None) -> tuple[Survey, tuple[Input, ...], str | None]:
         """Run once, to find the layers, with each likely shape of pictures until one works; and a note on the outputs."""
-        failed: EngineError | None = None
+        failed: ConvscopeError | None = None
         for inputs in possible_inputs(self.module, picture_shape):
             self._inputs = inputs
             survey = self._new_survey()
@@ -268,53 +276,3 @@ class TorchEngine:
         except Exception:  # it takes another number of pictures only: then the first run is all that is known
             return set()
         return doubtful - {row.name for row in other.rows}
-
-
-class TorchTrace:
-    """A run that remembers how it was computed."""
-
-    def __init__(
-        self, handles: Mapping[str, torch.Tensor], asked: Iterable[Tap], again: Callable[[], Mapping[str, torch.Tensor]]
-    ):
-        self._handles, self._asked, self._again = handles, frozenset(asked), again
-
-    def __getitem__(self, tap: Tap | str) -> Array:
-        if as_tap(tap) not in self._asked:
-            return Run(dict.fromkeys(self._asked, np.empty(0, np.float32)))[tap]  # raises, and says what was asked
-        self._run_again_for([as_tap(tap).layer])
-        return to_numpy(reduced(self._handles[as_tap(tap).layer].detach(), as_tap(tap).reduce))
-
-    def pullback(self, seeds: Mapping[str, Array], wrt: Sequence[str]) -> dict[str, Array]:
-        """The gradient of sum_k <seeds[k], value of k> for each of `wrt`, zero where nothing flows.
-
-        raises   InputError for what was not tapped, and for a seed of another shape than the value; Unsupported where the
-                 network computes without gradients (torch.no_grad, integers); EngineError
-        """
-        self._run_again_for([*seeds, *wrt])
-        weights = [self._seed(name, seed) for name, seed in seeds.items()]
-        ends, starts = ([self._handle(name) for name in names] for names in (seeds, wrt))
-        with torch.inference_mode(False):
-            try:
-                found = torch.autograd.grad(ends, starts, weights, retain_graph=True, allow_unused=True) if ends else ()
-            except RuntimeError as error:
-                raise no_gradient(error, "torch") from error
-        pairs = zip(wrt, starts, found or [None] * len(starts), strict=True)
-        return {name: to_numpy(torch.zeros_like(start) if each is None else each) for name, start, each in pairs}
-
-    def _run_again_for(self, names: Sequence[str]) -> None:
-        if any(Tap(name) in self._asked and name not in self._handles for name in names):
-            self._handles = self._again()
-
-    def _handle(self, name: str) -> torch.Tensor:
-        if name not in self._handles:
-            raise InputError(f"'{name}' was not tapped in this trace. Tap it to take gradients there.", received=name)
-        if not self._handles[name].requires_grad:
-            raise Unsupported(f"The network computes '{name}' without gradients, in torch.no_grad or as integers.")
-        return self._handles[name]
-
-    def _seed(self, name: str, seed: Array) -> torch.Tensor:
-        handle, received = self._handle(name), np.shape(seed)
-        if received != tuple(handle.shape):
-            message = f"The seed of '{name}' has shape {received}, but its value has {tuple(handle.shape)}."
-            raise InputError(message, received=received, expected=tuple(handle.shape))
-        return constant(seed, handle)

@@ -6,17 +6,19 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from ..errors import EngineError
+from ..errors import ConvscopeError, EngineError
 from .failures import first_line, is_out_of_memory, too_little
 
 
-def failure(error: Exception, last: str | None, shapes: Sequence[Sequence[int]], inside: str | None = None) -> EngineError:
-    """What is raised instead of `error`.
+def failure(error: Exception, last: str | None, shapes: Sequence[Sequence[int]], inside: str | None = None) -> ConvscopeError:
+    """What is raised instead of `error`; itself, if it is one of ours.
 
     last     the layer that was reached
     shapes   of what the network received
     inside   the layer whose code raised
     """
+    if isinstance(error, ConvscopeError):
+        return error
     shape, received = shapes[0], " and ".join(str(tuple(each)) for each in shapes)
     if is_out_of_memory(error):
         result = EngineError(too_little(error, f"pictures of shape {received}"), last)

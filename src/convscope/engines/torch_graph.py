@@ -16,7 +16,7 @@ from ..core import Array, Graph, Kind, Layer
 from ..errors import Shape, Unsupported
 from .names import is_input
 from .torch_functions import KEEPING, Function
-from .torch_modules import flattened, version
+from .torch_modules import flattened, is_script, shape_of, version
 from .torch_windows import window_of, window_of_call
 
 # The file of torch.nn.modules in which a layer's class, or the class it derives from, is defined.
@@ -169,14 +169,14 @@ class Survey:
             self._keep(tensor, (name,))
 
     def _of_pictures(self, name: str, tensor: torch.Tensor) -> bool:
-        return tensor.shape[:1] == (self._pictures,) and name not in self._unlike
+        return shape_of(tensor)[:1] == (self._pictures,) and name not in self._unlike
 
     def _row(self, name: str, tensor: torch.Tensor, *, inputs: tuple[str, ...] | None = (), **facts: Any) -> None:
         self.wired = self.wired and inputs is not None
         self.rows.append(self._made(name, tensor, inputs=inputs, **facts))
 
     def _made(self, name: str, tensor: torch.Tensor, *, inputs: tuple[str, ...] | None, **facts: Any) -> Layer:
-        shape: Shape = tuple(tensor.shape[1:])
+        shape: Shape = shape_of(tensor)[1:]
         return Layer(len(self.rows), name, shape=shape, native_shape=(None, *shape), inputs=inputs or (), **facts)
 
     def _keep(self, tensor: torch.Tensor, sources: tuple[str, ...] | None) -> None:
@@ -208,7 +208,7 @@ def kind_of(module: nn.Module) -> Kind:
         return "transposed"
     if isinstance(module, nn.modules.conv._ConvNd):
         return "depthwise" if module.groups == module.in_channels > 1 else "convolution"
-    if isinstance(module, nn.Identity | nn.MultiheadAttention):
+    if isinstance(module, nn.Identity | nn.MultiheadAttention) or is_script(module):
         return "other"
     for base in type(module).__mro__:
         package, _, file = base.__module__.rpartition(".")
@@ -220,7 +220,7 @@ def kind_of(module: nn.Module) -> Kind:
 def is_looked_into(module: nn.Module) -> bool:
     """Whether functions that its code calls have rows: in networks and in what a user wrote, not in torch's own layers."""
     kind = kind_of(module)
-    return kind == "network" or (kind == "other" and not type(module).__module__.startswith("torch.nn."))
+    return kind == "network" or (kind == "other" and not type(module).__module__.startswith(("torch.nn.", "torch.jit.")))
 
 
 def has_kernel(module: nn.Module) -> bool:
@@ -229,6 +229,8 @@ def has_kernel(module: nn.Module) -> bool:
 
 def own_parameters(module: nn.Module) -> list[nn.Parameter]:
     """Those of the module itself, not of the modules in it; of a parametrised weight, what it is made of."""
+    if is_script(module):  # in which nothing else has a row
+        return list(module.parameters())
     named = dict(module.named_parameters())
     return [value for name, value in named.items() if "." not in name or name.startswith("parametrizations.")]
 
@@ -246,7 +248,8 @@ def weights_of(module: nn.Module) -> dict[str, Array]:
                 kernel = kernel.reshape(module.groups, -1, *kernel.shape[1:]).transpose(1, 2).flatten(0, 1)
             found: dict[str, torch.Tensor] = {"kernel": kernel} | ({} if bias is None else {"bias": bias})
         else:
-            found = {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
+            inner = is_script(module)
+            found = {**dict(module.named_parameters(recurse=inner)), **dict(module.named_buffers(recurse=inner))}
         return {name: to_numpy(each) for name, each in found.items() if each.is_floating_point()}
 
 

@@ -20,7 +20,7 @@ from torch import nn
 from .torch_modules import Counts, Way, flattened, is_record, rebuilt, version
 
 Key = tuple[nn.Module, int]  # a module and how often it had come to its end before: one call
-PLAIN = (torch.Tensor, str, bytes, bool, int, float, complex, type(None), torch.dtype, torch.device, torch.Size)
+PLAIN = (str, bytes, bool, int, float, complex, type(None), torch.dtype, torch.device, torch.Size)
 
 
 @dataclass
@@ -255,7 +255,9 @@ def parts(sequential: nn.Module) -> list[nn.Module]:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether it holds nothing but tensors, numbers and text, in tuples, lists, dicts and dataclasses."""
+    """Whether it holds nothing but dense tensors, numbers and text, in tuples, lists, dicts and dataclasses."""
+    if isinstance(value, torch.Tensor):
+        return value.layout is torch.strided and not value.is_nested  # others cannot be repeated
     if isinstance(value, PLAIN):
         return True
     if isinstance(value, Mapping):

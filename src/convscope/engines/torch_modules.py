@@ -7,9 +7,10 @@ import dataclasses
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, cast
 
 import torch
@@ -101,9 +102,10 @@ def visiting(names: Mapping[nn.Module, str], visit: Visit, way: Way) -> Iterator
 
     with ExitStack() as stack:
         for module in names if way.wanted is None else way.wanted:
+            # By the class: TorchScript refuses its own method, and runs the hooks all the same.
             if enter or way.functions:
-                stack.callback(module.register_forward_pre_hook(begin, with_kwargs=True).remove)
-            stack.callback(module.register_forward_hook(end).remove)
+                stack.callback(nn.Module.register_forward_pre_hook(module, begin, with_kwargs=True).remove)
+            stack.callback(nn.Module.register_forward_hook(module, end).remove)
         yield
 
 
@@ -144,6 +146,11 @@ def is_alias(tensor: torch.Tensor, given: Iterable[torch.Tensor]) -> bool:
     return tensor._is_view() or any(tensor is each for each in given)
 
 
+def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
+    """Nothing for a nested tensor, each part of which has its own."""
+    return () if tensor.is_nested else tuple(tensor.shape)
+
+
 def version(tensor: torch.Tensor) -> int:
     """How often `tensor` was written into."""
     return 0 if tensor.is_inference() else tensor._version
@@ -174,6 +181,8 @@ def notes_on(module: nn.Module) -> Iterator[str]:
         yield f"It was taken out of its {type(module).__name__}, and runs on one device."
     if any(is_compiled(each) or getattr(each, "_compiled_call_impl", None) for each in module.modules()):
         yield "It went through torch.compile, and is read as it was written: compiled code may differ in the last digits."
+    if scripts := [f"'{name}'" for each, name in names_of(unwrapped(module)).items() if is_script(each)]:
+        yield f"Of parts in TorchScript ({', '.join(scripts)}) what they give is read, and not the layers in them."
 
 
 def refuse(module: Any) -> None:
@@ -189,10 +198,23 @@ def refuse(module: Any) -> None:
         raise Unsupported(f"A {type(module).__name__} is no torch.nn.Module. Give the module itself.")
     if any(nn.parameter.is_lazy(each) for each in (*module.parameters(), *module.buffers())):
         raise Unsupported("This network has lazy layers that have no weights yet. Call it once with a picture, then open it.")
-    if any(each.is_meta for each in module.parameters()):
-        raise Unsupported("This network has no weights: its parameters are on the 'meta' device. Load them, then open it.")
+    refuse_weightless(module)
     if not hasattr(torch.compiler, "set_stance") and any(map(is_compiled, module.modules())):
         raise Unsupported("A part of this network went through torch.compile. Open the network before it is compiled.")
+
+
+def refuse_weightless(module: nn.Module) -> None:
+    weights = dict(chain(module.named_parameters(), module.named_buffers()))
+    if empty := [name for name, each in weights.items() if each.is_meta]:
+        raise Unsupported(
+            f"Of this network's {len(weights)} weights and buffers {len(empty)} are on the 'meta' device, where they have no "
+            f"values, such as '{empty[0]}'. Load them, then open it."
+        )
+
+
+def is_script(module: nn.Module) -> bool:
+    """Whether it is TorchScript, whose layers no hook and no function of ours ever sees."""
+    return isinstance(module, torch.jit.ScriptModule)
 
 
 def is_compiled(module: Any) -> bool:
@@ -202,10 +224,11 @@ def is_compiled(module: Any) -> bool:
 def names_of(module: nn.Module) -> dict[nn.Module, str]:
     """Every module that may be read, by its dotted name. A network that is one layer is named after its class."""
     names: dict[nn.Module, str] = {}
+    unseen = tuple(f"{path}." for path, each in module.named_modules() if is_script(each))
     for path, each in module.named_modules():
         parts = [part for part in path.split(".") if part != "_orig_mod"]
         # What runs inside `parametrizations` makes weights, not maps.
-        if path and not is_compiled(each) and "parametrizations" not in parts:
+        if path and not is_compiled(each) and "parametrizations" not in parts and not path.startswith(unseen):
             names[each] = ".".join(parts)
     return names or {module: type(module).__name__.lower()}
 
@@ -236,8 +259,18 @@ def rebuilt(value: Any, tensors: Iterator[torch.Tensor]) -> Any:
             object.__setattr__(copied, each.name, rebuilt(getattr(value, each.name), tensors))
         return copied
     if isinstance(value, Mapping):
-        return type(value)({key: rebuilt(each, tensors) for key, each in value.items()})  # type: ignore[call-arg]
+        return refilled(value, {key: rebuilt(each, tensors) for key, each in value.items()})
     if isinstance(value, tuple | list):
         parts = [rebuilt(each, tensors) for each in value]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return value
+
+
+def refilled(value: Mapping[Any, Any], parts: dict[Any, Any]) -> Mapping[Any, Any]:
+    """A copy, and not made anew: a defaultdict needs its default, and others know what else they need."""
+    if not isinstance(value, MutableMapping):
+        return type(value)(parts)  # type: ignore[call-arg]
+    filled = copy.copy(value)
+    for key, each in parts.items():
+        filled[key] = each
+    return filled

@@ -7,15 +7,35 @@ from typing import Any
 
 import torch
 
+from ..errors import Unsupported
 from .names import end_names
 from .torch_modules import flattened
 
 
 def outputs_of(result: Any, pictures: int) -> list[torch.Tensor]:
-    """The arrays in what a network returned. What a detector found in each picture is put together, see `together`."""
-    if not is_detections(result, pictures):
-        return flattened(result)
-    return [together([each[key] for each in result]) for key in result[0]]
+    """The arrays in what a network returned. What a detector found in each picture is put together, see `together`.
+
+    raises   Unsupported for what holds none, or not in an order that is known
+    """
+    if is_detections(result, pictures):
+        return [together([each[key] for each in result]) for key in result[0]]
+    found = flattened(result) or flattened(list(vars(result).values()) if hasattr(result, "__dict__") else [])
+    if not found:
+        raise Unsupported(
+            f"The network returned {of_what(result)}, in which no arrays are found. Let its forward return tensors, alone or in "
+            "a tuple, a list, a dict, a dataclass or the attributes of an object."
+        )
+    return [dense(each) for each in found]
+
+
+def dense(tensor: torch.Tensor) -> torch.Tensor:
+    """A sparse one with its zeros, through which gradients flow."""
+    return tensor if tensor.layout is torch.strided or tensor.is_nested else tensor.to_dense()
+
+
+def of_what(result: Any) -> str:
+    kind = type(result).__name__
+    return "nothing (None)" if result is None else f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
 
 
 def is_detections(result: Any, pictures: int) -> bool:

@@ -24,7 +24,8 @@ from .torch_reweighed import copied
 from .torch_rules import is_in_place
 
 if TYPE_CHECKING:
-    from .torch import TorchEngine, TorchTrace
+    from .torch import TorchEngine
+    from .torch_trace import TorchTrace
 
 COMPOSITES = ("epsilon-plus-flat", "epsilon-plus", "epsilon-alpha2-beta1-flat", "epsilon-alpha2-beta1", "epsilon")
 EPSILON = 1e-6

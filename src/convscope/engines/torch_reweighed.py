@@ -27,7 +27,10 @@ def fill(module: nn.Module, weights: Mapping[str, Array], layer: str) -> None:
     kernel = has_kernel(module)
     with torch.no_grad():
         for name, values in weights.items():
-            own: Any = getattr(module, {"kernel": "weight"}.get(name, name) if kernel else name, None)
+            path = {"kernel": "weight"}.get(name, name) if kernel else name
+            own: Any = module
+            for part in path.split("."):
+                own = getattr(own, part, None)
             given = torch.from_numpy(values.copy())
             if kernel and name == "kernel" and isinstance(module, nn.modules.conv._ConvTransposeNd):
                 # From (out, in / groups, *kernel) back to torch's (in, out / groups, *kernel).

@@ -71,14 +71,13 @@ class Watcher(ABC):
         raise Enough
 
     def _taken(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.shape[:1] != (self.pictures,):
-            shape = tuple(tensor.shape)
-            raise Unsupported(f"'{name}' has shape {shape}, without an axis of {self.pictures} pictures. Take another layer.")
-        if tensor.is_complex():
-            raise Unsupported(f"'{name}' holds complex numbers, which no map can show. Take the layer before or after it.")
+        refuse(name, tensor, self.pictures)
         if name in self.edits:
             tensor = edited(tensor, self.edits.pop(name))
-        return self.take(name, tensor, self.taps.pop(name)) if name in self.taps else tensor
+        if name in self.taps:
+            tensor = self.take(name, tensor, self.taps[name])
+            del self.taps[name]  # and not before: if it fails, it was not read
+        return tensor
 
     def check(self) -> None:
         """Raises what stands against the result, after the run."""
@@ -109,7 +108,7 @@ class Reader(Watcher):
 
     def take(self, _name: str, tensor: torch.Tensor, taps: Sequence[Tap]) -> torch.Tensor:
         for tap in taps:
-            self.values[tap] = to_numpy(reduced(tensor, tap.reduce), self._empty)
+            self.values[tap] = to_numpy(reduced(dense(tensor), tap.reduce), self._empty)
         return tensor
 
 
@@ -132,7 +131,8 @@ class Recorder(Watcher):
         self.handles: dict[str, torch.Tensor] = {}
 
     def take(self, name: str, tensor: torch.Tensor, _taps: Sequence[Tap]) -> torch.Tensor:
-        if not tensor.requires_grad and tensor.is_floating_point():
+        refuse_sparse(name, tensor, "differentiated")
+        if not tensor.requires_grad and tensor.is_floating_point() and not tensor.is_inference():
             tensor = tensor.detach().requires_grad_()  # from here on, what follows depends on it
         self.handles[name] = handle = tensor.clone()
         return handle.clone()
@@ -165,6 +165,28 @@ class Saved:
         return any(version(tensor) != before for tensor, before in seen)
 
 
+def refuse(name: str, tensor: torch.Tensor, pictures: int) -> None:
+    """Raises Unsupported for what is no array with a value for every picture."""
+    if tensor.is_nested:
+        raise Unsupported(f"'{name}' is a nested tensor, of another shape for each picture. Take the layer before or after it.")
+    if tensor.is_meta:
+        raise Unsupported(f"'{name}' is on the 'meta' device, where there are no values. Take a layer before it.")
+    if tensor.is_complex():
+        raise Unsupported(f"'{name}' holds complex numbers, which no map can show. Take the layer before or after it.")
+    if tensor.shape[:1] != (pictures,):
+        shape = tuple(tensor.shape)
+        raise Unsupported(f"'{name}' has shape {shape}, without an axis of {pictures} pictures. Take another layer.")
+
+
+def refuse_sparse(name: str, tensor: torch.Tensor, what: str) -> None:
+    if tensor.layout is not torch.strided:
+        raise Unsupported(f"'{name}' is a sparse tensor, which can be read, but not {what}. Take the layer before or after it.")
+
+
+def dense(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if tensor.layout is torch.strided else tensor.to_dense()
+
+
 def reduced(tensor: torch.Tensor, reduce: Reduce) -> torch.Tensor:
     """Collapse the spatial axes on the device, see Tap."""
     if reduce == "none":
@@ -179,6 +201,7 @@ def reduced(tensor: torch.Tensor, reduce: Reduce) -> torch.Tensor:
 
 
 def edited(tensor: torch.Tensor, edit: Edit) -> torch.Tensor:
+    refuse_sparse(edit.layer, tensor, "edited")
     if not tensor.is_floating_point():
         raise Unsupported(f"'{edit.layer}' holds whole numbers, and only floats can be edited. Edit another layer.")
     scale, shift = constant(edit.scale, tensor), constant(edit.shift, tensor)
