@@ -117,12 +117,15 @@ class WrongPictureShape(InputError):
     """An array of another shape than the network takes. Shapes are channels first; None stands for any size.
 
     name   of the input, where there are several
+    why    what the network said, where it was tried with this shape all the same
     """
 
-    def __init__(self, received: Sequence[int], expected: Shape, name: str | None = None):
+    def __init__(self, received: Sequence[int], expected: Shape, name: str | None = None, why: str | None = None):
         hint = ""
         if len(received) == len(expected) and received[-1] == expected[1] != received[1]:
             hint = " The channels look last: pass pictures.transpose(0, 3, 1, 2)."
+        elif why is not None:
+            hint = f" It was tried, and failed: {why}"
         elif len(received) == len(expected) and received[1] == expected[1] and name is None:
             hint = f" If the network takes any size, open it with picture_shape={tuple(received[1:])}."
         wanted = "(" + ", ".join("any" if size is None else str(size) for size in expected) + ")"

@@ -18,11 +18,11 @@ from .cuts import Cut
 from .failures import is_out_of_memory
 from .memory import Pool
 from .names import end_names
-from .torch_failures import failure, raised_in
+from .torch_failures import failure, raised_in, said
 from .torch_functions import EqualOnce, Functions
 from .torch_graph import Survey, is_looked_into, weights_of
 from .torch_held import TorchHeld
-from .torch_inputs import Input, PictureShape, check_whole, possible_inputs, shapes_of
+from .torch_inputs import Input, PictureShape, arguments, check_whole, possible_inputs, shapes_of
 from .torch_layout import Layout
 from .torch_local import Locals
 from .torch_modules import Visit, Way, frozen, is_script, names_of, notes_on, unwrapped, visiting
@@ -30,6 +30,7 @@ from .torch_outputs import note_on, outputs_of
 from .torch_reweighed import copied, fill
 from .torch_rules import ReluRule
 from .torch_trace import TorchTrace
+from .torch_unopened import not_opened
 from .torch_untouched import RUNNING, untouched
 from .torch_watchers import Enough, Reader, Recorder, Saved, Watcher
 
@@ -195,7 +196,8 @@ class TorchEngine:
         return again.last
 
     def _wrong_shape(self, name: str, received: tuple[int, ...], takes: Shape, cause: Exception | None = None) -> NoReturn:
-        raise WrongPictureShape(received, (None, *takes), name if len(self._inputs) > 1 else None) from cause
+        why = None if cause is None else said(cause)
+        raise WrongPictureShape(received, (None, *takes), name if len(self._inputs) > 1 else None, why) from cause
 
     def _call(self, pictures: Mapping[str, Array], visit: Visit, way: Way) -> Any:
         """What the module returns."""
@@ -207,8 +209,7 @@ class TorchEngine:
                 visit(name, self._tensor(pictures[name], each, way.channels_last), None, False)
                 for name, each in zip(pictures, self._inputs, strict=True)
             ]
-            by_place = [tensor for tensor, each in zip(tensors, self._inputs, strict=True) if each.keyword is None]
-            by_name = {each.keyword: tensor for tensor, each in zip(tensors, self._inputs, strict=True) if each.keyword}
+            by_place, by_name = arguments(tensors, self._inputs)
             way.running.append(self.module)
             with self._functions_of(visit, way) if way.functions else nullcontext():
                 if way.enter and self.module not in self._names:
@@ -261,7 +262,14 @@ class TorchEngine:
                 failed = failed or failure(error, survey.last, shapes, raised_in(error, self._names))
             else:
                 return survey, inputs, note
-        raise failed or Unsupported("No shape of pictures is likely for this network. Give picture_shape=(c, h, w).")
+        raise not_opened(failed, self.module, picture_shape, self._runs_alone)
+
+    def _runs_alone(self, inputs: tuple[Input, ...]) -> bool:
+        self._inputs = inputs
+        with contextlib.suppress(Exception):
+            self._tried(self._new_survey(), 1)
+            return True
+        return False
 
     def _new_survey(self, unlike: Container[str] = ()) -> Survey:
         return Survey(chain(self.module.parameters(), self.module.buffers()), unlike)

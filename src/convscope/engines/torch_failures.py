@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from torch import nn
 
 from ..errors import ConvscopeError, EngineError
 from .failures import first_line, is_out_of_memory, too_little
+
+TOO_SMALL = re.compile(
+    "can't be greater than actual input size|Output size is too small|Padding size should be less than|non-empty 3D or 4D|"
+    "greater than the actual input size|expected a non-empty|should be greater than zero"
+)
+LARGER = " They may be too small for it: try larger ones (picture_shape=(3, 224, 224), --shape 3,224,224)."
 
 
 def failure(error: Exception, last: str | None, shapes: Sequence[Sequence[int]], inside: str | None = None) -> ConvscopeError:
@@ -26,10 +33,15 @@ def failure(error: Exception, last: str | None, shapes: Sequence[Sequence[int]],
         after = f"after '{last}'" if last else "in its first layer"
         where = f"in '{inside}', {after}" if inside and last else after
         hint = " Shapes are channels first: (3, 64, 64)." if len(shape) == 4 and shape[-1] in (1, 3) and shape[1] > 4 else ""
-        said = f"{type(error).__name__}: {first_line(error)}"
-        result = EngineError(f"The network failed {where}, on pictures of shape {received}.{hint} {said}", last)
+        hint = hint or (LARGER if TOO_SMALL.search(str(error)) else "")
+        result = EngineError(f"The network failed {where}, on pictures of shape {received}.{hint} {said(error)}", last)
     result.__cause__ = error
     return result
+
+
+def said(error: BaseException) -> str:
+    """What torch said, and as what."""
+    return f"{type(error).__name__}: {first_line(error)}" if str(error) else type(error).__name__
 
 
 def raised_in(error: BaseException, names: Mapping[nn.Module, str]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import isqrt
 from typing import Any
@@ -28,11 +28,13 @@ class Input:
 
     keyword   the parameter of forward; None if it is given by its place
     whole     whether it is whole numbers, such as an index of an embedding
+    inside    whether `keyword` is no parameter, but a key of the dict that is forward's only argument
     """
 
     shape: tuple[int, ...]
     keyword: str | None = None
     whole: bool = False
+    inside: bool = False
 
 
 def possible_inputs(module: nn.Module, given: PictureShape | None) -> Iterator[tuple[Input, ...]]:
@@ -47,12 +49,22 @@ def possible_inputs(module: nn.Module, given: PictureShape | None) -> Iterator[t
                 f"This network takes several inputs ({', '.join(needed)}). Say the shape of each without the axis of pictures, "
                 f"in that order or by name: picture_shape=[(3, 224, 224), (4,)], or {{'{needed[0]}': (3, 224, 224), ...}}."
             )
-        yield from ((Input(shape),) for shape in (picture_shapes(module) if given is None else [checked(given)]))
+        keyword = only_by_name(module, given)
+        yield from ((Input(shape, keyword),) for shape in (picture_shapes(module) if given is None else [checked(given)]))
         return
     first, *others = named(module, given, needed) if isinstance(given, Mapping) else in_order(given)
     for whole in product((False, True), repeat=len(others) if len(others) < MOST else 0):
         kinds = whole or (False,) * len(others)
-        yield (first, *(Input(each.shape, each.keyword, kind) for each, kind in zip(others, kinds, strict=True)))
+        yield (first, *(replace(each, whole=kind) for each, kind in zip(others, kinds, strict=True)))
+
+
+def arguments(tensors: Sequence[Any], inputs: Sequence[Input]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """How forward is called with them: by place, and by name."""
+    pairs = list(zip(tensors, inputs, strict=True))
+    named = {each.keyword: tensor for tensor, each in pairs if each.keyword is not None}
+    if any(each.inside for each in inputs):
+        return (named,), {}
+    return tuple(tensor for tensor, each in pairs if each.keyword is None), named
 
 
 def shapes_of(inputs: Sequence[Input]) -> PictureShape:
@@ -71,26 +83,55 @@ def needed_parameters(module: nn.Module) -> list[str]:
     ]
 
 
+def only_by_name(module: nn.Module, given: PictureShape | None) -> str | None:
+    """The parameter of forward that cannot be given by its place; None if there is one that can.
+
+    raises   Unsupported for a forward that says no names, `forward(self, **inputs)`, and for one without parameters
+    """
+    parameters = list(inspect.signature(module.forward).parameters.values())
+    if any(each.kind not in (each.KEYWORD_ONLY, each.VAR_KEYWORD) for each in parameters):
+        return None
+    if names := needed_parameters(module) or [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]:
+        return names[0]
+    if not parameters:
+        raise Unsupported("This network's forward takes no argument, so that no picture can go in. Let it take the pictures.")
+    shape = (3, 224, 224) if given is None else given
+    raise Unsupported(
+        f"This network's forward takes what it gets by name only (**{parameters[0].name}). Say the name and the shape: "
+        f"picture_shape={{'image': {shape}}}."
+    )
+
+
 def in_order(given: Sequence[Any]) -> list[Input]:
     return [Input(checked(shape, first=at == 0)) for at, shape in enumerate(given)]
 
 
 def named(module: nn.Module, given: Mapping[str, Any], needed: Sequence[str]) -> list[Input]:
-    """In the order of forward's parameters. Raises InputError for a name that is none of them, and for one that is missing."""
+    """In the order of forward's parameters; if none is one of these, and forward takes one argument, they may be keys of that.
+
+    raises   InputError for a name that is no parameter, and for one that is missing
+    """
     parameters = inspect.signature(module.forward).parameters
     free = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     unknown = [name for name in given if name not in parameters and not free]
     missing = [name for name in needed if name not in given]
+    if given and len(unknown) == len(given) and len(needed) == 1:
+        return [Input(checked(shape, first=at == 0), name, inside=True) for at, (name, shape) in enumerate(given.items())]
     if unknown or missing or not given:
-        said = ", ".join(f"'{name}'" for name in given) or "nothing"
-        raise InputError(
-            f"This network's forward takes ({', '.join(parameters)}), but shapes were given for {said}. Give one "
-            "for each that is needed.",
-            received=tuple(given),
-            expected=tuple(parameters),
-        )
+        raise wrong_names(module, given)
     order = [name for name in parameters if name in given] + [name for name in given if name not in parameters]
     return [Input(checked(given[name], first=at == 0), name) for at, name in enumerate(order)]
+
+
+def wrong_names(module: nn.Module, given: Mapping[str, Any], more: str = "") -> InputError:
+    parameters = tuple(inspect.signature(module.forward).parameters)
+    said = ", ".join(f"'{name}'" for name in given) or "nothing"
+    return InputError(
+        f"This network's forward takes ({', '.join(parameters)}), but shapes were given for {said}. Give one for each that is "
+        f"needed.{more}",
+        received=tuple(given),
+        expected=parameters,
+    )
 
 
 def is_shape(given: Any) -> bool:
