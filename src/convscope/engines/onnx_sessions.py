@@ -74,6 +74,8 @@ class Sessions:
         """A new session. `held`: see onnx_graph.part. Raises Unsupported or EngineError."""
         part = onnx_graph.part(self._model, self._wiring, reads, edited, held)
         options = quiet()
+        # Laid out beforehand, what lies between the layers gets places of its own instead of memory that is still in the cache.
+        options.enable_mem_pattern = False
         # As written: with its roundings merged into whole-number kernels, a network gives other values once it is watched.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(each) for each in part.handed.values()]
