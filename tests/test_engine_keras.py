@@ -18,6 +18,7 @@ from convscope.conformance import check_engine, compare, holding, laws  # noqa: 
 from convscope.core import Edit  # noqa: E402
 from convscope.engines import keras_backends  # noqa: E402
 from convscope.engines.keras import KerasEngine  # noqa: E402
+from convscope.engines.keras_graph import dry_run  # noqa: E402
 from convscope.errors import (  # noqa: E402
     DownloadError,
     EngineError,
@@ -87,6 +88,27 @@ def test_a_second_trace_is_compiled_and_gives_the_same(taps):
     for name in taps or ["input"]:
         wanted = eager.pullback(seed, [name])[name]
         np.testing.assert_allclose(compiled.pullback(seed, [name])[name], wanted, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_a_second_trace_that_an_input_goes_past_gives_the_same():
+    start = keras.Input((8, 8, 3), name="photo")
+    engine = KerasEngine(keras.Model(start, keras.layers.Multiply(name="product")([conv(3, "conv")(start), start])))
+    seed = {"output": np.ones((2, 3, 8, 8), np.float32)}
+    first, second = (engine.trace(pictures("sequential"), ["conv"]).pullback(seed, ["conv"])["conv"] for _ in range(2))
+    np.testing.assert_allclose(first, pictures("sequential"), atol=1e-6)
+    np.testing.assert_allclose(second, first, atol=1e-6)
+
+
+@pytest.mark.parametrize("layer", ["left", "right"])
+def test_a_run_is_held_where_keras_runs_and_lists_branches_in_another_order(layer):
+    engine, other = KerasEngine(ZOO["branches"]()), {"left": "right", "right": "left"}[layer]
+    calls = [call.name for call in dry_run(engine.model, engine._forward.operations, engine._inputs).calls]
+    assert calls.index("left") < calls.index("right")
+    assert engine.graph["left"].index > engine.graph["right"].index
+    expected = engine.run(pictures("branches"), [layer, "add", "output"], [Edit(layer, 0.5)])
+    found = engine.hold(pictures("branches"), layer).run([layer, "add", "output"], [Edit(layer, 0.5)])
+    for tap, values in expected.items():
+        np.testing.assert_allclose(found[tap], values, atol=1e-6, err_msg=f"{tap.layer}, with {other} beside it")
 
 
 def check_that_it_runs(engine, pictures):

@@ -76,6 +76,14 @@ def residual():
 
 
 @member(3, 8, 8)
+def branches():
+    """Two branches of one length: Keras runs "left" before "right", and lists it after it."""
+    start = picture()
+    right, left = conv(4, "right2")(conv(4, "right")(start)), conv(4, "left2")(conv(4, "left")(start))
+    return keras.Model(start, head(L.Add(name="add")([right, left])))
+
+
+@member(3, 8, 8)
 def concatenation():
     start = picture()
     branches = [conv(2, f"conv{size}", size, activation="tanh")(start) for size in (1, 3, 5)]

@@ -97,10 +97,10 @@ class KerasEngine:
         arrays = dict(zip(plan.taps, found, strict=True))
         return Run({tap: arrays[other] for tap, other in zip(asked, resolved, strict=True)})
 
-    def stopped(self, pictures: Pictures, layer: str, edits: Iterable[Edit]) -> tuple[dict[str, Any], bool]:
-        """On torch: what each call gave until `layer` was known, and whether something wrote into that."""
+    def stopped(self, pictures: Pictures, layers: Iterable[str], edits: Iterable[Edit]) -> tuple[dict[str, Any], bool]:
+        """On torch: what each call gave until all of `layers` were known, and whether something wrote into that."""
         changes, received = self._changes(edits), by_input(pictures, self.graph)
-        plan = Plan((self._resolved(Tap(layer)),), changes)
+        plan = Plan(tuple(self._resolved(Tap(layer)) for layer in dict.fromkeys(layers)), changes)
         with self._failing(received):
             return cast("TorchBackend", self._backend).stop(plan, self._received(received), self._numbers(changes))
 
@@ -119,7 +119,8 @@ class KerasEngine:
     def _traced(self, pictures: Pictures, taps: Sequence[Tap], changes: Mapping[str, Edit]) -> tuple[Plan, Traced]:
         """A run whose gradients begin at what is tapped."""
         names = tuple(dict.fromkeys(self._resolved(tap).layer for tap in taps))
-        plan = Plan(tuple(map(Tap, names)), changes, crossing(self.graph, names))
+        crossed = tuple(self._resolved(Tap(name)).layer for name in crossing(self.graph, names))
+        plan = Plan(tuple(map(Tap, names)), changes, crossed)
         received = by_input(pictures, self.graph)
         native = self._received(received)
         with self._failing(received):

@@ -71,18 +71,28 @@ class KerasHeld:
         value = engine.run(self._pictures, [self.layer], self._here)[self.layer]
         if self._is_input():
             return value
-        gave, written = engine.stopped(self._pictures, self.layer, self._here)
-        if written:
-            return value
         known, real = engine.graph.wired and "output:1" not in engine._places, self._real()
-        for call, outputs in gave.items():
-            names = array_names(call, len(keras.tree.flatten(outputs)))
-            tensors = all(keras.ops.is_tensor(each) for each in keras.tree.flatten(outputs))
-            rows = tensors and all(name in engine.graph.names for name in names)
-            self._repeatable = self._repeatable and rows and all(engine.graph[name].shape is not None for name in names)
-            crosses = not (known and rows) or not real.isdisjoint(names)
-            self._held[call] = outputs if crosses else keras.tree.map_structure(stand_in, outputs)
+        gave, written = engine.stopped(self._pictures, [*(self._rows if known else ()), self.layer], self._here)
+        made = {call: array_names(call, len(keras.tree.flatten(outputs))) for call, outputs in gave.items()}
+        below = {call for call, names in made.items() if any(self._is_below(name) for name in names)}
+        rows = {call for call in made if self._has_rows(made[call], gave[call])}
+        if written or (below and rows != made.keys()):
+            return value  # of what has no row it is not known whether it is after the cut
+        for call in made.keys() - below:
+            shapes = call in rows and all(engine.graph[name].shape is not None for name in made[call])
+            self._repeatable = self._repeatable and shapes
+            crosses = not (known and call in rows) or not real.isdisjoint(made[call])
+            self._held[call] = gave[call] if crosses else keras.tree.map_structure(stand_in, gave[call])
         return value
+
+    def _is_below(self, name: str) -> bool:
+        """Whether a row stands below the cut in the table: of two of one depth that may be the one that runs first."""
+        return name in self._cut.ranks and self._cut.ranks[name][0] > self._cut.ranks[self.layer][0]
+
+    def _has_rows(self, names: list[str], outputs: Any) -> bool:
+        """Whether all that a call gave is in the table."""
+        tensors = all(keras.ops.is_tensor(each) for each in keras.tree.flatten(outputs))
+        return tensors and all(name in self._engine.graph.names for name in names)
 
     def _real(self) -> set[str]:
         """The rows that cross the cut, and of networks among them, which run again, what they end in."""
