@@ -15,7 +15,7 @@ from zoo_keras import PICTURES, ZOO, Subclassed, conv  # noqa: E402
 import convscope  # noqa: E402
 from convscope import downloads  # noqa: E402
 from convscope.conformance import check_engine, compare, holding, laws  # noqa: E402
-from convscope.core import Edit  # noqa: E402
+from convscope.core import Edit, Tap  # noqa: E402
 from convscope.engines import keras_backends  # noqa: E402
 from convscope.engines.keras import KerasEngine  # noqa: E402
 from convscope.engines.keras_graph import dry_run  # noqa: E402
@@ -70,6 +70,15 @@ def test_the_laws_hold(name, monkeypatch):
     without = {needs for needs, verb in {"Resumable": "hold", "Local": "local"}.items() if not hasattr(KerasEngine, verb)}
     expected = [law for law, it in laws().items() if it.__annotations__["engine"] not in without]
     assert check_engine(KerasEngine(ZOO[name]()), pictures(name)) == expected
+
+
+def test_the_place_of_a_maximum_is_exact_in_a_map_of_more_positions_than_float32_has_whole_numbers():
+    wide, place = 4100, (1 << 24) + 1
+    inputs = keras.Input((wide, wide, 1))
+    engine = KerasEngine(keras.Model(inputs, keras.layers.ReLU(name="relu")(inputs)))
+    pictures = np.zeros((1, 1, wide, wide), np.float32)
+    pictures.reshape(-1)[place] = 1
+    assert engine.run(pictures, [Tap("relu", "argmax")])[Tap("relu", "argmax")].tolist() == [[place]]
 
 
 HELD = ("residual", "nested_sequential", "subclassed")  # on the backends that compile

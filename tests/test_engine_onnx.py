@@ -329,3 +329,13 @@ def test_the_first_greatest_value_of_a_map_of_any_size_with_many_equal_ones(shap
         found = engine.run(values, [Tap(row, each) for each in reductions])
         for each in reductions:
             np.testing.assert_array_equal(found[Tap(row, each)], reduced(values, each))
+
+
+@pytest.mark.parametrize("sizes", [(4100, 4100), ("h", "w"), (4100 * 4100,)])
+def test_the_place_of_a_maximum_is_exact_in_a_map_of_more_positions_than_float32_has_whole_numbers(sizes):
+    place, writer = (1 << 24) + 1, Writer()
+    maps = writer.node("Relu", ["picture"], "relu")
+    engine, tap = OnnxEngine(writer.model(["n", 1, *sizes], maps, ranks=(2 + len(sizes),))), Tap("relu", "argmax")
+    pictures = np.zeros((1, 1, *(each if isinstance(each, int) else 4100 for each in sizes)), np.float32)
+    pictures.reshape(-1)[place] = 1
+    assert engine.run(pictures, [tap])[tap].tolist() == engine.hold(pictures, "relu").run([tap])[tap].tolist() == [[place]]

@@ -14,7 +14,7 @@ from zoo_torch import PICTURES, ZOO, Written, conv, head  # noqa: E402
 
 import convscope  # noqa: E402
 from convscope.conformance import check_engine, laws  # noqa: E402
-from convscope.core import Edit  # noqa: E402
+from convscope.core import Edit, Tap  # noqa: E402
 from convscope.engines.torch import TorchEngine  # noqa: E402
 from convscope.engines.torch_functions import EqualOnce  # noqa: E402
 from convscope.errors import EngineError, InputError, NotAModel, Unsupported, Untrusted, WrongPictureShape  # noqa: E402
@@ -49,6 +49,14 @@ def test_equal_pictures_are_convolved_once_and_nobody_can_tell(pictures, layout)
 @pytest.mark.parametrize("name", ZOO)
 def test_the_laws_hold(name):
     assert check_engine(engine_of(name), pictures(name)) == list(laws())
+
+
+def test_the_place_of_a_maximum_is_exact_in_a_map_of_more_positions_than_float32_has_whole_numbers():
+    wide, place = 4100, (1 << 24) + 1
+    pictures = np.zeros((1, 1, wide, wide), np.float32)
+    pictures.reshape(-1)[place] = 1
+    engine, tap = TorchEngine(nn.Sequential(nn.ReLU()), picture_shape=(1, wide, wide)), Tap("0", "argmax")
+    assert engine.run(pictures, [tap])[tap].tolist() == engine.trace(pictures, [tap])[tap].tolist() == [[place]]
 
 
 def test_inputs_are_rows_in_the_order_of_forward():

@@ -129,8 +129,8 @@ class Tap:
     """Read `layer`'s output. `reduce` collapses the spatial axes where the network runs: (n, c, *spatial) -> (n, c).
 
     mean, max   over the positions
-    argmax      the position of the maximum, as a whole number in float32: the index into the spatial axes laid flat, row by
-                row; of equal values the first; not defined where a value is NaN
+    argmax      the position of the maximum, int64, since float32 has not every whole number above 2 ** 24: the index into the
+                spatial axes laid flat, row by row; of equal values the first; not defined where a value is NaN
     active      the share, 0..1, of the positions whose value is above zero; not defined where a value is NaN
     """
 
@@ -390,7 +390,8 @@ def reduced(values: Array, reduce: Reduce) -> Array:
         return values
     flat = values.reshape(*values.shape[:2], -1) if values.ndim > 2 else values[..., None]
     if reduce == "argmax":
-        return np.asarray(flat.argmax(-1), np.float32)
+        places: Array = flat.argmax(-1).astype(np.int64)
+        return places
     if reduce == "active":
         return np.asarray((flat > 0).mean(-1), np.float32)
     result: Array = flat.mean(-1) if reduce == "mean" else flat.max(-1)

@@ -72,6 +72,7 @@ def law_reducing_on_the_device_equals_reducing_here(engine: Engine, pictures: Pi
     for tap in run:
         expected = reduced(run[tap.layer], tap.reduce)
         if tap.reduce == "argmax":  # a place is the same or another one, and of NaN there is none
+            require(run[tap].dtype == np.int64, f"a position in '{tap.layer}' is {run[tap].dtype}, not int64")
             here = np.isfinite(reduced(run[tap.layer], "mean"))
             require(np.array_equal(run[tap][here], expected[here]), f"the position of the maximum of '{tap.layer}'")
         else:

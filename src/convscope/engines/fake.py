@@ -95,7 +95,7 @@ class FakeEngine:
         asked, changes = self._asked(taps, edits)
         asked = asked or (Tap("output"),)
         values, _ = self._flow(pictures, changes, {tap.layer for tap in asked})
-        return Run({tap: own(reduced(values[tap.layer], tap.reduce)) for tap in asked})
+        return Run({tap: reduced(own(values[tap.layer]), tap.reduce) for tap in asked})
 
     def trace(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> FakeTrace:
         asked, changes = self._asked(taps, edits)
@@ -172,7 +172,7 @@ class FakeHeld:
         edits_of = merged([*first, *changes])
         values[self.layer] = edited(values[self.layer], edits_of.get(self.layer))
         values, _ = self._engine._go_on(values, edits_of, {tap.layer for tap in asked})
-        return Run({tap: own(reduced(values[tap.layer], tap.reduce)) for tap in asked})
+        return Run({tap: reduced(own(values[tap.layer]), tap.reduce) for tap in asked})
 
 
 class FakeTrace:
@@ -183,7 +183,7 @@ class FakeTrace:
         self._values, self._pulls, self._asked = values, pulls, asked
 
     def __getitem__(self, tap: Tap | str) -> Array:
-        return Run({each: own(reduced(self._values[each.layer], each.reduce)) for each in self._asked})[tap]
+        return Run({each: reduced(own(self._values[each.layer]), each.reduce) for each in self._asked})[tap]
 
     def pullback(self, seeds: Mapping[str, Array], wrt: Sequence[str]) -> dict[str, Array]:
         """The gradient of sum_k <seeds[k], value of k> for each of `wrt`. Raises InputError for what was not tapped."""

@@ -32,6 +32,11 @@ def contiguous(values: npt.NDArray[Any]) -> Array:
     return np.array(values, np.float32, order="C")
 
 
+def copied(values: npt.NDArray[Any]) -> Array:
+    """In one piece, as float32; positions as whole numbers."""
+    return np.array(values, np.int64 if values.dtype.kind in "iu" else np.float32, order="C")
+
+
 def to_protocol(values: Sequence[npt.NDArray[Any]], channels_last: Sequence[bool]) -> list[Array]:
     """Copies, channels first."""
     if sum(each.size for each in values) < MANY:
@@ -43,7 +48,7 @@ def to_protocol(values: Sequence[npt.NDArray[Any]], channels_last: Sequence[bool
 def channels_first(values: npt.NDArray[Any], channels_last: bool) -> Array:
     """A copy (n, c, *spatial). Turned in blocks, because NumPy's own copy of a turned array misses the cache all the time."""
     if values.ndim < 3 or not channels_last:
-        return contiguous(values)
+        return copied(values)
     n, channels = values.shape[0], values.shape[-1]
     source = values.reshape(n, -1, channels)
     result = np.empty((n, channels, source.shape[1]), np.float32)

@@ -37,7 +37,7 @@ class Plan:
 class Reader:
     """Stands behind every call: edits what it returns, and keeps what is asked for.
 
-    keep       from a tensor, and whether its channels are last of three or more axes, to what is kept of it
+    keep       from a tensor, and whether its channels are last of three or more axes, to what is kept of it; positions stay
     hand_on    from a tensor that was read to what the next layer receives
     nudges     zeros that are added, so that a gradient with respect to them is one with respect to the layer
     held       what rows give, whatever came out of them; edits come after it
@@ -99,7 +99,8 @@ class Reader:
             value = self.begin(value)
         for tap in self._taps.get(name, ()):
             part = reduced(value, tap.reduce, self.places[name].channels_last)
-            self.seen[tap] = self.keep(part, self.places[name].channels_last and len(part.shape) > 2)
+            last = self.places[name].channels_last and len(part.shape) > 2
+            self.seen[tap] = part if tap.reduce == "argmax" else self.keep(part, last)
         return self.hand_on(value) if name in self._taps else value
 
     def _edited(self, name: str, value: Any) -> Any:
@@ -178,7 +179,7 @@ class Forward:
 
 
 def reduced(value: Any, reduce: Reduce, channels_last: bool) -> Any:
-    """Spatial axes collapsed, in float32, see Tap."""
+    """Spatial axes collapsed, in float32, positions in whole numbers, see Tap."""
     if reduce == "none":
         return value
     values = keras.ops.cast(value, "float32")
@@ -190,7 +191,7 @@ def reduced(value: Any, reduce: Reduce, channels_last: bool) -> Any:
     else:
         values, axis = keras.ops.reshape(values, (*sizes[:2], -1)), 2
     if reduce == "argmax":
-        return keras.ops.cast(keras.ops.argmax(values, axis), "float32")
+        return keras.ops.argmax(values, axis)
     if reduce == "active":
         values = keras.ops.cast(values > 0, "float32")
     return keras.ops.max(values, axis) if reduce == "max" else keras.ops.mean(values, axis)

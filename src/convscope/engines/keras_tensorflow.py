@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..core import Array, Tap
-from .keras_arrays import contiguous, host
+from .keras_arrays import copied, host
 from .keras_backends import Compiled, Native, Natives, Numbers, Traced, as_it_is, question, tensors, to_float
 from .keras_forward import Forward, Plan
 
@@ -76,7 +76,7 @@ def owned(tensors: Sequence[Any], turned: Sequence[bool]) -> list[Array]:
         about = values.__array_interface__  # made anew each time that it is asked for
         place = about["data"][0]
         moved = was_turned and values.shape[1] > 1 and prod(values.shape[2:]) > 1
-        result.append(np.asarray(Writable(values, about)) if moved and place not in taken else contiguous(values))
+        result.append(np.asarray(Writable(values, about)) if moved and place not in taken else copied(values))
         taken.add(place)
     return result
 

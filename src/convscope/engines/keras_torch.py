@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..core import Array
-from .keras_arrays import host
+from .keras_arrays import copied, host
 from .keras_backends import Native, Natives, Numbers, as_it_is, tensors, to_float
 from .keras_forward import Forward, Plan
 from .memory import Pool
@@ -26,7 +26,7 @@ class TorchBackend:
         with torch.no_grad():
             found = self._forward(plan, starts, tensors(edits), keep=self._copied, instead=held)
         self._pool.trim()
-        return found
+        return [copied(host(each)) if isinstance(each, torch.Tensor) else each for each in found]
 
     def _copied(self, value: Any, last: bool) -> Array:
         """At once: the next layer may write into what is read."""

@@ -162,7 +162,7 @@ def edit(tensor: str, element: int | None) -> list[NodeProto]:
 def lead_out(
     read: Read, element: int | None, bytes_of: Quantised | None, width: int | None, version: int
 ) -> tuple[list[NodeProto], str]:
-    """The nodes from a tensor to what is read of it as float32, and the name of that. width: of its maps, if they are large."""
+    """The nodes from a tensor to what is read of it, and the name of that. width: of its maps, if they are large."""
     nodes: list[NodeProto] = []
     name = read.tensor
     if read.native:

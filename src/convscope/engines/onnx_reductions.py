@@ -23,7 +23,7 @@ def maximum(name: str, result: str, axes: Sequence[int], width: int | None, vers
 
 
 def position(name: str, result: str, width: int | None, version: int) -> list[NodeProto]:
-    """The first position of the maximum over all axes but two, as float32. Over whole maps by TopK: ArgMax is slower there.
+    """The first position of the maximum over all axes but two, int64. Over whole maps by TopK: ArgMax is slower there.
 
     width   of large maps (n, c, h, w): the first row that holds the maximum, and then the place in it, which goes twice over the
             map with the processor's wide instructions instead of once without
@@ -44,8 +44,7 @@ def position(name: str, result: str, width: int | None, version: int) -> list[No
         nodes.append(constant(f"{result}/width", [width]))
         nodes.append(helper.make_node("Mul", [row, f"{result}/width"], [f"{row}/start"]))
         nodes.append(helper.make_node("Add", [f"{row}/start", place], [f"{result}/index"]))
-    nodes.append(helper.make_node("Reshape", [f"{result}/index", f"{result}/rank"], [f"{result}/whole"]))
-    return [*nodes, helper.make_node("Cast", [f"{result}/whole"], [result], to=TensorProto.FLOAT)]
+    return [*nodes, helper.make_node("Reshape", [f"{result}/index", f"{result}/rank"], [result])]
 
 
 def rows_of(name: str) -> str:

@@ -45,10 +45,11 @@ class Session:
     reads: tuple[Read, ...]
 
     def run(self, feed: Mapping[str, Any]) -> dict[Read, Array]:
-        """Values as float32, but those read natively. `feed` may hold more than is needed. Raises what ONNX Runtime raises."""
+        """Float32, but positions and what is read natively. `feed` may hold more than that. Raises what ONNX Runtime raises."""
         values = self.runtime.run(self.outputs, {name: feed[name] for name in self.inputs})
         return {
-            read: np.asarray(value, None if read.native else np.float32) for read, value in zip(self.reads, values, strict=True)
+            read: value if read.native or read.reduce == "argmax" else np.asarray(value, np.float32)
+            for read, value in zip(self.reads, values, strict=True)
         }
 
 

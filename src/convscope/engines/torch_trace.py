@@ -12,7 +12,7 @@ from ..errors import InputError, Unsupported
 from .failures import no_gradient
 from .names import is_input
 from .torch_graph import to_numpy
-from .torch_watchers import constant, reduced
+from .torch_watchers import constant, read
 
 NO_FLOW = (
     "the network computes it in torch.no_grad or torch.inference_mode, as whole or quantised numbers, or without the pictures. "
@@ -32,7 +32,7 @@ class TorchTrace:
         if as_tap(tap) not in self._asked:
             return Run(dict.fromkeys(self._asked, np.empty(0, np.float32)))[tap]  # raises, and says what was asked
         self._run_again_for([as_tap(tap).layer])
-        return to_numpy(reduced(self._handles[as_tap(tap).layer].detach(), as_tap(tap).reduce))
+        return read(self._handles[as_tap(tap).layer].detach(), as_tap(tap).reduce)
 
     def pullback(self, seeds: Mapping[str, Array], wrt: Sequence[str]) -> dict[str, Array]:
         """The gradient of sum_k <seeds[k], value of k> for each of `wrt`, zero where nothing flows.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -108,7 +108,7 @@ class Reader(Watcher):
 
     def take(self, _name: str, tensor: torch.Tensor, taps: Sequence[Tap]) -> torch.Tensor:
         for tap in taps:
-            self.values[tap] = to_numpy(reduced(dense(tensor), tap.reduce), self._empty)
+            self.values[tap] = read(dense(tensor), tap.reduce, self._empty)
         return tensor
 
 
@@ -185,6 +185,12 @@ def refuse_sparse(name: str, tensor: torch.Tensor, what: str) -> None:
 
 def dense(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if tensor.layout is torch.strided else tensor.to_dense()
+
+
+def read(tensor: torch.Tensor, reduce: Reduce, empty: Callable[[Sequence[int]], Array] | None = None) -> Array:
+    """As an array of the receiver's own. `empty`: see to_numpy."""
+    found = reduced(tensor, reduce)
+    return found.numpy(force=True) if reduce == "argmax" else to_numpy(found, empty)
 
 
 def reduced(tensor: torch.Tensor, reduce: Reduce) -> torch.Tensor:

@@ -106,7 +106,7 @@ def topped(top: Top, pooled: Pooled, rows: npt.NDArray[np.intp]) -> Top:
 class Pooled:
     """What left the network for the pictures of a shard.
 
-    values          by reduction ("mean", "max", "argmax", "active"): (n, units) float32
+    values          by reduction ("mean", "max", "argmax", "active"): (n, units) float32, positions int64
     answers         the most probable class of each, -1 for a network that is no classifier; probability beside it
     maps            sums of whole maps
     skipped         (number, name, reason) of pictures that could not be used
@@ -193,12 +193,16 @@ class Gathered:
             numbers=np.array([item.number for item in items], np.int64),
             names=[item.name for item in items],
             labels=np.array([item.label for item in items], np.int64),
-            values={each: np.concatenate([np.empty((0, units), np.float32), *parts]) for each, parts in self._values.items()},
+            values={each: np.concatenate([nothing(each, units), *parts]) for each, parts in self._values.items()},
             answers=np.concatenate([np.empty(0, np.int64), *(answers for answers, _ in self._answers)]),
             probability=np.concatenate([np.empty(0, np.float32), *(shares for _, shares in self._answers)]),
             maps=self._maps,
             skipped=sorted(self.skipped),
         )
+
+
+def nothing(reduce: str, units: int) -> Array:
+    return np.empty((0, units), np.int64 if reduce == "argmax" else np.float32)
 
 
 def side_by_side(run: Run, plan: Plan, reduce: str) -> Array:
