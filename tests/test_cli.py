@@ -358,3 +358,18 @@ def test_the_channels_of_a_signal_have_names(convscope, tmp_path):
     assert json.loads((tmp_path / "eeg" / "study.json").read_text())["signal"]["channels"] == ["Fz", "Cz", "Pz"]
     status, _, error = convscope("look", "eeg.npy", "-m", "signal.onnx", "--at", "all", "--channels", "Fz,Cz", "-o", "two")
     assert (status, "3 channels need as many different names" in error) == (2, True)
+
+
+def test_what_tensorflow_tells_when_it_is_imported_is_left_out_and_its_warnings_are_not(tmp_path):
+    told = "WARNING: All log messages before absl::InitializeLog() is called are ...\nI0000 00:00:1795.2 port.cc:153] oneDNN"
+    warned = "W0000 00:00:1795.2 x.cc:1] a warning\nand why\n"
+    (tmp_path / "tensorflow").mkdir()
+    package = tmp_path / "tensorflow" / "__init__.py"
+    package.write_text(f"import os\nos.write(2, {told.encode()!r} + b'\\n' + {warned.encode()!r})\nloaded = True\n")
+    code = "from convscope.cli.quiet import quiet_tensorflow as q; q(); q()\n"
+    code += "import importlib.util as u; u.find_spec('tensorflow'); import tensorflow; print(tensorflow.loaded)"
+    bare = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    for own, left in ({}, warned), ({"TF_CPP_MIN_LOG_LEVEL": "0"}, f"{told}\n{warned}"):
+        environment = bare | own | {"PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path))}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert (done.stdout, done.stderr) == ("True\n", left)

@@ -4,6 +4,7 @@ import io
 import re
 import warnings
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
+import convscope
 from convscope.draw import Sheet, save_all
 from convscope.draw.colour import DEAD, LEVELS, MIDDLE, NONFINITE, palette, table
 from convscope.draw.png import encoded
 from convscope.draw.scale import levels, limits, ranges
 from convscope.draw.text import width, wrapped
+from convscope.draw.words import amount, share
 from convscope.errors import InputError, OutputError, WrongOption
 
 RANDOM = np.random.default_rng(0)
@@ -297,3 +300,35 @@ def test_many_sheets_are_written_as_one_is(tmp_path):
         image = Image.open(io.BytesIO(path.read_bytes()))
         assert (np.asarray(image.convert("RGB")) == of.render()).all()
         assert image.size == sizes[path]
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "signed", "written"),
+    [
+        (-0.3408, 2, True, "-0.34"),  # a hyphen, so that it is a number for a program that it is pasted into
+        (0.3408, 3, True, "+0.341"),
+        (12345.6, 4, False, "1.235e+04"),
+        (-0.0, 4, False, "0"),
+        (0.0, 2, True, "0"),
+    ],
+)
+def test_how_numbers_are_written(value, digits, signed, written):
+    assert amount(value, digits, signed=signed) == written
+    assert float(written) == pytest.approx(value, rel=10 ** (1 - digits))
+
+
+def test_how_shares_are_written():
+    assert [share(each, signed=True) for each in (0.1, -0.03, -0.0001, 0.0)] == ["+10.0%", "-3.0%", "0.0%", "0.0%"]
+
+
+def test_nobody_else_writes_numbers_for_people():
+    source = Path(convscope.__file__).parent
+    others = [
+        (file.name, line)
+        for part in ("draw", "results", "cli", "site", "show")
+        for file in (source / part).rglob("*.py")
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if re.search(r":[+<>]*\d*\.\d[ge]}", line) or "−" in line
+    ]
+    assert others == []
+    assert not [file for file in (source / "site" / "static").glob("*.js") if "−" in file.read_text(encoding="utf-8")]

@@ -145,11 +145,14 @@ def test_what_does_not_exist_is_refused(net, arguments, error, words):
 def test_the_list_in_the_terminal_has_the_units_of_the_sheet_in_its_order(net, capsys):
     effect = net.ablate(PICTURES[0], "relu2", target="car")  # a unit speaks against it
     print_effect(effect, 0, 3)
-    listed = [line.split() for line in capsys.readouterr().out.splitlines() if line.lstrip()[:1].isdigit()]
+    heads, *lines = capsys.readouterr().out.splitlines()[1:]
+    assert "changes" in heads
+    assert "changes" in effect.sheet(first=3).subtitle
+    listed = [line.split() for line in lines if line.lstrip()[:1].isdigit()]
     drawn = [label.split() for label in effect.sheet(first=3).labels]
     assert [row[0] for row in listed] == [label[0] for label in drawn]
     assert len(listed) == 3
-    np.testing.assert_allclose([float(row[1]) for row in listed], [-float(label[1]) for label in drawn], rtol=0.1)
+    np.testing.assert_allclose([float(row[1]) for row in listed], [float(label[1]) for label in drawn], rtol=0.1)
     greatest = np.sort(np.abs(effect.drop[0]))[::-1][:3]
     np.testing.assert_allclose(sorted(abs(float(row[1])) for row in listed), greatest[::-1], rtol=0.01)
 

@@ -147,6 +147,21 @@ def test_a_comparison_says_of_each_method_on_a_line_what_its_own_sheet_does(net,
     assert found["saliency"].checked() == ""
 
 
+def test_a_network_without_maps_is_explained_by_the_picture_and_says_so():
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+    layers = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3))
+    dense = convscope.open(layers, picture_shape=(3, 8, 8))
+    given = np.random.default_rng(0).normal(size=(1, 3, 8, 8)).astype(np.float32)
+    why, asked = dense.explain(given), dense.explain(given, "saliency")
+    np.testing.assert_array_equal(why.values, asked.values)
+    assert why.name == "saliency"
+    assert any("no layer has maps" in note for note in why.notes)
+    assert not any("no layer has maps" in note for note in asked.notes)
+    assert dense.compare(given).names == ("saliency", "integrated-gradients")
+    with pytest.raises(InputError, match="No layer of this network has maps"):
+        dense.explain(given, "grad-cam")
+
+
 def test_what_cannot_be_asked_is_refused_with_a_way_out(net, picture):
     with pytest.raises(WrongOption, match="grad-cam"):
         net.explain(picture, "gradcam")

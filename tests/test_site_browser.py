@@ -371,7 +371,7 @@ def test_a_glance_shows_the_first_maps_of_the_last_layer_of_each_block(page):
     means = values("raw", 0).mean((1, 2))
     ranked = np.argsort(-means, kind="stable")
     assert [each.split()[0] for each in tiles.all_inner_texts()] == [str(unit) for unit in ranked]
-    amounts = [float(each.split()[1].replace("−", "-")) for each in tiles.all_inner_texts()]
+    amounts = [float(each.split()[1]) for each in tiles.all_inner_texts()]
     np.testing.assert_allclose(amounts, means[ranked], rtol=0.05)
     assert "by their mean" in rows.first.inner_text()
     tiles.first.click()

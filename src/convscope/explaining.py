@@ -12,7 +12,8 @@ from .core import Differentiable, arrays, batch, count, input_names
 from .errors import ConvscopeError, InputError, WrongOption
 from .filling import options_in_words, resolved_options, users_names
 from .methods.attribution import Attribution
-from .methods.explain import Method, check_axes, check_options, explain, joined, method_of, usual
+from .methods.cam import any_maps
+from .methods.explain import METHODS, Method, check_axes, check_options, explain, joined, method_of, usual
 from .methods.maps import Progress
 from .methods.select import At, select
 from .methods.targets import Scale, of_one, resolve
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 COMPARED = ("saliency", "integrated-gradients", "grad-cam", "hires-cam")
 COMPARED_WITHOUT_GRADIENTS = ("eigen-cam", "score-cam", "rise")
+WITHOUT_MAPS = "no layer has maps that a CAM could be of, so that it is by the gradient at the picture itself"
 
 
 def explanation(
@@ -33,7 +35,9 @@ def explanation(
     options: Mapping[str, Any], progress: Progress | None,
 ) -> Explanation:  # fmt: skip
     """See Network.explain."""
-    asked = Asked(usual(network.engine) if method == "auto" else method, target, at, scale, options, progress, of)
+    name = usual(network.engine) if method == "auto" else method
+    notes = (WITHOUT_MAPS,) if method == "auto" and name == "saliency" else ()
+    asked = Asked(name, target, at, scale, options, progress, of, notes)
     check_options(asked.method, options, users_names(method_of(asked.method)))
     return explained(network, network._prepared(pictures), asked)
 
@@ -65,6 +69,7 @@ class Asked:
     options: Mapping[str, Any]
     progress: Progress | None
     of: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def explained(network: Network, prepared: Prepared, asked: Asked) -> Explanation:
@@ -74,6 +79,7 @@ def explained(network: Network, prepared: Prepared, asked: Asked) -> Explanation
     inputs = inputs_of(prepared, asked.method, asked.of)
     names, parts = [], []
     notes = [
+        *asked.notes,
         *options_in_words(how.options, asked.options, [arrays(prepared.inputs)[name] for name in inputs]),
         *inputs_in_words(how, inputs, prepared),
     ]
@@ -113,7 +119,8 @@ def comparison(
 ) -> Comparison:  # fmt: skip
     """See Network.compare."""
     default = COMPARED if isinstance(network.engine, Differentiable) else COMPARED_WITHOUT_GRADIENTS
-    names = list(default if methods is None else methods)
+    mapped = any_maps(network.graph)
+    names = [name for name in default if mapped or METHODS[name].place != "layer"] if methods is None else list(methods)
     if not names:
         raise InputError("No method was asked for: 'methods' is empty.", received=methods)
     for name in names:

@@ -35,7 +35,8 @@ class Why:
         """What in `pictures` speaks for an answer.
 
         method    a name in `convscope.methods.explain.METHODS`: "grad-cam", "integrated-gradients", "occlusion", "rise", ...
-                  "auto": grad-cam; without gradients cam where the network ends in a mean and a linear layer, else score-cam
+                  "auto": grad-cam, or saliency where no layer has maps; without gradients cam where the network ends in a mean
+                  and a linear layer, else score-cam
         target    None for each picture's top answer; a class by label or number; a pair, a class against another; a Unit of any
                   layer, a Region of a segmentation, a Box of a detector; or a function of the output (convscope.targets)
         at        the layer, or several, that a CAM is of; None: the last one with maps

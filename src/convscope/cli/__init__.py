@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -12,11 +11,12 @@ from typing import Any
 from ..errors import ConvscopeError, ConvscopeWarning
 from . import ablate, explain, look, network, overlay, scan  # noqa: F401 - each adds its commands, as the help lists them
 from .app import app
+from .quiet import quiet_tensorflow
 
 
 def main() -> None:
     """The entry point. What a user did wrong is one sentence and exit 2; a defect of ours is a traceback and exit 1."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # or TensorFlow tells what the processor can do, before every answer
+    quiet_tensorflow()
     try:
         with warnings_as_notes():
             app()

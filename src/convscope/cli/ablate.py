@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from ..draw.words import amount, share
 from ..errors import InputError
 from ..methods.cam import last_with_maps
 from ..methods.interventions import place, shape_of
@@ -161,10 +162,11 @@ def plain(found: Effect, most: int, paths: list[Path]) -> list[dict[str, Any]]:
 
 def print_effect(found: Effect, number: int, most: int) -> None:
     score = found.worths[number].score
-    print(f"{found.pictures[number].name}: {found.targets[number]} = {score:.4g}; units of '{found.layer}', {found.reading}")
-    print(f"  {'unit':>6}  {'lost':>9}  {'left':>9}  answer")
+    print(f"{found.pictures[number].name}: {found.targets[number]} = {amount(score)}; units of '{found.layer}', {found.reading}")
+    print(f"  {'unit':>6}  {'changes by':>10}  {'to':>9}  answer")
     for row in found.strongest(number, first=most):  # those of the sheet, in its order
-        print(f"  {row.unit:>6}  {row.drop:>+9.3g}  {row.score:>9.4g}  {row.answer or ''}{' (new)' if row.changes else ''}")
+        changed, new = amount(-row.drop, 3, signed=True), " (new)" if row.changes else ""
+        print(f"  {row.unit:>6}  {changed:>10}  {amount(row.score):>9}  {row.answer or ''}{new}")
     breaking = ", ".join(str(row.unit) for row in found.breaking(number)) or "none"
     print(f"  another answer without any one of: {breaking}")
     group = found.together(number)
@@ -173,15 +175,16 @@ def print_effect(found: Effect, number: int, most: int) -> None:
 
 
 def print_accuracy(found: Effect, most: int) -> None:
-    """How often it is right, and how much less without each of the units that cost most: in all and by class."""
+    """How often it is right, and by how much that changes without each of the units that cost most: in all and by class."""
     if found.dropped is None:
         return
     table, dropped = found.accuracy(), found.dropped
-    print(f"right: {dropped.accuracy:.1%} of {int(dropped.pictures.sum())}; what is lost of it without a unit of '{found.layer}'")
+    right, pictures = share(dropped.accuracy), int(dropped.pictures.sum())
+    print(f"right: {right} of {pictures}; by how much that changes without a unit of '{found.layer}'")
     classes = list(table[0].by_class)
     widths = [max(len(name), 6) for name in classes]
     heads = [f"{name:>{width}}" for name, width in zip(classes, widths, strict=True)]
     print("  ".join([f"  {'unit':>6}", f"{'in all':>6}", *heads]))
     for row in table[:most]:
-        cells = [f"{0 - lost:>+{width}.1%}" for lost, width in zip(row.by_class.values(), widths, strict=True)]
-        print("  ".join([f"  {row.unit:>6}", f"{0 - row.drop:>+6.1%}", *cells]))
+        cells = [f"{share(-lost, signed=True):>{width}}" for lost, width in zip(row.by_class.values(), widths, strict=True)]
+        print("  ".join([f"  {row.unit:>6}", f"{share(-row.drop, signed=True):>6}", *cells]))

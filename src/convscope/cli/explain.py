@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..draw.words import amount
 from ..errors import InputError
 from ..progress import Steps
 from ..results import Explanation
@@ -156,7 +157,7 @@ def lines_of(why: Explanation) -> list[str]:
     lines = []
     for number, picture in enumerate(why.pictures):
         where = "the picture" if why.layer == "input" else f"'{why.layer}'"
-        lines.append(f"{picture.name}: {why.name} at {where}, {why.targets[number]} = {why.score[number]:.4g}")
+        lines.append(f"{picture.name}: {why.name} at {where}, {why.targets[number]} = {amount(why.score[number])}")
         if why.delta is not None:
             lines.append(f"  check, {why.checked(number)}")
         if why.units is not None:
@@ -166,4 +167,4 @@ def lines_of(why: Explanation) -> list[str]:
 
 
 def in_words(units: list[tuple[int, float]]) -> str:
-    return ", ".join(f"{unit} ({value:+.3g})" for unit, value in units) or "none"
+    return ", ".join(f"{unit} ({amount(value, 3, signed=True)})" for unit, value in units) or "none"

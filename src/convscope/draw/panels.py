@@ -20,6 +20,7 @@ from .files import write_whole
 from .layout import Page, Words, arrange, resized
 from .sheet import ENDINGS
 from .text import stamp
+from .words import amount
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,7 +110,7 @@ class Panels:
         h, w = self.tiles[0].shape[:2]
         if wide is not None:  # only their shape matters to where they stand, and small ones stand side by side
             h, w = (max(1, round(side * UNIT / max(h, w))) for side in (h, w))
-        ends = ("-max |value|", "0", "max |value|") if self.peak is None else (f"{-self.peak:.4g}", "0", f"{self.peak:.4g}")
+        ends = ("-max |value|", "0", "max |value|") if self.peak is None else (amount(-self.peak), "0", amount(self.peak))
         words = Words(self.title, self.subtitle, self.caption, self.labels, bar=ends)
         flat, alive = np.zeros((len(self.tiles), h, w), np.uint8), np.zeros(len(self.tiles), bool)
         columns = self.columns or min(3, len(self.tiles))

@@ -265,7 +265,7 @@ class Sheet:
     def _caption(self, page: Page) -> str:
         if self.tiles.shape[1] <= page.tile[0]:
             return self.caption
-        return f"{self.caption} Reduced {self.tiles.shape[1] / page.tile[0]:.2g} times by leaving out pixels."
+        return f"{self.caption} Reduced {words.amount(self.tiles.shape[1] / page.tile[0], 2)} times by leaving out pixels."
 
     def _pixels(self, page: Page, *, with_text: bool = True) -> tuple[Bytes, Bytes | None]:
         canvas, palette = page.canvas.copy(), colours.palette(self.colour_map)

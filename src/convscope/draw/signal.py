@@ -9,6 +9,7 @@ import numpy as np
 from .colour import PAPER
 from .curves import HEIGHT, WIDEST, Array, Bytes, Limits, curves, width_of
 from .scale import limits, ranges
+from .words import amount
 
 MOST = 6  # channels that are drawn, unless some are chosen
 TICKS = 5
@@ -69,7 +70,7 @@ class Signal:
         """The names of the channels, and their ranges."""
         known = ranges(self.values[:, None])
         return tuple(
-            f"{name}, the input: {low:.3g} to {high:.3g}"
+            f"{name}, the input: {amount(low, 3)} to {amount(high, 3)}"
             for name, low, high in zip(self.names, known.low, known.high, strict=True)
         )
 

@@ -15,10 +15,27 @@ SCALED = {
 Limits = npt.NDArray[np.float64]
 
 
+def amount(value: float, digits: int = 4, *, signed: bool = False) -> str:
+    """A number as every sheet, page and terminal table writes it: so many digits, with the hyphen of the keyboard for a minus.
+
+    What is copied from there into a program is then a number. A zero has no sign, nor has one that is left of a rounding.
+
+    signed   with a plus above zero too, where it says in which direction something goes
+    """
+    text = f"{value:{'+' if signed else ''}.{digits}g}"
+    return "0" if text in ("-0", "+0") else text
+
+
+def share(value: float, decimals: int = 1, *, signed: bool = False) -> str:
+    """The same in percent: 0.123 is 12.3%."""
+    text = f"{value:{'+' if signed else ''}.{decimals}%}"
+    return text if text.strip("+-0.%") else text.lstrip("+-")
+
+
 def labels(plain: tuple[str, ...], known: Ranges, *, dead_is_meaningful: bool) -> tuple[str, ...]:
     """The labels of the tiles, with what is odd about them."""
     notes = {int(number): " dead" for number in np.flatnonzero(known.dead & dead_is_meaningful)}
-    notes |= {int(number): f" constant {known.low[number]:.3g}" for number in np.flatnonzero(known.constant)}
+    notes |= {int(number): f" constant {amount(known.low[number], 3)}" for number in np.flatnonzero(known.constant)}
     notes |= {int(number): " not finite" for number in np.flatnonzero(known.nonfinite)}
     return tuple(label + notes.get(number, "") for number, label in enumerate(plain))
 
@@ -27,13 +44,15 @@ def values(known: Ranges, low: Limits, high: Limits, scale: str) -> tuple[str, .
     """What stands at the right of each label: the value of the last colour, where each tile has its own."""
     if scale == "shared":
         return ("",) * len(low)
-    return tuple("" if known.dead[number] or known.constant[number] else f"{top:.2g}" for number, top in enumerate(high))
+    return tuple("" if known.dead[number] or known.constant[number] else amount(top, 2) for number, top in enumerate(high))
 
 
 def between(known: Ranges, low: Limits, high: Limits, scale: str) -> tuple[str, ...]:
     """The same of curves: the values of their lower and their upper edge."""
     plain = known.dead | known.constant
-    return tuple("" if scale == "shared" or plain[at] else f"{low[at]:.2g} to {high[at]:.2g}" for at in range(len(low)))
+    return tuple(
+        "" if scale == "shared" or plain[at] else f"{amount(low[at], 2)} to {amount(high[at], 2)}" for at in range(len(low))
+    )
 
 
 def bar(colour: str, low: Limits, high: Limits, scale: str) -> tuple[str, str, str] | None:
@@ -42,7 +61,7 @@ def bar(colour: str, low: Limits, high: Limits, scale: str) -> tuple[str, str, s
         return None
     around_zero = colour == "diverging"
     if scale == "shared":
-        return f"{low[0]:.4g}", "0" if around_zero else f"{(low[0] + high[0]) / 2:.4g}", f"{high[0]:.4g}"
+        return amount(low[0]), "0" if around_zero else amount((low[0] + high[0]) / 2), amount(high[0])
     if scale == "percentile":
         return ("-", "0", "its 99th percentile") if around_zero else ("its 1st percentile", "", "its 99th")
     return ("-max |map|", "0", "max |map|") if around_zero else ("each map's least", "", "its greatest")
@@ -54,7 +73,7 @@ def how(drawn: str, size: tuple[int, int], count: int, known: Ranges, scale: str
     parts = [
         f"{counted(count, 'tile')} of {size[0]} x {size[1]}",
         drawn,
-        f"{SCALED[scale]}; over all {low:.4g} to {high:.4g}",
+        f"{SCALED[scale]}; over all {amount(low)} to {amount(high)}",
     ]
     if dead := int((known.dead & dead_is_meaningful).sum()):
         parts.append(f"{dead} dead (zero everywhere): hatched")
@@ -68,7 +87,7 @@ def how(drawn: str, size: tuple[int, int], count: int, known: Ranges, scale: str
 def how_bars(known: Ranges, count: int) -> str:
     low, high = known.whole
     broken = f"; {counted(int(known.nonfinite.sum()), 'value')} not finite: magenta" if known.nonfinite.any() else ""
-    return f"{counted(count, 'bar')} from zero, all on one scale; {low:.4g} to {high:.4g}{broken}."
+    return f"{counted(count, 'bar')} from zero, all on one scale; {amount(low)} to {amount(high)}{broken}."
 
 
 def counted(count: int, what: str) -> str:

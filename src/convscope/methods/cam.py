@@ -151,9 +151,19 @@ def last_with_maps(graph: Graph, before: str = "output") -> str:
     """The last layer before `before` that makes a map of more than one position. Raises InputError if there is none."""
     end = len(graph) if before.partition(":")[0] == "output" else graph[before].index
     for layer in reversed(graph.layers[:end]):
-        if has_maps(layer) and layer.kind not in FLAT:
+        if is_mapped(layer):
             return layer.name
     raise InputError("No layer of this network has maps, so that there is none for a CAM. Use occlusion or a gradient.")
+
+
+def any_maps(graph: Graph) -> bool:
+    """Whether there is a layer that a CAM can be of."""
+    return any(map(is_mapped, graph))
+
+
+def is_mapped(layer: Layer) -> bool:
+    """Whether it makes maps, and does not only pass on what was there before."""
+    return has_maps(layer) and layer.kind not in FLAT
 
 
 def has_maps(layer: Layer) -> bool:
@@ -165,7 +175,7 @@ def with_maps(engine: Engine, layer: str, values: Array) -> Array:
     """(n, c, *spatial) as it is. Raises InputError if there are no positions in it."""
     if values.ndim > 2 and np.prod(values.shape[2:]) > 1:
         return values
-    others = [each.name for each in engine.graph if has_maps(each) and each.kind not in FLAT]
+    others = [each.name for each in engine.graph if is_mapped(each)]
     hint = f" The last one with maps is '{others[-1]}'." if others else ""
     raise InputError(f"'{layer}' has no maps: its output has shape {values.shape}.{hint}", received=values.shape)
 

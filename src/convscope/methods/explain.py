@@ -115,9 +115,12 @@ METHODS: dict[str, Method] = {
 
 
 def usual(engine: Engine) -> str:
-    """The method for who names none: Grad-CAM; without gradients CAM, which is the same where it can be, else Score-CAM."""
+    """The method for who names none: Grad-CAM; without gradients CAM, which is the same where it can be, else Score-CAM.
+
+    With gradients, but no layer that a CAM could be of, it is saliency, which explains by the picture itself.
+    """
     if isinstance(engine, Differentiable):
-        return "grad-cam"
+        return "grad-cam" if cam.any_maps(engine.graph) else "saliency"
     return "cam" if cam.linear_after(engine.graph, cam.last_with_maps(engine.graph)) else "score-cam"
 
 

@@ -44,6 +44,7 @@ class Comparison(Sequence[Explanation]):
         Below stands of each what its colours say, its own check, and what has to be said about it.
         """
         from ..draw.panels import Panels, alone, blended, greatest
+        from ..draw.words import amount
 
         first = self.explanations[0]
         picture = first._pixels(0)
@@ -51,14 +52,14 @@ class Comparison(Sequence[Explanation]):
             raise InputError(f"'{first.layer}' has no picture for maps to lie over. See the explanations' `.values`.")
         several = len(first.network.graph.inputs) > 1
         tiles, labels = [picture], [f"the input '{first._source()}'" if several else "the picture"]
-        lines = [f"{first.targets[0]} is {first.score[0]:.4g}."]
+        lines = [f"{first.targets[0]} is {amount(first.score[0])}."]
         for each in self.explanations:
             heat = each._flat(0)
             over = each.follows(first._source())  # of several inputs, a layer may follow from another one only
             peak = greatest(heat)
             stands = each._stands(picture)
             tiles.append(blended(picture, heat, upsample, peak, stands) if over else alone(heat, picture.shape[:2], peak))
-            labels.append(f"{each.name}, max |{peak:.3g}|" + ("" if over else ", of another input"))
+            labels.append(f"{each.name}, max |{amount(peak, 3)}|" + ("" if over else ", of another input"))
             where = "" if each.layer == "input" else f" at '{each.layer}'"
             checked = f"check, {each.checked()}" if each.delta is not None else ""
             lines.append("; ".join(filter(None, [f"{each.name}{where}: {SAYS[each.method.sign]}", checked, *each.notes])) + ".")

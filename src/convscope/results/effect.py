@@ -138,6 +138,7 @@ class Effect:
     def sheet(self, *, picture: int = 0, first: int = 32, columns: int | None = None) -> Sheet:
         """The maps of the units that change the score most, first those for the target, then those against it."""
         from ..draw import Sheet, as_planes, nearly_square
+        from ..draw.words import amount
 
         chosen, rows = self.strongest(picture, first=first), self.units
         ups = sum(row.drop > 0 for row in chosen)
@@ -147,9 +148,11 @@ class Effect:
         tiles, note = as_planes(self.worths[picture].maps[[row.unit for row in chosen]])
         return Sheet(
             tiles=tiles,
-            labels=tuple(f"{row.unit}  {-row.drop:+.2g}" + (f" {row.answer}" if row.changes else "") for row in chosen),
+            labels=tuple(
+                f"{row.unit}  {amount(-row.drop, 2, signed=True)}" + (f" {row.answer}" if row.changes else "") for row in chosen
+            ),
             title=f"{self.layer} without a unit · {self.pictures[picture].name}",
-            subtitle=f"{self.targets[picture]} is {self.worths[picture].score:.4g}; beside each unit, by how much it changes "
+            subtitle=f"{self.targets[picture]} is {amount(self.worths[picture].score)}; beside each unit, by how much it changes "
             f"when that is {self.filled}, and the new answer if there is one; the {len(chosen)} of {len(rows)} units that change "
             f"it most; {self.reading}{note}",
             columns=columns or nearly_square(len(chosen)),

@@ -75,7 +75,9 @@ class Explanation:
 
     def checked(self, picture: int = 0) -> str:
         """The method's own check of one picture, in words; empty where it has none."""
-        return "" if self.delta is None else f"{self.check}: {self.delta[picture]:.3g}"
+        from ..draw.words import amount
+
+        return "" if self.delta is None else f"{self.check}: {amount(self.delta[picture], 3)}"
 
     @property
     def units(self) -> Array | None:
@@ -126,6 +128,7 @@ class Explanation:
         Of several inputs each that is a picture is drawn, and its map over itself; a map that follows from none stands alone.
         """
         from ..draw.panels import alone, blended, greatest, of_one_size
+        from ..draw.words import amount
 
         tiles, labels, before = [], [], ""
         for name in self._drawn(picture):
@@ -135,7 +138,7 @@ class Explanation:
                 tiles.append(pixels)
                 labels.append(over.removeprefix("over "))
             tiles.append(alone(heat, heat.shape if pixels is None else pixels.shape[:2]))
-            shared = f", max |{greatest(heat):.3g}|" if len(self.attributions) > 1 else ""
+            shared = f", max |{amount(greatest(heat), 3)}|" if len(self.attributions) > 1 else ""
             labels.append(f"{name}, {' x '.join(map(str, heat.shape))}{shared}")
             if pixels is not None:
                 tiles.append(blended(pixels, heat, upsample, over=one._stands(pixels)))
@@ -258,6 +261,7 @@ class Explanation:
 
     def _panels(self, tiles: Sequence[Any], labels: Sequence[str], picture: int, upsample: str) -> Panels:
         from ..draw.panels import Panels, peak_of
+        from ..draw.words import amount
 
         drawn = self._drawn(picture)
         heats = [self[name]._flat(picture) for name in drawn]
@@ -268,7 +272,7 @@ class Explanation:
         shared = "" if len(heats) == 1 else "; each map by its own greatest value"
         left = [f"'{name}'" for name in self.attributions if name not in drawn]
         shared += f"; {', '.join(left)} cannot be drawn as a map, see values" if left else ""
-        lines = [f"{self.targets[picture]} is {self.score[picture]:.4g}. At {where}; {SAYS[self.method.sign]}{shared}."]
+        lines = [f"{self.targets[picture]} is {amount(self.score[picture])}. At {where}; {SAYS[self.method.sign]}{shared}."]
         if self.delta is not None:
             lines.append(f"Check: {self.checked(picture)}.")
         lines += [f"{note[0].upper()}{note[1:]}." for note in self.notes]

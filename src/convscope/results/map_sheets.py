@@ -34,6 +34,7 @@ def grid(
 ) -> Sheet:
     """The maps of some units; of a dense layer bars with their values, or all of them as a strip. `how` they are ordered."""
     from ..draw import Sheet, nearly_square
+    from ..draw.words import amount
 
     form = form_of(maps, form)
     if form == "strip" and maps.values.ndim == 2:
@@ -56,7 +57,9 @@ def grid(
         form=form,
         scale="shared" if form == "bar" else scale,
         colour=colour,
-        row_labels=tuple(f"{name}   {value:.4g}" for name, value in zip(names, values, strict=True)) if form == "bar" else None,
+        row_labels=tuple(f"{name}   {amount(value)}" for name, value in zip(names, values, strict=True))
+        if form == "bar"
+        else None,
         dead_is_meaningful=maps.reading.activated,
         thick=thick,
     )
@@ -195,6 +198,8 @@ def frames(maps: FeatureMaps, units: Sequence[int], colour: str) -> list[Sheet]:
 
 def beside(before: FeatureMaps, after: FeatureMaps, picture: int, first: int | None, scale: str, colour: str) -> Sheet:
     """A row per unit, those that changed most first; before, after, and the difference. Raises InputError for other shapes."""
+    from ..draw.words import amount
+
     changed = change(before, after)[picture]
     units = [int(unit) for unit in np.argsort(-changed, kind="stable")[:first]]
     stacks = [
@@ -207,7 +212,7 @@ def beside(before: FeatureMaps, after: FeatureMaps, picture: int, first: int | N
         )
         for unit in units
     ]
-    names = [f"unit {unit}   {changed[unit]:.3g}" for unit in units]
+    names = [f"unit {unit}   {amount(changed[unit], 3)}" for unit in units]
     title = f"{before.layer.name} · {before.pictures[picture]} · before and after"
     how = f"{len(units)} of {len(changed)} units, those that changed most first (root mean square of the difference, beside each)"
     return table(stacks, names, ["before", "after", "after - before"], title, before, how, scale, colour)

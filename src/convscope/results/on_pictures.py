@@ -29,6 +29,7 @@ def overlay(
     """
     from ..draw import Panels
     from ..draw.panels import blended, greatest, spread_by
+    from ..draw.words import amount
 
     if maps.values.ndim != 4:
         raise InputError(
@@ -41,7 +42,7 @@ def overlay(
             blended(shown.pixels, maps.values[picture, unit], upsample, peak, stands)
             for unit, peak in zip(units, peaks, strict=True)
         ),
-        labels=tuple(f"{unit}  {peak:.3g}" for unit, peak in zip(units, peaks, strict=True)),
+        labels=tuple(f"{unit}  {amount(peak, 3)}" for unit, peak in zip(units, peaks, strict=True)),
         title=f"{maps.layer.name} over {maps.pictures[picture]}",
         subtitle=f"{chosen(units, maps.values.shape[1], 'maps', how)}; {maps.reading}",
         caption="Each by its own range around zero, its greatest magnitude beside its number; the map's "
@@ -53,6 +54,7 @@ def crops(maps: FeatureMaps, shown: Shown, graph: Graph, picture: int, units: Se
     """What each unit saw where it was strongest, next to its map. Raises Unsupported where the graph does not show that."""
     from ..draw import Sheet
     from ..draw.crops import CropSheet
+    from ..draw.words import amount
 
     if maps.values.ndim != 4:
         raise InputError(f"'{maps.layer.name}' has maps of size {maps.values.shape[2:]}: no part of a picture. Use sheet().")
@@ -72,7 +74,7 @@ def crops(maps: FeatureMaps, shown: Shown, graph: Graph, picture: int, units: Se
         pictures.append(shown.pixels[top:bottom, left:right] if bottom > top else None)
         pictures.append(single.tile(0))
         sees = "sees" if bottom > top else "sees padding only"
-        labels += [f"{unit} {sees}, at {place}", f"{unit}, up to {values[place]:.3g}"]
+        labels += [f"{unit} {sees}, at {place}", f"{unit}, up to {amount(values[place], 3)}"]
         marks += [None if middles is None else strongest_in(((top, left), (bottom, right)), cell(middles, place)), None]
     return CropSheet(
         crops=pictures,
@@ -100,10 +102,12 @@ def strongest(values: Array, *, activated: bool) -> tuple[int, ...] | None:
 
 
 def _flat_in_words(values: Array, activated: bool) -> str:
+    from ..draw.words import amount
+
     if not np.isfinite(values).any():
         return "not finite"
     level = float(values[np.isfinite(values)][0])
-    return "dead" if activated and not values.any() else f"{level:.3g} everywhere"
+    return "dead" if activated and not values.any() else f"{amount(level, 3)} everywhere"
 
 
 def strongest_in(

@@ -79,9 +79,11 @@ def plain(value: Any) -> Any:
 
 
 def text(value: Any) -> str:
+    from ..draw.words import amount
+
     value = plain(value)
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return amount(value) if isinstance(value, float) else str(value)

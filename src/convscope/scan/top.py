@@ -69,10 +69,11 @@ class TopPictures:
     def sheet(self, *, columns: int | None = None, side: int = 112) -> CropSheet:
         """The crops in a grid, each with its value and its picture. `side`: pixels that a crop is drawn with."""
         from ..draw.crops import CropSheet
+        from ..draw.words import amount
 
         rows: list[dict[str, Any]] = self.rows.to_dicts()
         values = [row["value"] for row in rows]
-        span = f"{max(values):.4g} to {min(values):.4g}" if values else "none"
+        span = f"{amount(max(values))} to {amount(min(values))}" if values else "none"
         maxima = self.measure == "maxima"
         same = maxima and len(values) > 1 and max(values) == min(values) > 0
         equal = " All are equal, and in the order of the means of their maps." if same else ""
@@ -81,7 +82,7 @@ class TopPictures:
         seen = "the whole picture" if self.field is None else self.field.words
         return CropSheet(
             crops=self.crops(),
-            labels=tuple(f"{row['value']:.4g} · {row['label'] or row['name'].split('/')[-1]}" for row in rows),
+            labels=tuple(f"{amount(row['value'])} · {row['label'] or row['name'].split('/')[-1]}" for row in rows),
             title=f"{self.layer} · {self.what} {self.unit} · the {len(rows)} pictures {self.words}",
             subtitle=f"{self.measure[:1].upper()}{self.measure[1:]}: {span}, the strongest first; shown: {seen}; "
             f"pictures as the network received them, "

@@ -12,6 +12,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..draw.colour import DEAD, DEAD_MARK, FRAME, NAMES, NONFINITE, palette, table
+from ..draw.words import amount
 from .blocks import drawing
 from .pages import PAGES
 from .scripts import joined, static
@@ -55,7 +56,7 @@ def environment() -> Environment:
         loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     result.filters |= {
-        "link": link, "shape": shape, "times": times, "number": number, "units": units, "large": large,
+        "link": link, "shape": shape, "times": times, "number": amount, "units": units, "large": large,
         "lasts": lasts, "drawing": drawing, "gradient": gradient,
     }  # fmt: skip
     return result
@@ -111,17 +112,13 @@ def times(sizes: Sequence[int | None]) -> str:
     return " × ".join("any" if size is None else str(size) for size in sizes) or "1"
 
 
-def number(value: float) -> str:
-    return f"{value:.4g}"
-
-
 def large(value: int | None) -> str:
     """1,378,987 as "1.38 M"; None, for what cannot be computed, as "?"."""
     if value is None:
         return "?"
     for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if value >= size:
-            return f"{value / size:.3g} {letter}"
+            return f"{amount(value / size, 3)} {letter}"
     return str(value)
 
 

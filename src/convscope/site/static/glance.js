@@ -63,5 +63,5 @@ function amountOf(layer, unit) {
   const value = layer.column(layer.entry.answer ? "answer" : "mean")[unit];
   if (Number.isNaN(value)) return "not measured";
   const text = String(Number(value.toPrecision(2)));
-  return layer.entry.answer && value > 0 ? `+${text}` : text.replace("-", "−");
+  return layer.entry.answer && value > 0 ? `+${text}` : text;
 }

@@ -14,7 +14,7 @@ export class Points {
       return values.map((value) => (value - low) / (high - low || 1));
     };
     [this.x, this.y] = [scaled(this.data.x), scaled(this.data.y)];
-    this.about.textContent = `What ${this.data.layer} says of each picture; ${this.data.note}. Drag to move, wheel or + and − to zoom; close up, the pictures that are among some unit's top ones are shown.`;
+    this.about.textContent = `What ${this.data.layer} says of each picture; ${this.data.note}. Drag to move, wheel or + and - to zoom; close up, the pictures that are among some unit's top ones are shown.`;
     this.colours = this.facts.classes.map((_, number) => `hsl(${(number * 137.5) % 360} 62% ${number % 2 ? 58 : 46}%)`);
     const seen = new Set(this.data.label);
     this.legend.replaceChildren(...this.facts.classes.flatMap((name, number) => (seen.has(number) ? [this.entry(name, this.colours[number])] : [])));
