@@ -8,24 +8,27 @@ import numpy.typing as npt
 from ..core import Graph
 from ..errors import Unsupported
 from .reach import walk
-from .receptive import edges, sizes_of
+from .receptive import Sizes, edges, sizes_of
 
 
-def centres(graph: Graph, layer: str) -> tuple[npt.NDArray[np.float64], ...] | None:
+def centres(
+    graph: Graph, layer: str, sizes: Sizes | None = None, of: str | None = None
+) -> tuple[npt.NDArray[np.float64], ...] | None:
     """Per spatial axis, (places,): the middle of the pixels, or of the samples, that each place of `layer` depends on.
 
     As if the picture had no edges, so that neighbours are as far apart as they are; near the edges it may lie outside.
+    of        the row of the input whose pixels are meant, by default the first
     returns   None where places depend on the whole picture, and so stand over no part of it
     raises    as `edges`
     """
-    known = sizes_of(graph)
+    known = sizes_of(graph) if sizes is None else sizes
     own = known[graph[layer].name]
-    if len(own) != len(known[graph.layers[0].name]) or not own:
+    if len(own) != len(known[graph.layers[0].name if of is None else of]) or not own:
         raise Unsupported(f"The maps of '{layer}' have not the axes of what the network received.")
     found = []
     for axis, count in enumerate(own):
         places = np.arange(count, dtype=np.float64)
-        low, high = walk(graph, layer, (places, places.copy()), axis, known)
+        low, high = walk(graph, layer, (places, places.copy()), axis, known, of)
         if not np.isfinite(high - low).all():
             return None
         found.append((low + high) / 2)

@@ -75,10 +75,13 @@ def source(place: int, size: int, fill: str) -> int:
     return -place if place < 0 else 2 * (size - 1) - place
 
 
-def walk(graph: Graph, layer: str, value: Ends, axis: int, sizes: Any) -> Ends:
-    """Which places of an input without edges the places `value` of `layer` depend on. Raises Unsupported as `spans`."""
+def walk(graph: Graph, layer: str, value: Ends, axis: int, sizes: Any, of: str | None = None) -> Ends:
+    """Which places of an input without edges the places `value` of `layer` depend on. Raises Unsupported as `spans`.
+
+    of   the row of the input, by default the first
+    """
     rows = {each.name: each for each in graph}
-    start, end = graph.layers[0].name, graph[layer].name
+    start, end = graph.layers[0].name if of is None else of, graph[layer].name
     needs, mixed = {end: value}, {end: False}  # mixed: whether all units of a layer without places are needed, or just one
     for name in reversed(graph.names[: graph[layer].index + 1]):
         if name not in needs or rows[name].kind == "input":

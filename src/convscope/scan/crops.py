@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..core import Engine, Graph, input_names
 from ..errors import ConvscopeError
-from ..methods.receptive import Sizes, edges, sizes_at, sizes_of
+from ..methods.centres import centres
+from ..methods.receptive import Edges, Sizes, edges, sizes_at, sizes_of
 from ..methods.upstream import inputs_above
 from ..pictures.several import is_picture, main_input
 from .inputs import shapes_of
@@ -85,14 +87,14 @@ def field(graph: Graph, part: Part, picture: tuple[int, int], sizes: Sizes | Non
     """In pictures of the input `of`."""
     try:
         row = dict(zip(input_names(graph), graph.inputs, strict=True))[of].name
-        seen = edges(graph, part.read_at, sizes, row)
+        seen, middles = edges(graph, part.read_at, sizes, row), centres(graph, part.read_at, sizes, row)
     except ConvscopeError as why:
         return around(
             part, picture, tuple(WINDOW * side / places for side, places in zip(picture, part.spatial, strict=True)), str(why)
         )
     extent = tuple(int((stop - start).max(initial=0)) for start, stop in zip(seen.starts, seen.stops, strict=True))
     if any(each > LARGE * side for each, side in zip(extent, picture, strict=True)):
-        return around(part, picture, tuple(LARGE * side for side in picture), "", extent)
+        return middle(part, seen, middles, picture, extent)
     starts, stops = (tuple(tuple(axis.tolist()) for axis in ends) for ends in (seen.starts, seen.stops))
     return Field(starts, stops, picture, f"what it sees, its receptive field of {extent[0]} x {extent[1]} pixels")
 
@@ -102,7 +104,32 @@ def whole(part: Part, picture: tuple[int, int], words: str) -> Field:
     return Field(starts, tuple((side,) * places for side, places in zip(picture, part.spatial, strict=True)), picture, words)
 
 
-def around(part: Part, picture: tuple[int, int], extent: Sequence[float], why: str, seen: Sequence[int] | None = None) -> Field:
+def middle(
+    part: Part, seen: Edges, middles: Sequence[npt.NDArray[np.float64]] | None, picture: tuple[int, int], extent: Sequence[int]
+) -> Field:
+    """Along an axis on which positions see more than LARGE, only so much around the middle of what each sees.
+
+    middles   see `centres`; None where every position sees the whole picture: then where it stands in the map, as that is scaled
+    """
+    starts, stops = [], []
+    for axis, side in enumerate(picture):
+        start, stop = seen.starts[axis], seen.stops[axis]
+        if extent[axis] > LARGE * side:
+            places = np.arange(part.spatial[axis])
+            centre = (places + 0.5) * side / len(places) if middles is None else np.clip(middles[axis] + 0.5, 0, side)
+            start = np.maximum(start, np.round(centre - LARGE * side / 2).astype(int))
+            stop = np.minimum(stop, np.round(centre + LARGE * side / 2).astype(int))
+        starts.append(tuple(start.tolist()))
+        stops.append(tuple(stop.tolist()))
+    wide = [min(each, round(LARGE * side)) for each, side in zip(extent, picture, strict=True)]
+    words = (
+        f"{wide[0]} x {wide[1]} pixels around the position, the middle of what it sees, which is up to {extent[0]} x {extent[1]} "
+        f"of {picture[0]} x {picture[1]}"
+    )
+    return Field(tuple(starts), tuple(stops), picture, words)
+
+
+def around(part: Part, picture: tuple[int, int], extent: Sequence[float], why: str) -> Field:
     """A window around each position, as the map is scaled to the picture."""
     starts, stops = [], []
     for places, side, wide in zip(part.spatial, picture, extent, strict=True):
@@ -111,8 +138,5 @@ def around(part: Part, picture: tuple[int, int], extent: Sequence[float], why: s
         starts.append(tuple(first.tolist()))
         stops.append(tuple(np.clip(np.round(centres + wide / 2), first + 1, side).astype(int).tolist()))
     window = f"{round(extent[0])} x {round(extent[1])} pixels around the position"
-    if seen:
-        words = f"{window}, the middle of what it sees, which is up to {seen[0]} x {seen[1]} of {picture[0]} x {picture[1]}"
-    else:
-        words = f"{window}, as the map is scaled to the picture; what it sees is not known ({why.rstrip('.')})"
+    words = f"{window}, as the map is scaled to the picture; what it sees is not known ({why.rstrip('.')})"
     return Field(tuple(starts), tuple(stops), picture, words)
