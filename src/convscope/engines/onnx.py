@@ -5,7 +5,6 @@ ONNX Runtime has no gradients, so this engine is not Differentiable.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +15,9 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import TensorProto
 
 from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, by_input, input_names, merged, reduced
-from ..errors import EngineError, InputError, Shape, Unsupported
+from ..errors import InputError, Shape, Unsupported
 from . import onnx_graph
 from .cuts import Cut
 from .onnx_card import card
@@ -28,12 +26,12 @@ from .onnx_graph import Read
 from .onnx_held import OnnxHeld
 from .onnx_inputs import Inputs, inputs_of, unread
 from .onnx_layout import Layouts
+from .onnx_learning import learn, open_questions
+from .onnx_pictures import FirstAxes, checked, fixed_batch, refuse_unreadable, refuse_without_pictures
 from .onnx_quantised import quantised, real_weights
 from .onnx_rows import inner_convolutions, table
 from .onnx_sessions import KEPT, Session, Sessions, failed
-from .onnx_wiring import Type, Wiring, infer, protocol_layout
-
-SIDES = (32, 64, 96, 128, 224)  # in pixels, of pictures to learn shapes with
+from .onnx_wiring import Wiring, infer, protocol_layout
 
 
 class OnnxEngine:
@@ -60,18 +58,37 @@ class OnnxEngine:
         self.notes = (*inner_convolutions(model), *unread(model, names, self._constants))
         self._model = onnx_graph.without_constants(model, names)
         self.metadata = {each.key: each.value for each in model.metadata_props}
-        self._types = infer(onnx_graph.complete(self._model, self._constants))
-        self._wiring = Wiring(self._model.graph, names, self._constants, self._types)
-        self._sessions = Sessions(self._model, self._wiring)
+        self._survey(names)
         self._sessions.check()
-        self._tabulate(names)
-        if self._lacks_shapes():
-            self._learn_shapes()
+        if self.axes.alone([each.name for each in self._model.graph.output]):
+            self._take_one_at_a_time()
+        if open_questions(self):
+            if not learn(self):
+                self._take_one_at_a_time()
+                learn(self)
             self._tabulate(names)
+        refuse_without_pictures(self.graph, (each.name for each in self._model.graph.output), self._wiring)
+
+    def _survey(self, names: Sequence[str]) -> None:
+        whole = onnx_graph.complete(self._model, self._constants)
+        self.types = infer(whole)
+        self.axes = FirstAxes(whole, names, fixed_batch(self.types, names))
+        self._wire(self._constants, names)
+
+    def _wire(self, constants: Constants, names: Sequence[str]) -> None:
+        self._wiring = Wiring(self._model.graph, names, constants, self.types, self.axes.foreign)
+        self._sessions = Sessions(self._model, self._wiring)
+        self._tabulate(names)
+
+    def _take_one_at_a_time(self) -> None:
+        self.notes = (*self.notes, "Sizes in the file are those of one picture, so that pictures pass one at a time.")
+        for each in self._model.graph.input:
+            each.type.tensor_type.shape.dim[0].dim_value = 1
+        self._survey(self.inputs.names)
 
     def _tabulate(self, names: Sequence[str]) -> None:
         self.layouts = Layouts(self._model.graph.node, self._wiring)
-        self.inputs = Inputs(names, self._types, self.layouts)
+        self.inputs = Inputs(names, self.types, self.layouts)
         self._table = table(self._model, self._wiring, self.layouts)
         self._planned = functools.lru_cache(KEPT)(self._plan)  # of a hundred taps it takes as long as a layer
 
@@ -105,9 +122,7 @@ class OnnxEngine:
         arrays = replaced(weights, nodes, self._wiring, list(self._model.graph.node))
         result = copy.copy(self)
         result._constants = self._constants.replaced(arrays)
-        result._wiring = Wiring(self._model.graph, self.inputs.names, result._constants, self._types)
-        result._sessions = Sessions(self._model, result._wiring)
-        result._tabulate(self.inputs.names)
+        result._wire(result._constants, self.inputs.names)
         return result
 
     def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
@@ -154,7 +169,9 @@ class OnnxEngine:
         return self._table.tensors[name] if name in self._table.tensors else self._table.tensors[self.graph[name].name]
 
     def _read(self, tap: Tap) -> Read:
+        """Raises UnknownLayer; Unsupported for an output that holds no numbers for each picture."""
         tensor = self.tensor(tap.layer)
+        refuse_unreadable(tap.layer, tensor, self._wiring)
         rank, turn = self._wiring.rank(tensor), self.layouts.turn(tensor)
         if tap.reduce == "none" or rank is None or rank < 3 or tensor in self.inputs.names or too_old(tap, self._model):
             return Read(tensor, turn=turn)
@@ -163,6 +180,7 @@ class OnnxEngine:
     def on_tensor(self, edit: Edit, pictures: int) -> Edit:
         """The edit, with the tensor that its layer stands for. Raises UnknownLayer, InputError, Unsupported."""
         tensor = self.tensor(edit.layer)
+        refuse_unreadable(edit.layer, tensor, self._wiring)
         element = self._wiring.element(tensor)
         whole = element not in FLOATS | {None} or quantised(tensor, self._wiring) is not None
         if whole and tensor != self.inputs.names[0]:  # pixels may be edited to other whole numbers
@@ -196,7 +214,7 @@ class OnnxEngine:
         feed: dict[str, object] = dict(received)
         feed |= {onnx_graph.scale_of(edit.layer): edit.scale for edit in edits}
         feed |= {onnx_graph.shift_of(edit.layer): edit.shift for edit in edits}
-        values = self.ran(session, feed, given) if session else {}
+        values = checked(self.ran(session, feed, given), len(next(iter(given.values())))) if session else {}
         return values | {read: self.inputs.seen(read.tensor, received[read.tensor]) for read in of_inputs}
 
     def ran(self, session: Session, feed: Mapping[str, object], given: Mapping[str, Array]) -> dict[Read, Array]:
@@ -211,35 +229,6 @@ class OnnxEngine:
         if name in self._constants:
             return self._constants.array(name)
         return self._sessions.build((Read(name),)).run({})[Read(name)]
-
-    def _lacks_shapes(self) -> bool:
-        """Whether inference left out more than the sizes that depend on the picture's."""
-        known = self.inputs.shapes.values()
-        fixed = all(shape is not None and None not in shape[1:] for shape in known)
-        shapes = [layer.shape for layer in self.graph]
-        return None not in known and any(shape is None or (fixed and None in shape) for shape in shapes)
-
-    def _learn_shapes(self) -> None:
-        """From runs on small pictures. Where the network takes any size, a size that two runs agree on is a fixed one."""
-        wanted = {name: shape or () for name, shape in self.inputs.shapes.items()}
-        free = any(None in shape[1:] for shape in wanted.values())
-        rows = [layer.name for layer in self.graph if layer.kind != "input"]
-        session = self._sessions.build(tuple(Read(self._table.tensors[name]) for name in rows))
-        runs: list[dict[Read, Array]] = []
-        for side in SIDES if free else SIDES[:1]:
-            zeros = {name: np.zeros(trial(shape, self.inputs.batch or 1, side), np.float32) for name, shape in wanted.items()}
-            with contextlib.suppress(EngineError):  # too small for this network
-                runs.append(self._pass(session, zeros, []))
-            if len(runs) == 2:
-                break
-        for read in session.reads if runs and (len(runs) == 2 or not free) else ():
-            shapes = [run[read].shape for run in runs]
-            self._types[read.tensor] = learnt(self._types.get(read.tensor), shapes, free_batch=self.inputs.batch is None)
-
-
-def trial(shape: Shape, batch: int, side: int) -> tuple[int, ...]:
-    """A shape to try with: three channels, and `side` for each size that is not said."""
-    return batch, *(size or (side if axis else 3) for axis, size in enumerate(shape[1:]))
 
 
 def too_old(tap: Tap, model: onnx.ModelProto) -> bool:
@@ -261,14 +250,3 @@ def broadcasts(shape: Sequence[int], to: Shape) -> bool:
     return len(shape) <= len(to) and all(
         have == 1 or want in (have, None) for have, want in zip(reversed(shape), reversed(to), strict=False)
     )
-
-
-def learnt(inferred: Type | None, shapes: Sequence[Sequence[int]], *, free_batch: bool) -> Type:
-    """The shape that runs agree on, None where they do not; what inference found counts more."""
-    shape = tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*shapes, strict=False))
-    if free_batch:
-        shape = (None, *shape[1:])
-    if inferred is None:
-        return Type(TensorProto.FLOAT, shape)
-    known = inferred.shape if inferred.shape is not None and len(inferred.shape) == len(shape) else shape
-    return Type(inferred.element, tuple(found if size is None else size for size, found in zip(known, shape, strict=True)))

@@ -14,6 +14,7 @@ from . import onnx_graph
 from .cuts import Cut, checked_repeat
 from .onnx_constants import BYTES, FLOATS
 from .onnx_graph import Read
+from .onnx_pictures import checked
 
 if TYPE_CHECKING:
     from .onnx import OnnxEngine
@@ -69,7 +70,7 @@ class OnnxHeld:
             }
             for edit in (engine.of_batch(each, start, size) for each in changes.values()):
                 feed |= {onnx_graph.scale_of(edit.layer): edit.scale, onnx_graph.shift_of(edit.layer): edit.shift}
-            parts.append(engine.ran(session, feed, arrays(self._pictures)))
+            parts.append(checked(engine.ran(session, feed, arrays(self._pictures)), min(size, number - start)))
         whole = {read: np.concatenate([part[read] for part in parts]) if len(parts) > 1 else parts[0][read] for read in parts[0]}
         return Run({tap: whole[read] if read.axes else reduced(whole[read], tap.reduce) for tap, read in reads.items()})
 

@@ -15,8 +15,9 @@ from torch import nn
 
 from ..core import Array, Edit, Graph, Pictures, Rule, Run, Tap, as_tap, merged, reduced
 from ..errors import EngineError, InputError, MissingExtra, Unsupported
-from .onnx import SIDES, OnnxEngine
+from .onnx import OnnxEngine
 from .onnx_held import OnnxHeld
+from .onnx_learning import SIDES
 from .torch import TorchEngine
 from .torch_trace import TorchTrace
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,10 +39,19 @@ class Wiring:
     """Which tensors carry the picture, which are constant, and which node makes each.
 
     What depends on the picture's size alone (`Shape` and the arithmetic after it) does neither.
+
+    foreign   tensors that have no entry for each picture, see FirstAxes
     """
 
-    def __init__(self, graph: GraphProto, inputs: Iterable[str], constants: Constants, types: Mapping[str, Type]):
-        self.constants, self.types = constants, types
+    def __init__(
+        self,
+        graph: GraphProto,
+        inputs: Iterable[str],
+        constants: Constants,
+        types: Mapping[str, Type],
+        foreign: AbstractSet[str] = frozenset(),
+    ):
+        self.constants, self.types, self.foreign = constants, types, foreign
         self.maker = {output: node for node in graph.node for output in node.output if output}
         self.flowing, self.constant = set(inputs), set(constants)
         self.used = {output.name for output in graph.output}
@@ -60,9 +70,11 @@ class Wiring:
         return self.types[name].element if name in self.types else None
 
     def carried(self, node: NodeProto) -> list[str]:
-        """The outputs of `node` that are activations: floats (or a quantised network's bytes) that depend on the picture."""
+        """The outputs of `node` that are activations: floats (or a quantised network's bytes) that depend on the picture, with an
+        entry for each.
+        """
         outputs = [name for name in node.output if name in self.flowing and self.element(name) in FLOATS | BYTES | {None}]
-        outputs = [name for name in outputs if self.rank(name) != 0]  # one number for the whole batch
+        outputs = [name for name in outputs if self.rank(name) != 0 and name not in self.foreign]
         return [name for name in outputs if name in self.used] or outputs[:1]
 
     def rank(self, name: str) -> int | None:
@@ -148,7 +160,7 @@ def infer(model: ModelProto) -> dict[str, Type]:
         graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):  # ONNX Runtime says better what is wrong
         graph = model.graph
-    return {each.name: type_of(each) for each in (*graph.value_info, *graph.input, *graph.output) if each.HasField("type")}
+    return {each.name: type_of(each) for each in (*graph.output, *graph.value_info, *graph.input) if each.HasField("type")}
 
 
 def type_of(value: onnx.ValueInfoProto) -> Type:

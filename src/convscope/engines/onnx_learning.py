@@ -1,0 +1,99 @@
+"""What inference leaves open of the shapes in an ONNX file, from runs on small pictures."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from onnx import TensorProto
+
+from ..core import Array
+from ..errors import EngineError, Shape
+from .onnx_graph import Read
+from .onnx_pictures import NUMBERS
+from .onnx_sessions import Session
+from .onnx_wiring import Type
+
+if TYPE_CHECKING:
+    from .onnx import OnnxEngine
+
+SIDES = (32, 64, 96, 128, 224)  # in pixels, of pictures to learn shapes with
+Trial = tuple[dict[str, Array], dict[Read, Array]]  # what went in, and what came out
+
+
+def open_questions(engine: OnnxEngine) -> bool:
+    """Whether inference left out more than the sizes that depend on the picture's, or which axis is that of the pictures."""
+    known = engine.inputs.shapes.values()
+    fixed = all(shape is not None and None not in shape[1:] for shape in known)
+    shapes = [layer.shape for layer in engine.graph]
+    lacking = any(shape is None or (fixed and None in shape) for shape in shapes)
+    return None not in known and (lacking or bool(doubtful(engine)))
+
+
+def doubtful(engine: OnnxEngine) -> list[str]:
+    """The tensors of rows and outputs of which it is not known whether they have an entry for each picture."""
+    wiring, outputs = engine._wiring, (each.name for each in engine._model.graph.output)
+    numbers = [name for name in outputs if name in wiring.flowing and wiring.element(name) in NUMBERS | {None}]
+    names = dict.fromkeys([*(engine.tensor(layer.name) for layer in engine.graph), *numbers])
+    return [name for name in names if name not in engine.axes.proven | engine.axes.foreign]
+
+
+def learn(engine: OnnxEngine) -> bool:
+    """Complete what is known of the types and first axes. False if the network takes a picture, but no two.
+
+    Where it takes any size, a size that two runs agree on is a fixed one.
+    """
+    batch, free = engine.inputs.batch, any(None in (shape or ())[1:] for shape in engine.inputs.shapes.values())
+    numbers = (2, 3) if batch is None else (batch,) * (1 + free)
+    unsure = doubtful(engine)
+    rows = (engine.tensor(layer.name) for layer in engine.graph if layer.kind != "input")
+    session = engine._sessions.build(tuple(Read(name) for name in dict.fromkeys([*rows, *unsure])))
+    trials = tried(engine, session, numbers, free)
+    if len(trials) < len(numbers):
+        return batch is not None or not tried(engine, session, (1,), free)
+    runs = [values for _, values in trials]
+    if unsure and batch is not None and batch > 1:  # which first axes are of their length, and turn as the pictures do
+        runs.append(passed(engine, session, {name: np.roll(array, -1, 0) for name, array in trials[0][0].items()}))
+    for read in session.reads:
+        values = [run[read] for run in runs]
+        if read.tensor in unsure:
+            engine.axes.learn(read.tensor, values, [len(next(iter(given.values()))) for given, _ in trials])
+        first = (batch,) if read.tensor in engine.axes.proven else None
+        engine.types[read.tensor] = learnt(engine.types.get(read.tensor), [value.shape for value in values], first)
+    return True
+
+
+def tried(engine: OnnxEngine, session: Session, numbers: Sequence[int], free: bool) -> list[Trial]:
+    """A run for each of these numbers of pictures, of several sides where these are `free`; fewer where the network fails."""
+    found: list[Trial] = []
+    for side in SIDES if free else SIDES[:1] * len(numbers):
+        pictures = {name: made(engine, name, numbers[len(found)], side) for name in engine.inputs.names}
+        with contextlib.suppress(EngineError):  # too small for this network
+            found.append((pictures, passed(engine, session, pictures)))
+        if len(found) == len(numbers):
+            break
+    return found
+
+
+def passed(engine: OnnxEngine, session: Session, pictures: Mapping[str, Array]) -> dict[Read, Array]:
+    return engine.ran(session, engine.inputs.received(pictures, []), pictures)
+
+
+def made(engine: OnnxEngine, name: str, number: int, side: int) -> Array:
+    """Pictures to try with: three channels, and `side` for each size that is not said."""
+    sizes = (size or (side if axis else 3) for axis, size in enumerate((engine.inputs.shapes[name] or ())[1:]))
+    shape, random = (number, *sizes), np.random.default_rng(0)
+    whole = engine.inputs.whole(name)
+    return np.asarray(random.integers(0, 2, shape) if whole else random.normal(size=shape), np.float32)
+
+
+def learnt(inferred: Type | None, shapes: Sequence[Sequence[int]], first: Shape | None) -> Type:
+    """The shape that runs agree on, None where they do not, with `first` in front; what inference found counts more."""
+    shape: Shape = tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*shapes, strict=False))
+    shape = shape if first is None else (*first, *shape[1:])
+    if inferred is None:
+        return Type(TensorProto.FLOAT, shape)
+    known = inferred.shape if inferred.shape is not None and len(inferred.shape) == len(shape) else shape
+    return Type(inferred.element, tuple(found if size is None else size for size, found in zip(known, shape, strict=True)))
