@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from zoo_onnx import Writer, chain, pictures
+from zoo_onnx import NETWORKS, Writer, chain, pictures
 
 from convscope.conformance import check_engine
-from convscope.core import Edit
+from convscope.core import Edit, Tap
 from convscope.engines import onnx_sessions
 from convscope.engines.onnx import OnnxEngine
 from convscope.engines.onnx_learning import learn, open_questions
@@ -165,6 +165,41 @@ def test_the_other_outputs_are_read():
     np.testing.assert_array_equal(run["output"], run["classes"])
     np.testing.assert_array_equal(run["output:4"], run["classes"])
     np.testing.assert_array_equal(run["output:5"].ravel(), run["classes"].argmax(1))
+
+
+def test_an_edit_of_an_output_changes_what_comes_out_and_no_layer():
+    """As in every engine. This one is taken in the middle of the network, and flows on."""
+    engine, batch = OnnxEngine(NETWORKS["two_outputs"]()), pictures(NETWORKS["two_outputs"]())
+    taps, edits = [*engine.graph.names, "output", "output:1"], [Edit("output:1", 0.5), Edit("output:1", 1.0, 3.0)]
+    plain, found = engine.run(batch, taps), engine.run(batch, taps, edits)
+    for tap in taps:
+        np.testing.assert_array_equal(found[tap], 0.5 * plain[tap] + 3 if tap == "output:1" else plain[tap], err_msg=tap)
+
+
+@pytest.mark.parametrize("layer", ["picture", "conv1", "relu1", "conv2", "relu2", "classes"])
+def test_an_edit_of_an_output_is_made_wherever_the_run_was_held(layer):
+    engine, batch = OnnxEngine(NETWORKS["two_outputs"]()), pictures(NETWORKS["two_outputs"]())
+    first, then, taps = (
+        [Edit("output:1", 2.0), Edit(layer, 0.5)],
+        [Edit("output:1", 1.0, 0.25), Edit("output", -1.0)],
+        ["output", "output:1"],
+    )
+    held, whole = engine.hold(batch, layer, first), engine.run(batch, taps, [*first, *then])
+    for repeat in (1, 3):
+        found = held.run(taps, then, repeat=repeat)
+        for tap in taps:
+            np.testing.assert_allclose(found[tap], whole[tap].repeat(repeat, 0), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("reduce", ["mean", "max", "argmax", "active"])
+def test_maps_without_a_position_have_no_number(reduce):
+    w = Writer()
+    x = w.conv("picture", "conv1", 4, 3, 3, 3)
+    x = w.node("Slice", [x, *(w.constant(name, np.array([at])) for name, at in (("from", 5), ("to", 5), ("of", 2)))], "nothing")
+    engine = OnnxEngine(w.model(["n", 3, 6, 6], w.node("ReduceSum", [x, w.constant("all", np.array([2, 3]))], "sum", keepdims=0)))
+    assert engine.graph["nothing"].shape == (4, 0, 6)
+    tap = Tap("nothing", reduce)
+    np.testing.assert_array_equal(engine.run(np.zeros((2, 3, 6, 6), np.float32), [tap])[tap], np.full((2, 4), np.nan))
 
 
 def test_a_network_that_gives_its_input():

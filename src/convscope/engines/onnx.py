@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -132,8 +132,8 @@ class OnnxEngine:
         """
         given = self.given(pictures)
         size, count = self.inputs.batch_size(given), len(next(iter(given.values())))
-        reads, computed, of_inputs = self._planned(tuple(taps) or ("output",))
         changes = merged(self.on_tensor(edit, count) for edit in edits)
+        reads, computed, of_inputs = self._planned(tuple(taps) or ("output",), frozenset(changes))
         session = self._sessions.get(computed, changes) if computed else None
         parts = []
         for at in range(0, max(count, 1), size):
@@ -142,9 +142,11 @@ class OnnxEngine:
         whole = parts[0] if len(parts) == 1 else {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         return Run({tap: whole[read] if read.axes else reduced(whole[read], tap.reduce) for tap, read in reads.items()})
 
-    def _plan(self, wanted: tuple[Tap | str, ...]) -> tuple[dict[Tap, Read], tuple[Read, ...], tuple[Read, ...]]:
+    def _plan(
+        self, wanted: tuple[Tap | str, ...], edited: frozenset[str]
+    ) -> tuple[dict[Tap, Read], tuple[Read, ...], tuple[Read, ...]]:
         """What each tap reads; what of it has to be computed, and what is given."""
-        reads = {tap: self._read(tap) for tap in dict.fromkeys(map(as_tap, wanted))}
+        reads = {tap: self._read(tap, edited) for tap in dict.fromkeys(map(as_tap, wanted))}
         different = sorted(set(reads.values()))
         computed, given = ([read for read in different if (read.tensor in self.inputs.names) is one] for one in (False, True))
         return reads, tuple(computed), tuple(given)
@@ -168,12 +170,14 @@ class OnnxEngine:
         """What the file calls the tensor that a row, or "input" or "output", stands for. Raises UnknownLayer."""
         return self._table.tensors[name] if name in self._table.tensors else self._table.tensors[self.graph[name].name]
 
-    def _read(self, tap: Tap) -> Read:
+    def _read(self, tap: Tap, edited: Container[str]) -> Read:
         """Raises UnknownLayer; Unsupported for an output that holds no numbers for each picture."""
         tensor = self.tensor(tap.layer)
         refuse_unreadable(tap.layer, tensor, self._wiring)
-        rank, turn = self._wiring.rank(tensor), self.layouts.turn(tensor)
-        if tap.reduce == "none" or rank is None or rank < 3 or tensor in self.inputs.names or too_old(tap, self._model):
+        tensor = tensor if tensor in edited else self._wiring.inner(tensor)
+        shape, turn = self._wiring.shape(tensor), self.layouts.turn(tensor)
+        rank = 0 if shape is None or 0 in shape else len(shape)
+        if tap.reduce == "none" or rank < 3 or tensor in self.inputs.names or too_old(tap, self._model):
             return Read(tensor, turn=turn)
         return Read(tensor, tap.reduce, tuple(range(2, rank)), turn)
 

@@ -14,7 +14,7 @@ from ..core import Reduce
 from .onnx_constants import Constants, constant_of
 from .onnx_quantised import Quantised, quantised
 from .onnx_reductions import active, maximum, over, position
-from .onnx_wiring import Wiring, read_by
+from .onnx_wiring import END, Wiring, read_by
 
 LARGE = 40  # positions of a map from which on its maximum is looked for row by row
 
@@ -51,9 +51,18 @@ def without_constants(model: ModelProto, inputs: Sequence[str]) -> ModelProto:
             node.name = f"{node.name}#{named[node.name]}"
     graph.input.extend(each for each in model.graph.input if each.name in inputs)
     graph.output.extend(model.graph.output)
+    set_ends_apart(graph)
     graph.value_info.extend(model.graph.value_info)
     graph.sparse_initializer.extend(model.graph.sparse_initializer)
     return like(model, graph)
+
+
+def set_ends_apart(graph: GraphProto) -> None:
+    """An output of the network is a tensor of its own, so that an edit of it changes what comes out, and no row."""
+    for number, each in enumerate(graph.output):
+        if each.type.WhichOneof("value") in (None, "tensor_type"):
+            graph.node.append(helper.make_node("Identity", [each.name], [f"{END}{number}"]))
+            each.name = graph.node[-1].output[0]
 
 
 def like(model: ModelProto, graph: GraphProto) -> ModelProto:

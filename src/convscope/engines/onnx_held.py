@@ -57,8 +57,8 @@ class OnnxHeld:
 
     def _go_on(self, asked: Sequence[Tap], edits: Sequence[Edit], repeat: int) -> Run:
         engine, number = self._engine, self._number * repeat
-        reads = {tap: engine._read(tap) for tap in asked}
         changes = merged(engine.on_tensor(edit, number) for edit in edits)
+        reads = {tap: engine._read(tap, changes) for tap in asked}
         elements = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in self._kept.items()}
         session = engine._sessions.get(tuple(sorted(set(reads.values()))), changes, elements)
         size = number if self._size == self._number else self._size

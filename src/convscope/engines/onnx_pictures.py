@@ -105,9 +105,7 @@ def refuse_unreadable(name: str, tensor: str, wiring: Wiring) -> None:
     if element not in NUMBERS | {None}:
         raise Unsupported(f"'{name}' holds no real numbers, but {kind_of(element)}. Ask for another output, or for a layer.")
     if tensor in wiring.foreign or tensor not in wiring.flowing:
-        why = (
-            "has another first axis than that of the pictures" if tensor in wiring.foreign else "does not depend on the pictures"
-        )
+        why = "has another first axis than the pictures" if tensor in wiring.flowing else "does not depend on the pictures"
         raise Unsupported(f"'{name}' of this network holds nothing for each picture: it {why}. Ask for a layer of the table.")
 
 

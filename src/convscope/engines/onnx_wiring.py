@@ -24,6 +24,7 @@ SETTINGS = frozenset(
     {"Clip", "Resize", "Upsample", "Pad", "Dropout", "QuantizeLinear", "DequantizeLinear", "OneHot", "Where", "Pow", "Range"}
 )
 SIZES = frozenset({"Shape", "Size"})
+END = "output of the network, number "  # what a tensor that comes out is called here, see onnx_graph.set_ends_apart
 RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"})
 
 
@@ -63,6 +64,10 @@ class Wiring:
             elif inputs and node.op_type not in RANDOM and self.constant.issuperset(inputs):
                 self.constant |= set(node.output) - {""}
 
+    def inner(self, name: str) -> str:
+        """The tensor that comes out as `name`, if that is an output of the network; else `name`."""
+        return self.maker[name].input[0] if name.startswith(END) and name in self.maker else name
+
     def element(self, name: str) -> int | None:
         """The element type of a tensor, None if it is not known."""
         if name in self.constants:
@@ -73,6 +78,8 @@ class Wiring:
         """The outputs of `node` that are activations: floats (or a quantised network's bytes) that depend on the picture, with an
         entry for each.
         """
+        if node.output[0].startswith(END):
+            return []
         outputs = [name for name in node.output if name in self.flowing and self.element(name) in FLOATS | BYTES | {None}]
         outputs = [name for name in outputs if self.rank(name) != 0 and name not in self.foreign]
         return [name for name in outputs if name in self.used] or outputs[:1]
