@@ -387,12 +387,12 @@ def merged(edits: Iterable[Edit]) -> dict[str, Edit]:
 def reduced(values: Array, reduce: Reduce) -> Array:
     """Collapse the spatial axes of (n, c, *spatial), see Tap. A unit of (n, units) is its own mean and maximum, at position 0.
 
-    Of maps without a position all that is NaN.
+    Of maps without a position all that is NaN, and the position -1.
     """
     if reduce == "none":
         return values
     if 0 in values.shape[2:]:
-        return np.full(values.shape[:2], np.nan, np.float32)
+        return np.full(values.shape[:2], -1) if reduce == "argmax" else np.full(values.shape[:2], np.nan, np.float32)
     flat = values.reshape(*values.shape[:2], -1) if values.ndim > 2 else values[..., None]
     if reduce == "argmax":
         places: Array = flat.argmax(-1).astype(np.int64)
