@@ -206,8 +206,8 @@ class UnusedLayer(UnknownLayer):
         self.name, self.known = name, tuple(known)
         ModelError.__init__(
             self,
-            f"'{name}' is a layer of this network, but was not called when the network was opened, so that nothing passes "
-            "through it. Ask for a layer of the table.",
+            f"'{name}' is a layer of this network, but was not called when the network was opened, so that the "
+            "layer table does not have it. Ask for a layer of the table.",
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from itertools import chain
 from typing import Any, NoReturn
@@ -20,7 +20,7 @@ from .memory import Pool
 from .names import end_names
 from .torch_failures import failure, raised_in, said
 from .torch_functions import EqualOnce, Functions
-from .torch_graph import Survey, is_looked_into, weights_of
+from .torch_graph import is_looked_into, weights_of
 from .torch_held import TorchHeld
 from .torch_inputs import Input, PictureShape, arguments, check_whole, possible_inputs, shapes_of
 from .torch_layout import Layout
@@ -29,12 +29,12 @@ from .torch_modules import Visit, Way, frozen, is_script, names_of, notes_on, un
 from .torch_outputs import note_on, outputs_of
 from .torch_reweighed import copied, fill
 from .torch_rules import ReluRule
+from .torch_survey import Survey
 from .torch_trace import TorchTrace
+from .torch_trials import SECOND, TRIAL, Followed, Found, needs_second, same_names, together
 from .torch_unopened import not_opened
 from .torch_untouched import RUNNING, untouched
 from .torch_watchers import Enough, Reader, Recorder, Saved, Watcher
-
-TRIAL = 2  # pictures in the run that finds the layers: an axis of as many is that of the pictures
 
 
 class TorchEngine:
@@ -60,14 +60,16 @@ class TorchEngine:
         self._pool = Pool()
         tensors = chain(self.module.parameters(), self.module.buffers(), [torch.empty(0)])
         self._like = next(each for each in tensors if each.is_floating_point())
-        survey, self._inputs, note = self._survey(picture_shape)
-        self.graph: Graph = survey.graph(self.module, self._names)
-        self._modules, self._functions, self._folded = survey.modules, survey.functions, survey.folded
-        self._outputs = tuple(survey.outputs)
+        survey, found, note = self._survey(picture_shape)
+        self.graph: Graph = found.table.graph(self.module, self._names, survey.ran, wired=found.wired)
+        self._modules = {name: each for name, each in survey.modules.items() if name in found.kept}
+        self._functions = {row.name for row in self.graph if row.function}
+        self._folded, self._outputs, self._unlike = found.table.folded, tuple(survey.ends), found.unlike
+        self.looks = found.looks  # whether its code looks at values, and may go another way for other pictures
         size = " x ".join(map(str, self._inputs[0].shape))
         self.assumed = None if picture_shape else f"The network does not say what it takes; pictures of {size} were assumed."
         self._locals, self._layout = Locals(self), Layout(self)
-        self.notes = (*notes_on(module), *([note] if note else []))
+        self.notes = (*notes_on(module), *([note] if note else found.notes))
 
     @property
     def framework(self) -> str:
@@ -168,6 +170,9 @@ class TorchEngine:
             if received[name][1:2] != each.shape[:1]:
                 self._wrong_shape(name, received[name], (*each.shape[:1], *[None] * len(each.shape[1:])))
         rows = (*watcher.taps, *watcher.edits)
+        if self.looks and self.graph.wired and visit is None:
+            followed = Followed(self._new_survey(), self.graph, self._folded, watcher, way.enter)
+            way.enter, way.functions, visit = followed.enter, True, followed.visit
         way.functions = way.functions or not self._functions.isdisjoint(rows)
         if not (way.functions or way.enter or way.leave or visit):
             way.wanted = frozenset(self._modules[name] for name in rows if name in self._modules)
@@ -185,6 +190,8 @@ class TorchEngine:
                 last = watcher.last if way.wanted is None else self._last(given, watcher, error)
                 raise failure(error, last, list(received.values()), raised_in(error, self._names)) from error
         watcher.check()
+        if (unlike := next((name for name in rows if name in self._unlike), None)) and len(next(iter(given.values()))) > 1:
+            raise Unsupported(f"The first axis of '{unlike}' is not that of the pictures. Take a layer, or one picture.")
 
     def _last(self, pictures: Mapping[str, Array], watcher: Watcher, error: Exception) -> str | None:
         """The layer that was reached before the network failed: it runs again, and all layers are looked at."""
@@ -222,7 +229,7 @@ class TorchEngine:
         return result
 
     def _functions_of(self, visit: Visit, way: Way) -> Functions:
-        return Functions(lambda: self._path(way.running[-1]), self._names.values(), visit, way.counts.functions)
+        return Functions(lambda: self._path(way.running[-1]), self._names.values(), visit, way.counts.functions, way.look)
 
     def _path(self, module: nn.Module | None) -> str | None:
         return None if module is None else self._paths.get(module)
@@ -235,33 +242,32 @@ class TorchEngine:
         tensor = torch.from_numpy(np.array(array, np.float32, order="C")).to(self._like.device, self._like.dtype)
         return tensor.contiguous(memory_format=layout)
 
-    def _tried(self, survey: Survey, pictures: int) -> Any:
-        """What the module returns for so many pictures of zeros, seen by `survey`."""
+    def _tried(self, survey: Survey, pictures: int, *, noise: bool = False) -> Any:
+        """What the module returns for so many pictures of zeros, or of the same noise, 0..1, seen by `survey`."""
+        random = np.random.default_rng(0)
+        ones = [random.random((1, *each.shape), np.float32) * (noise and not each.whole) for each in self._inputs]
         names = end_names("input", len(self._inputs))
-        trial = {name: np.zeros((pictures, *each.shape), np.float32) for name, each in zip(names, self._inputs, strict=True)}
+        trial = {name: one.repeat(pictures, 0) for name, one in zip(names, ones, strict=True)}
         with torch.no_grad(), EqualOnce():
-            return self._call(trial, survey.visit, Way(survey.enter, functions=True))
+            return self._call(trial, survey.visit, Way(survey.enter, functions=True, look=survey.look))
 
-    def _survey(self, picture_shape: PictureShape | None) -> tuple[Survey, tuple[Input, ...], str | None]:
-        """Run once, to find the layers, with each likely shape of pictures until one works; and a note on the outputs."""
+    def _survey(self, picture_shape: PictureShape | None) -> tuple[Survey, Found, str | None]:
+        """Run to find the layers, with each likely shape of pictures until one works; and a note on the outputs."""
         failed: ConvscopeError | None = None
         for inputs in possible_inputs(self.module, picture_shape):
             self._inputs = inputs
             survey = self._new_survey()
             try:
                 note = note_on(self._tried(survey, TRIAL), TRIAL)
-                if note:
-                    other = self._new_survey()
-                    self._tried(other, TRIAL + 1)
-                    survey.keep(other)
-                elif unlike := self._unlike(survey):
-                    survey = self._new_survey(unlike)
+                second = self._second() if needs_second(survey) else None
+                if second and not same_names(survey, second):  # it may have made what it keeps for its later runs
+                    survey = self._new_survey()
                     self._tried(survey, TRIAL)
             except Exception as error:
                 shapes = [(TRIAL, *each.shape) for each in inputs]
                 failed = failed or failure(error, survey.last, shapes, raised_in(error, self._names))
             else:
-                return survey, inputs, note
+                return survey, together(survey, second), note
         raise not_opened(failed, self.module, picture_shape, self._runs_alone)
 
     def _runs_alone(self, inputs: tuple[Input, ...]) -> bool:
@@ -271,16 +277,14 @@ class TorchEngine:
             return True
         return False
 
-    def _new_survey(self, unlike: Container[str] = ()) -> Survey:
-        return Survey(chain(self.module.parameters(), self.module.buffers()), unlike)
+    def _new_survey(self, *, compare: bool = False) -> Survey:
+        return Survey(self.module, compare=compare)
 
-    def _unlike(self, survey: Survey) -> set[str]:
-        """Of its rows, those whose first axis does not grow with the pictures."""
-        doubtful, other = survey.doubtful, self._new_survey()
-        if not doubtful:
-            return set()
-        try:
-            self._tried(other, TRIAL + 1)
-        except Exception:  # it takes another number of pictures only: then the first run is all that is known
-            return set()
-        return doubtful - {row.name for row in other.rows}
+    def _second(self) -> Survey | None:
+        """A trial of another number of pictures; None if the network takes none of those that are tried."""
+        for pictures, noise in SECOND:
+            survey = self._new_survey(compare=True)
+            with contextlib.suppress(Exception):
+                self._tried(survey, pictures, noise=noise)
+                return survey
+        return None

@@ -36,6 +36,13 @@ KINDS: dict[str, Kind] = {name: kind for kind, names in NAMES.items() for name i
 # They change how a tensor is kept, not what it holds.
 KEEPING = frozenset("bfloat16 clone contiguous cpu cuda data detach double float half requires_grad to type type_as".split())  # noqa: SIM905
 CONVOLUTIONS = frozenset({torch.conv1d, torch.conv2d, torch.conv3d})
+# Functions by which values become Python's own, on which code can decide what to do next.
+DECIDING = frozenset(
+    ("__bool__", "__int__", "__float__", "__index__", "__complex__", "__array__", "__contains__", "__dlpack__", "item", "tolist",
+     "numpy", "equal", "allclose", "is_nonzero")
+)  # fmt: skip
+# Functions that find as many things as the values say.
+FINDING = frozenset("nonzero argwhere masked_select unique unique_consecutive bincount nms".split())  # noqa: SIM905
 OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "matmul", "pow", "mod")
 
 
@@ -60,6 +67,16 @@ class Function:
         kind = KINDS.get(self.name, "other")
         return "other" if kind == "merge" and len(self.given) < 2 else kind
 
+    @property
+    def counted(self) -> list[tuple[torch.Tensor, int]]:
+        """Of `given`, what decides by its values how much the function gives: `mask` of `x[mask]`."""
+        if self.name == "getitem":
+            return [(each, used) for each, used in self.given[1:] if each.dtype in (torch.bool, torch.uint8)]
+        if self.name == "repeat_interleave":
+            return list(self.given[1:])
+        alone = self.name == "where" and len(self.args) + len(self.kwargs) == 1
+        return list(self.given) if alone or self.name in FINDING else []
+
 
 class Functions(TorchFunctionMode):
     """Shows what every function returns, as `layer1.0.add`, and hands on what it is given for it.
@@ -67,13 +84,21 @@ class Functions(TorchFunctionMode):
     path    where the code runs that calls it: "layer1.0", "" in the network itself, None where nobody looks
     taken   the names of layers: a function of such a name is `layer1.0.torch.add`
     calls   kept up to date: how often each was called, which numbers the rows
+    look    is shown what code looks at that may then go another way: tensors, and how often each had been written into
 
     Functions that give back the very tensor that they were given (a dropout in evaluation) are none.
     """
 
-    def __init__(self, path: Callable[[], str | None], taken: Container[str], visit: Visit, calls: Counter[str]):
+    def __init__(
+        self,
+        path: Callable[[], str | None],
+        taken: Container[str],
+        visit: Visit,
+        calls: Counter[str],
+        look: Callable[[Sequence[tuple[torch.Tensor, int]]], None] | None = None,
+    ):
         super().__init__()
-        self._path, self._taken, self._visit, self._calls = path, taken, visit, calls
+        self._path, self._taken, self._visit, self._calls, self._look = path, taken, visit, calls, look
 
     def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -82,6 +107,8 @@ class Functions(TorchFunctionMode):
             return function(*args, **kwargs)
         given = [(each, version(each)) for each in flattened((args, kwargs))]
         out = function(*args, **kwargs)
+        if self._look and getattr(function, "__name__", "") in DECIDING:
+            self._look(given)
         written = [each for each, before in given if version(each) != before]
         made = flattened(out) or written[:1]  # `x[:, 0] = y` returns nothing
         unchanged = {id(each) for each, _ in given} - {id(each) for each in written}

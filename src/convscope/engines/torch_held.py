@@ -42,7 +42,8 @@ class TorchHeld:
         n, repeat = count(self._pictures), checked_repeat(repeat)
         here, later = (self._cut.repeated(each, n, repeat) for each in (self._here, self._later))
         pictures = each_array(self._pictures, lambda array: repeated(array, repeat))
-        if self._kept.whole or not (repeat == 1 or self._kept.has_pictures(n, self._engine.graph.names)):
+        whole = self._kept.whole or self._engine.looks  # values may decide what runs after the cut, and an edit changes them
+        if whole or not (repeat == 1 or self._kept.has_pictures(n, self._engine.graph.names)):
             return self._engine.run(pictures, asked, [*here, *later, *changes])
         again = [edit for edit in here if edit.layer not in self._kept.rows]
         try:

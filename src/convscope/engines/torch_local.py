@@ -10,7 +10,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from ..core import Array, Layer, Part, input_names
 from .torch_functions import Function
@@ -41,21 +40,6 @@ FUNCTIONS: dict[str, Compute] = {
 }  # fmt: skip
 OF_TWO: dict[str, Compute] = {"add": torch.add, "mul": torch.mul, "maximum": torch.maximum, "minimum": torch.minimum}
 JOINS = ("cat", "concat", "concatenate")
-# Functions by which values become Python's own, on which code can decide what to do next.
-DECIDING = frozenset(
-    ("__bool__", "__int__", "__float__", "__index__", "__complex__", "__array__", "__contains__", "item", "tolist", "numpy",
-     "equal", "allclose", "is_nonzero")
-)  # fmt: skip
-
-
-class Decisions(TorchFunctionMode):
-    """Notices whether values leave the tensors: such code may go another way for another picture."""
-
-    seen = False
-
-    def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.seen = self.seen or getattr(function, "__name__", "") in DECIDING
-        return function(*args, **(kwargs or {}))
 
 
 class Locals:
@@ -64,7 +48,6 @@ class Locals:
     def __init__(self, engine: TorchEngine):
         self._engine = engine
         self._calls: dict[str, int] | None = None  # of functions called with nothing but so many arrays
-        self._decides = False
 
     def of(self, row: Layer) -> Part | None:
         """None on a device of its own too: parts would travel back and forth, and whole maps are quick there."""
@@ -86,6 +69,8 @@ class Locals:
 
     def _looked_up(self) -> dict[str, int] | None:
         """None for a network whose code looks at values."""
+        if self._engine.looks:
+            return None
         if self._calls is None:
             calls: dict[str, int] = {}
 
@@ -96,10 +81,10 @@ class Locals:
 
             inputs = zip(input_names(self._engine.graph), self._engine._inputs, strict=True)
             trial = {name: np.zeros((1, *each.shape), np.float32) for name, each in inputs}
-            with torch.no_grad(), Decisions() as decisions:
+            with torch.no_grad():
                 self._engine._call(trial, visit, Way(functions=True))
-            self._calls, self._decides = calls, decisions.seen
-        return None if self._decides else self._calls
+            self._calls = calls
+        return self._calls
 
     def _on_arrays(self, compute: Compute) -> Callable[[Sequence[Array]], Array]:
         like = self._engine._like

@@ -53,6 +53,7 @@ class Way:
     standing    entered around the run
     wanted      the modules that are looked at; None: all
     channels_last   how the pictures lie in memory
+    look        is shown what code looks at that may then go another way, see Functions
     """
 
     enter: Enter | None = None
@@ -63,6 +64,7 @@ class Way:
     standing: Callable[[], AbstractContextManager[Any]] = nullcontext
     wanted: frozenset[nn.Module] | None = None
     channels_last: bool = False
+    look: Callable[[Sequence[tuple[torch.Tensor, int]]], None] | None = None
 
     @contextmanager
     def unseen(self) -> Iterator[None]:

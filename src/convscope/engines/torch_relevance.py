@@ -49,6 +49,11 @@ def trace_relevance(engine: TorchEngine, composite: str, pictures: Pictures, tap
     """
     if composite not in COMPOSITES:
         raise WrongOption("The composite of LRP", composite, COMPOSITES)
+    if engine.looks:
+        raise Unsupported(
+            "The code of this network looks at values, so that another picture may take steps that LRP has no rule for. Use a "
+            "method without rules: integrated-gradients, grad-cam."
+        )
     library("zennit", "The method 'lrp'", extra="lrp")
     asked = tuple(map(as_tap, taps))
     rows = engine.graph.layers

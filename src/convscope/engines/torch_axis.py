@@ -1,0 +1,107 @@
+"""Which steps of a torch module are known to leave the pictures on the first axis of what they make.
+
+A step that is not named here may well leave them there too; then a second trial with another number of pictures shows it.
+`first`: tensors that have the pictures first. `tensor`: what the step made, whose first axis is as long as there are pictures,
+of which there are two or more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from types import EllipsisType, NoneType
+
+import torch
+from torch import nn
+
+from ..errors import Shape
+from .torch_functions import KEEPING, KINDS, Function
+
+# They take what they are given value by value, smaller arrays repeated along the first axes, or mix the values of one array.
+ARITHMETIC = """
+    add sub mul div maximum minimum pow exp log sqrt rsqrt square abs neg reciprocal lerp masked_fill copy fill zero setitem"""
+ALIKE = frozenset(name for name, kind in KINDS.items() if kind in ("activation", "normalisation", "dropout"))
+ALIKE = ALIKE.union(ARITHMETIC.split())
+# They leave the values in their order, picture by picture.
+REORDERING = frozenset("view reshape flatten unflatten squeeze unsqueeze".split()) | KEEPING  # noqa: SIM905
+# As many axes as before, the first still that of the pictures, however they change the others.
+MAPPING = frozenset(
+    name for name, kind in KINDS.items() if kind == "dense" or (kind == "pooling" and name not in ("mean", "amax"))
+) | {"split", "chunk", "tensor_split"}
+CONVOLUTIONS = frozenset(name for name, kind in KINDS.items() if kind in ("convolution", "transposed"))
+MODULES = "torch.nn.modules."
+
+
+def is_kept_by(function: Function, first: Sequence[torch.Tensor], tensor: torch.Tensor) -> bool:
+    name = function.name
+    if function.in_place:
+        return name in ALIKE and any(tensor is each for each in first)
+    if name in ALIKE:  # axes are matched from the last one: the first ones are the same only of arrays with as many
+        return bool(first) and all(each.ndim == tensor.ndim for each in first)
+    if name in JOINS:
+        return bool(first) and JOINS[name](function, tensor.ndim)
+    given = next((each for each in first if function.args and each is function.args[0]), None)
+    if given is None:
+        return False
+    if name in REORDERING:
+        return True
+    if name in CONVOLUTIONS:  # with an axis less it takes the first one for that of the channels
+        return bool(given.ndim == tensor.ndim == int(name[-2]) + 2)
+    if name in MAPPING:
+        return bool(given.ndim == tensor.ndim > 1)
+    return name in AXES and AXES[name](function, given.ndim)
+
+
+def is_kept_by_layer(module: nn.Module, shape: Shape | None, tensor: torch.Tensor, kind: str) -> bool:
+    """`shape`: of the first thing that the layer was given, if that has the pictures first. Only torch's own layers are known."""
+    own = type(module).__module__.startswith(MODULES) and "forward" not in vars(module) and len(module._forward_hooks) < 2
+    if shape is None or not own:
+        return False
+    if kind in ("activation", "normalisation", "dropout") or isinstance(module, nn.Identity):
+        return tuple(tensor.shape) == shape
+    if kind in ("convolution", "depthwise", "transposed", "pooling", "padding"):
+        axes = re.search(r"(\d)d$", type(module).__name__)
+        return axes is not None and tensor.ndim == len(shape) == int(axes[1]) + 2
+    if kind == "dense":
+        return tensor.ndim == len(shape) > 1
+    return isinstance(module, nn.Flatten | nn.Unflatten)
+
+
+def _is_elsewhere(function: Function, axes: int) -> bool:
+    places = _axes_named(function, axes)
+    return places is not None and 0 not in places
+
+
+def _left_in_place(function: Function, axes: int) -> bool:
+    return (_axes_named(function, axes) or [-1])[0] == 0
+
+
+def _sliced_elsewhere(function: Function, axes: int) -> bool:
+    """`x[:, 1]`, `x[..., 0]`: arrays of places could move axes."""
+    places = function.args[1] if len(function.args) > 1 else None
+    if not isinstance(places, tuple) or not all(isinstance(each, int | slice | NoneType | EllipsisType) for each in places):
+        return False
+    whole = bool(places) and places[0] == slice(None)
+    return whole or (places[:1] == (...,) and sum(each is not None and each is not ... for each in places) < axes)
+
+
+def _axes_named(function: Function, axes: int) -> list[int] | None:
+    """Those that a function was told, counted from the first; None where it is not known."""
+    told = [*function.args[1:], *(function.kwargs[name] for name in WORDS if name in function.kwargs)]
+    if function.name not in MOVING:
+        told = told[:1]  # what follows is no axis: keepdim
+    if told and isinstance(told[0], tuple | list):
+        told = list(told[0])
+    known = bool(told) and all(isinstance(each, int) and not isinstance(each, bool) for each in told)
+    return [each % axes for each in told] if known else None
+
+
+WORDS = ("dim", "axis", "dims", "dim0", "dim1")
+MOVING = ("permute", "transpose", "swapaxes")
+JOINS: Mapping[str, Callable[[Function, int], bool]] = dict.fromkeys(("cat", "concat", "concatenate"), _is_elsewhere)
+AXES: Mapping[str, Callable[[Function, int], bool]] = {
+    **dict.fromkeys(("mean", "sum", "amax", "amin", "var", "std"), _is_elsewhere),
+    **dict.fromkeys(MOVING, _is_elsewhere),
+    "permute": _left_in_place,
+    "getitem": _sliced_elsewhere,
+}

@@ -1,0 +1,301 @@
+"""What happens while a torch module runs: which layers and functions make which arrays, of what, with the pictures where."""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import nn
+
+from ..core import Graph, Layer
+from ..errors import Shape, Unsupported
+from .names import is_input
+from .torch_axis import is_kept_by, is_kept_by_layer
+from .torch_functions import KEEPING, Function
+from .torch_graph import has_kernel, is_looked_into, kind_of, own_parameters
+from .torch_modules import flattened, shape_of, version
+from .torch_untouched import parts_of
+from .torch_windows import window_of, window_of_call
+
+Given = Sequence[tuple[torch.Tensor, int]]  # tensors, and how often each had been written into when it was used
+Parents = tuple[str, ...] | None  # the steps behind an array; none for weights and constants; None if they are not known
+
+
+@dataclass(frozen=True)
+class Step:
+    """An array that a layer or a function made.
+
+    row       as the table has it if it is of pictures, but for `index` and `inputs`
+    call      number of the call of a layer that made it: its parameters are counted once
+    length    of its first axis
+    known     whether that is known to be the axis of the pictures
+    counted   whether it is as long as values say, as what a detector found
+    alike     whether it holds the same for each of the pictures, if all of these are equal
+    unseen    whether nobody sees what happens inside: of functions and layers, not of networks
+    """
+
+    row: Layer
+    parents: Parents
+    length: int | None
+    known: bool
+    counted: bool = False
+    alike: bool = True
+    unseen: bool = True
+    call: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.row.name
+
+
+class Source(NamedTuple):
+    """What is known of a tensor that was seen. `written`: how often it had been written into."""
+
+    tensor: weakref.ref[torch.Tensor]
+    written: int
+    parents: Parents
+    first: bool
+    counted: bool
+
+
+@dataclass
+class Call:
+    """A module that runs. `shape`: of the first thing that it was given, if that has the pictures on its first axis."""
+
+    module: nn.Module
+    parents: Parents
+    shape: Shape | None
+    counted: bool
+    number: int
+
+
+class Survey:
+    """Writes down what runs, in which order, with which shape, and what it was made of.
+
+    A step is made of another if it is given the very tensor that the other made, not written into since.
+
+    compare   whether steps are asked whether they are `alike`
+    looks     whether code looked at values, or at how much they left over: with others it may go another way
+    ends      outputs, and whether they may be of pictures, and whether that is known
+    """
+
+    def __init__(self, module: nn.Module, *, compare: bool = False) -> None:
+        self.steps: list[Step] = []
+        self.modules: dict[str, nn.Module] = {}
+        self.ran: set[nn.Module] = set()
+        self.ends: dict[str, tuple[bool, bool]] = {}
+        self.looks = False
+        self.pictures = 0
+        self._compare = compare
+        # What the network has before it runs comes from no picture: its weights, and what it keeps from one run to the next.
+        # Held, so that no other tensor gets the same id.
+        self._constants = {id(each): each for part in parts_of(module) for each in flattened(vars(part))}
+        self._calls: list[Call] = []
+        self._number = 0
+        self._gave: dict[int, Source] = {}
+
+    @property
+    def last(self) -> str | None:
+        rows = [step.name for step in self.steps if self.of_pictures(step)]
+        return rows[-1] if len(rows) > 1 else None
+
+    def of_pictures(self, step: Step) -> bool:
+        """Whether it may be: its first axis is as long as there are pictures."""
+        return step.length == self.pictures
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether there is an array of which it is not known that it is of pictures.
+
+        Where all have the pictures first, none is of one picture, and code that goes over the pictures one by one makes such.
+        """
+        return any(not step.known for step in self.steps) or any(not known for _, known in self.ends.values())
+
+    def look(self, given: Given) -> None:
+        self.looks = self.looks or self._parents(given) != ()
+
+    def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        given = [(each, version(each)) for each in flattened((args, kwargs))]
+        self.ran.add(module)
+        self._number += 1
+        shape = shape_of(given[0][0]) if self._first(given[:1]) else None
+        self._calls.append(Call(module, self._parents(given), shape, self._counted(given), self._number))
+
+    def visit(self, name: str, tensor: torch.Tensor, maker: nn.Module | Function | None, _alias: bool) -> torch.Tensor:
+        if isinstance(maker, Function):
+            self._made_by_function(name, tensor, maker)
+        elif maker is not None:
+            self._made_by_layer(name, tensor, maker)
+        elif is_input(name):
+            self.pictures = len(tensor)
+            self._step(name, tensor, (), known=True, kind="input", native="Input")
+            self._keep(tensor, (name,), first=True)
+        else:
+            self.ends[name] = (self._has_length(tensor), bool(self._first([(tensor, version(tensor))])))
+        return tensor
+
+    def hand_on(self, tensor: torch.Tensor, instead: torch.Tensor) -> None:
+        """`instead`, or what was written into `tensor`, goes on in its place."""
+        if id(tensor) in self._gave:
+            known = self._gave[id(tensor)]
+            self._keep(instead, known.parents, first=known.first, counted=known.counted)
+
+    def _made_by_layer(self, name: str, tensor: torch.Tensor, module: nn.Module) -> None:
+        while self._calls[-1].module is not module:  # those that ran inside it, or were left by an exception
+            self._calls.pop()
+        call, kind, itself = self._calls[-1], kind_of(module), [(tensor, version(tensor))]
+        # What a container returns is most often what its last layer gave: that one is behind what follows.
+        seen = kind == "network" and self._parents(itself) is not None
+        first = bool(self._first(itself)) or (self._has_length(tensor) and is_kept_by_layer(module, call.shape, tensor, kind))
+        counted = self._counted(itself) or (call.counted and not seen)
+        if not seen:
+            self._keep(tensor, (name,), first=first, counted=counted)
+        parameters = own_parameters(module)
+        self.modules[name] = module
+        self._step(
+            name,
+            tensor,
+            call.parents,
+            known=first,
+            counted=counted,
+            unseen=not is_looked_into(module),
+            call=call.number,
+            kind=kind,
+            native=type(module).__name__,
+            parameters=sum(each.numel() for each in parameters),
+            trainable=sum(each.numel() for each in parameters if each.requires_grad),
+            kernel=tuple(cast(torch.Tensor, module.weight).shape) if has_kernel(module) else None,
+            window=window_of(module, tensor.ndim - 2),
+        )
+
+    def _made_by_function(self, name: str, tensor: torch.Tensor, function: Function) -> None:
+        parents = self._parents(function.given)
+        first = self._has_length(tensor) and is_kept_by(function, self._first(function.given), tensor)
+        finds = bool(function.counted) and self._parents(function.counted) != ()
+        self.looks = self.looks or finds
+        counted = finds or self._counted(function.given)
+        if parents == () or not tensor.is_floating_point() or function.name in KEEPING:
+            self._keep(tensor, parents, first=first, counted=counted)
+            return
+        window = window_of_call(function.name, function.args, function.kwargs, tensor.ndim - 2)
+        facts: dict[str, Any] = {"kind": function.kind, "native": function.name, "function": True, "window": window}
+        self._step(name, tensor, parents, known=first, counted=counted, **facts)
+        self._keep(tensor, (name,), first=first, counted=counted)
+
+    def _step(
+        self,
+        name: str,
+        tensor: torch.Tensor,
+        parents: Parents,
+        *,
+        known: bool,
+        counted: bool = False,
+        unseen: bool = True,
+        call: int | None = None,
+        **facts: Any,
+    ) -> None:
+        shape: Shape = shape_of(tensor)[1:]
+        row = Layer(0, name, shape=shape, native_shape=(None, *shape), **facts)
+        length = next(iter(shape_of(tensor)), None)
+        alike = not (self._compare and self._has_length(tensor)) or is_alike(tensor)
+        self.steps.append(Step(row, parents, length, known, counted, alike, unseen, call))
+
+    def _keep(self, tensor: torch.Tensor, parents: Parents, *, first: bool = False, counted: bool = False) -> None:
+        self._gave[id(tensor)] = Source(weakref.ref(tensor), version(tensor), parents, first, counted)
+
+    def _has_length(self, tensor: torch.Tensor) -> bool:
+        return shape_of(tensor)[:1] == (self.pictures,)
+
+    def _sources(self, given: Given) -> list[tuple[torch.Tensor, Source | None]]:
+        """All but constants, with what is known of them: nothing of one that was not seen, or written into since."""
+        found = list[tuple[torch.Tensor, Source | None]]()
+        for tensor, used in given:
+            if id(tensor) not in self._constants:
+                known = self._gave.get(id(tensor))
+                found.append((tensor, known if known and known.tensor() is tensor and known.written == used else None))
+        return found
+
+    def _parents(self, given: Given) -> Parents:
+        found: list[str] = []
+        for _, known in self._sources(given):
+            if known is None or known.parents is None:
+                return None
+            found += known.parents
+        return tuple(dict.fromkeys(found))
+
+    def _first(self, given: Given) -> list[torch.Tensor]:
+        """Those that are known to have the pictures on their first axis."""
+        return [tensor for tensor, known in self._sources(given) if known and known.first]
+
+    def _counted(self, given: Given) -> bool:
+        return any(known.counted for _, known in self._sources(given) if known)
+
+
+class Table:
+    """The rows of a layer table, made of steps: those of `kept`, with what is behind them over steps that have no row.
+
+    folded   functions and layers without a row: what they give has another first axis, as a view with windows folded into it
+    unknown  the rows of which it is not known what is behind them
+    """
+
+    def __init__(self, kept: Container[str]):
+        self.rows: list[Layer] = []
+        self.folded: list[Layer] = []
+        self.unknown: set[str] = set()
+        self._kept = kept
+        self._behind: dict[str, Parents] = {}
+        self._counted: set[int] = set()
+
+    def add(self, step: Step) -> Layer | None:
+        """Its row."""
+        behind = self._over(step.parents)
+        self._behind[step.name] = (step.name,) if step.name in self._kept else behind
+        row = replace(step.row, index=len(self.rows), inputs=behind or ())
+        if step.name not in self._kept:
+            self.folded += [row] if step.unseen else []
+            return None
+        if row.kind == "network":
+            row = replace(row, inputs=())
+        elif behind is None:
+            self.unknown.add(row.name)
+        if step.call is not None and step.call in self._counted:
+            row = replace(row, parameters=0, trainable=0)
+        elif step.call is not None:
+            self._counted.add(step.call)
+        self.rows.append(row)
+        return row
+
+    def graph(self, module: nn.Module, names: Mapping[nn.Module, str], ran: Container[nn.Module], *, wired: bool) -> Graph:
+        """Raises Unsupported where two rows have one name, of which only one could ever be read."""
+        called = Counter(row.name for row in self.rows)
+        if twice := next((name for name, times in called.items() if times > 1), None):
+            raise Unsupported(f"Two layers of this network are called '{twice}'. Rename one of the modules.")
+        unused = tuple(name for each, name in names.items() if each not in ran and kind_of(each) != "network")
+        return Graph(tuple(self.rows), wired, sum(each.numel() for each in module.parameters()), unused)
+
+    def _over(self, parents: Parents) -> Parents:
+        found: list[str] = []
+        for each in parents or ():
+            behind = self._behind.get(each)
+            if behind is None:
+                return None
+            found += behind
+        return None if parents is None else tuple(dict.fromkeys(found))
+
+
+def is_alike(tensor: torch.Tensor) -> bool:
+    """Whether what it holds for the second picture is what it holds for the first, but for rounding."""
+    if not tensor.is_floating_point() or tensor.layout is not torch.strided or tensor.is_meta:
+        return True
+    one, other = tensor[0], tensor[1]
+    if torch.equal(one, other):
+        return True
+    most = float(one.abs().max())
+    return bool(torch.allclose(one, other, rtol=0, atol=SAME * most, equal_nan=True))
+
+
+SAME = 1e-2  # of the largest value: rounding differs from picture to picture, and deep networks make more of it

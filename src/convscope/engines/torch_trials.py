@@ -1,0 +1,182 @@
+"""What two trials of a torch module say together: which arrays are of pictures, what feeds what, whether that is always so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..core import Graph, Layer
+from ..errors import EngineError
+from .torch_functions import Function
+from .torch_modules import Enter
+from .torch_survey import Step, Survey, Table
+from .torch_watchers import Enough, Watcher
+
+TRIAL = 2  # pictures in the first trial, all of them zeros
+# Of the second, the first of these that works: how many, and whether they are noise, which all see alike.
+SECOND = ((3, True), (4, True), (3, False))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of a network.
+
+    kept     the names of its rows
+    wired    whether it is known what is behind each, for whatever pictures
+    unlike   outputs whose first axis is not that of the pictures
+    looks    whether its code looks at values, and may go another way for other pictures
+    """
+
+    table: Table
+    kept: frozenset[str]
+    wired: bool
+    unlike: frozenset[str]
+    looks: bool
+    notes: tuple[str, ...] = ()
+
+
+def needs_second(first: Survey) -> bool:
+    """Whether something could be otherwise for other pictures, or for more of them."""
+    return first.doubtful or first.looks
+
+
+def same_names(first: Survey, second: Survey) -> bool:
+    return [step.name for step in first.steps] == [step.name for step in second.steps]
+
+
+def together(first: Survey, second: Survey | None) -> Found:
+    """`second`: None if there was none, or none worked."""
+    maybe = {step.name for step in first.steps if first.of_pictures(step)}
+    unlike = {name for name, (each, _) in first.ends.items() if not each}
+    if second is None:
+        kept = frozenset(step.name for step in first.steps if step.known) if first.doubtful else frozenset(maybe)
+        table = table_of(first, kept)
+        told = (only_one_number(first),) if kept < maybe else ()
+        return Found(table, kept, not table.unknown, frozenset(unlike), first.looks, told)
+    looks = first.looks or second.looks
+    kept = frozenset(agreed(first, second, looks=looks))
+    table, other = table_of(first, kept), table_of(second, kept)
+    changed = next(differing(table, other), None)
+    added = next((step.name for step in second.steps if looks and step.known and step.name not in maybe), None)
+    mixed = next((step.name for step in second.steps if step.name in kept and not step.alike), None)
+    wired = not (table.unknown or changed or added or (looks and other.unknown))
+    notes = [another_way(changed or added)] if looks and (changed or added) else []
+    notes += [mixing(mixed)] if mixed else []
+    unlike |= {name for name in first.ends if not second.ends.get(name, (False, False))[0]}
+    return Found(table, kept, wired, frozenset(unlike), looks, tuple(notes))
+
+
+def differing(table: Table, other: Table) -> Iterator[str]:
+    """Rows of the one that the other has not, or with something else behind them. What is not known there contradicts nothing:
+    what a network keeps for its next run is known in the first only.
+    """
+    inputs = {row.name: row.inputs for row in other.rows}
+    for row in table.rows:
+        if row.name not in inputs or (row.name not in other.unknown and inputs[row.name] != row.inputs):
+            yield row.name
+
+
+def agreed(first: Survey, second: Survey, *, looks: bool) -> set[str]:
+    """The steps that are rows: of pictures, and the same thing in both trials.
+
+    A name such as `relu#3` may stand for another call where another one ran before. It stands for the same if all that is
+    behind it is the same, or if it was called as often. What ran in the first trial only, since its code looks at values, is
+    a row if it is known to be of pictures.
+    """
+    twins = {step.name: step for step in second.steps}
+    calls = [Counter(base(step.name) for step in survey.steps) for survey in (first, second)]
+    same, found = set[str](), set[str]()
+    for step in first.steps:
+        twin = twins.get(step.name)
+        if twin is None:
+            found |= {step.name} if looks and step.known else set()
+            continue
+        behind = step.parents is not None and step.parents == twin.parents and same.issuperset(step.parents)
+        if behind and step.row.native == twin.row.native:
+            same.add(step.name)
+        as_often = calls[0][base(step.name)] == calls[1][base(step.name)]
+        if (step.name in same or as_often) and first.of_pictures(step) and second.of_pictures(twin) and alike(step, twin):
+            found.add(step.name)
+    return found
+
+
+def alike(step: Step, twin: Step) -> bool:
+    """Arrays of what was found may be as long as there are pictures twice over: then what they hold differs."""
+    one, other = step.row, twin.row
+    return (one.native, one.shape) == (other.native, other.shape) and (twin.alike or not (step.counted or twin.counted))
+
+
+def base(name: str) -> str:
+    return name.partition("#")[0].partition(":")[0]
+
+
+def table_of(survey: Survey, kept: frozenset[str]) -> Table:
+    table = Table(kept)
+    for step in survey.steps:
+        table.add(step)
+    return table
+
+
+def only_one_number(first: Survey) -> str:
+    return (
+        f"It takes {first.pictures} pictures, but no other number was found that it takes. The table has only those layers whose "
+        "first axis is known to be that of the pictures."
+    )
+
+
+def another_way(name: str | None) -> str:
+    return (
+        f"Its code looks at values, and what runs depends on the picture, from '{name}' on. What feeds what is not told, and "
+        "a layer of the table may not run for your picture."
+    )
+
+
+def mixing(name: str) -> str:
+    return (
+        f"In '{name}' equal pictures do not give equal values: it mixes the pictures that it is given together, or draws at "
+        "random. To see a picture alone, give it alone."
+    )
+
+
+class Followed:
+    """Whether a run of a network whose code looks at values goes the way of its table: refuses to read a row after it has not."""
+
+    def __init__(self, survey: Survey, graph: Graph, folded: Iterable[Layer], watcher: Watcher, enter: Enter | None):
+        self._survey, self._rows, self._watcher, self._enter = survey, graph.layers, watcher, enter
+        self._table = Table(frozenset(graph.names))
+        self._folded = {row.name for row in folded}
+        self._astray: str | None = None
+
+    def enter(self, module: nn.Module, args: object, kwargs: object) -> None:
+        self._survey.enter(module, args, kwargs)
+        if self._enter:
+            self._enter(module, args, kwargs)
+
+    def visit(self, name: str, tensor: torch.Tensor, maker: nn.Module | Function | None, alias: bool) -> torch.Tensor:
+        before = len(self._survey.steps)
+        self._survey.visit(name, tensor, maker, alias)
+        for step in self._survey.steps[before:]:
+            row = self._table.add(step)
+            self._astray = self._astray or self._where(step, row)
+        if self._astray and maker is not None and (name in self._watcher.taps or name in self._watcher.edits):
+            self._watcher.refused = EngineError(f"'{name}' was not read: {self._astray}", self._watcher.last)
+            raise Enough
+        given = self._watcher.visit(name, tensor, maker, alias)
+        self._survey.hand_on(tensor, given)
+        return given
+
+    def _where(self, step: Step, row: Layer | None) -> str | None:
+        """Where the way of this run leaves that of the table."""
+        if row is None and (step.name in self._folded or not self._survey.of_pictures(step)):
+            return None
+        expected = self._rows[row.index] if row and row.index < len(self._rows) else None
+        if row and expected and (expected.name, expected.inputs) == (row.name, row.inputs):
+            return None
+        return (
+            "the code of this network looks at values, and for these pictures it took another way than the layer table shows, "
+            f"from '{step.name}' on. Take a layer before that, or the output."
+        )

@@ -1,0 +1,325 @@
+"""Which arrays of a torch network are of pictures, and what is told of a network whose code looks at values."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+
+import torch.nn.functional as F  # noqa: E402
+from torch import nn  # noqa: E402
+from zoo_torch import Written, conv, head  # noqa: E402
+
+import convscope  # noqa: E402
+from convscope.engines.torch import TorchEngine  # noqa: E402
+from convscope.engines.torch_axis import is_kept_by, is_kept_by_layer  # noqa: E402
+from convscope.engines.torch_functions import Functions  # noqa: E402
+from convscope.engines.torch_graph import kind_of  # noqa: E402
+from convscope.errors import EngineError, Unsupported, UnusedLayer  # noqa: E402
+
+RANDOM = torch.Generator().manual_seed(0)
+PICTURES = torch.rand(2, 2, 2, 2, generator=RANDOM)  # every axis is as long as there are pictures
+KERNEL, OTHER = torch.rand(2, 2, 1, 1, generator=RANDOM), torch.rand(2, 2, 2, 2, generator=RANDOM)
+CALLS = {
+    **{f"permute {places}": lambda x, places=places: x.permute(places) for places in itertools.permutations(range(4))},
+    **{f"transpose {two}": lambda x, two=two: x.transpose(*two) for two in itertools.combinations(range(-4, 4), 2)},
+    **{f"mean {axis}": lambda x, axis=axis: x.mean(axis) for axis in (*range(-4, 4), (2, 3), (0, 1), (-4, 1))},
+    **{f"mean kept {axis}": lambda x, axis=axis: x.mean(axis, True) for axis in (0, 1, (0, 2))},
+    **{f"cat {axis}": lambda x, axis=axis: torch.cat([x, x[:, :1]], axis) for axis in (1,)},
+    **{f"cat halves {axis}": lambda x, axis=axis: torch.cat(x.mean(1).chunk(2, 0), axis) for axis in range(-3, 3)},
+    **{f"stack {axis}": lambda x, axis=axis: torch.stack([x, x * 2], axis) for axis in range(-5, 5)},
+    **{f"softmax {axis}": lambda x, axis=axis: x.softmax(axis) for axis in range(4)},
+    **{f"sum {axis}": lambda x, axis=axis: x.sum(dim=axis) for axis in range(4)},
+    **{f"chunk {axis}": lambda x, axis=axis: x.chunk(2, axis)[0] for axis in range(4)},
+    **{f"unbind {axis}": lambda x, axis=axis: x.unbind(axis)[0] for axis in range(4)},
+    **{f"select {axis}": lambda x, axis=axis: x.select(axis, 0) for axis in range(4)},
+    **{f"movedim {axis}": lambda x, axis=axis: x.movedim(0, axis) for axis in range(4)},
+    "first": lambda x: x[0],
+    "one channel": lambda x: x[:, 1],
+    "corner": lambda x: x[..., 0, 0],
+    "all dots": lambda x: x[..., 0, 0, 0, 1:],
+    "dots over nothing": lambda x: x.mean(1)[..., 0, :, :],
+    "picked": lambda x: x[:, [1, 0], :, [0, 1]],
+    "new first": lambda x: x[None][0],
+    "kept view": lambda x: x.view(2, -1),
+    "folded": lambda x: x.reshape(4, 2, 2).reshape(2, 8),
+    "of folded": lambda x: x.permute(1, 0, 2, 3).reshape(2, 8),
+    "flattened": lambda x: x.flatten(1),
+    "squeezed": lambda x: x.mean(1, True).squeeze(1),
+    "outer": lambda x: x.mean((1, 2, 3))[:, None] * x.mean((1, 2, 3)),
+    "beside": lambda x: x.mean((1, 2, 3)) + OTHER[:1],
+    "beside a picture": lambda x: x + x.mean((2, 3)),
+    "first of another": lambda x: OTHER[0, 0, 0, :1] + x.sum((1, 2, 3)),
+    "added": lambda x: x + OTHER[:1],
+    "convolved": lambda x: F.conv2d(x, KERNEL),
+    "convolved without a batch": lambda x: F.conv2d(x.mean(1), KERNEL),
+    "convolved along one axis": lambda x: F.conv1d(x.mean(3), KERNEL[..., 0]),
+    "pooled": lambda x: F.max_pool2d(x, 1),
+    "pooled without a batch": lambda x: F.avg_pool2d(x.mean(1), 1),
+    "linear": lambda x: F.linear(x, KERNEL[..., 0, 0]),
+    "linear of numbers": lambda x: F.linear(x.mean((1, 2, 3)), KERNEL[..., 0, 0]),
+    "enlarged": lambda x: F.interpolate(x, scale_factor=2.0),
+    "einsum": lambda x: torch.einsum("nchw->chnw", x),
+    "matmul": lambda x: x @ OTHER,
+    "rolled": lambda x: x.roll(1, 0),
+    "written into": lambda x: OTHER.clone().copy_(x),
+    "added into": lambda x: OTHER.clone().permute(1, 0, 2, 3).add_(x),
+    "written": lambda x: x.clone().mul_(2),
+}
+
+
+def judged(call, pictures):
+    """What `call` makes, and whether every step on the way was known to keep the pictures first."""
+    first, last = {id(pictures): pictures}, []
+
+    def visit(_name, tensor, function, _alias):
+        given = [each for each, _ in function.given if id(each) in first]
+        if tensor.shape[:1] == (2,) and is_kept_by(function, given, tensor):
+            first[id(tensor)] = tensor
+        else:
+            first.pop(id(tensor), None)
+        last.append(tensor)
+        return tensor
+
+    with Functions(lambda: "", (), visit, __import__("collections").Counter()):
+        made = call(pictures)
+    return made, id(made) in first
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_what_is_known_to_keep_the_pictures_first_does(name):
+    made, known = judged(CALLS[name], PICTURES.clone())
+    swapped, _ = judged(CALLS[name], PICTURES.flip(0).clone())
+    follows = made.shape[:1] == (2,) and torch.allclose(swapped, made.flip(0)) and not torch.allclose(swapped, made)
+    assert not known or follows
+
+
+def test_of_what_keeps_them_first_most_is_known():
+    known = {name for name, call in CALLS.items() if judged(call, PICTURES.clone())[1]}
+    plain = {
+        "one channel",
+        "corner",
+        "kept view",
+        "flattened",
+        "squeezed",
+        "convolved",
+        "pooled",
+        "linear",
+        "enlarged",
+        "written",
+    }
+    assert plain | {"permute (0, 2, 3, 1)", "transpose (-1, 2)", "mean (2, 3)", "cat 1", "softmax 1", "sum 1", "chunk 1"} <= known
+
+
+LAYERS = {
+    "conv": (nn.Conv2d(2, 2, 1), (2, 2, 2, 2)),
+    "conv without a batch": (nn.Conv2d(2, 2, 1), (2, 2, 2)),
+    "pool": (nn.AdaptiveAvgPool2d(2), (2, 2, 2, 2)),
+    "linear": (nn.Linear(2, 2), (2, 2)),
+    "linear of numbers": (nn.Linear(2, 2), (2,)),
+    "flat": (nn.Flatten(), (2, 2, 2)),
+    "flat to the first": (nn.Flatten(0), (2,)),
+    "unflat": (nn.Unflatten(0, (1, 2)), (2, 2)),
+    "norm": (nn.BatchNorm2d(2).eval(), (2, 2, 2, 2)),
+    "softmax": (nn.Softmax(0), (2, 2)),
+    "state": (nn.LSTM(2, 2), (2, 2, 2)),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_what_a_layer_is_known_to_keep_first_it_does(name):
+    layer, shape = LAYERS[name]
+    pictures = torch.rand(*shape, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        made, swapped = layer(pictures), layer(pictures.flip(0))
+    made, swapped = (each[0] if isinstance(each, tuple) else each for each in (made, swapped))
+    if made.shape[:1] == (2,) and is_kept_by_layer(layer, shape, made, kind_of(layer)):
+        torch.testing.assert_close(swapped, made.flip(0))
+
+
+def opened(run, **layers):
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        return TorchEngine(Written(run, **{name: make() for name, make in layers.items()}).eval(), picture_shape=(3, 8, 8))
+
+
+def calls_of(module, shape):
+    """How often it runs while it is opened."""
+    seen = []
+    module.register_forward_pre_hook(lambda *_: seen.append(1))
+    TorchEngine(module, picture_shape=shape)
+    return len(seen)
+
+
+def test_only_networks_that_move_axes_are_tried_twice():
+    plain = Written(lambda net, x: net.head(F.relu(net.stem(x) + 1)), stem=conv(3, 4), head=head(4))
+    assert calls_of(plain, (3, 8, 8)) == 1
+    moved = Written(lambda net, x: net.head(net.stem(x).movedim(1, 2).movedim(2, 1)), stem=conv(3, 4), head=head(4))
+    assert calls_of(moved, (3, 8, 8)) == 2
+
+
+def test_a_state_of_as_many_layers_as_there_are_pictures_is_no_row():
+    def run(net, x):
+        steps = net.stem(x).flatten(2).transpose(1, 2)
+        out, (hidden, _cell) = net.lstm(steps)
+        return net.dense(out[:, -1] + hidden[-1]), hidden
+
+    layers = {"lstm": lambda: nn.LSTM(4, 5, num_layers=2, batch_first=True), "dense": lambda: nn.Linear(5, 2)}
+    engine = opened(run, stem=lambda: conv(3, 4), **layers)
+    assert [name for name in engine.graph.names if "lstm" in name] == ["lstm:0"]
+    assert engine.graph.wired
+    assert engine.graph["lstm:0"].parameters == sum(each.numel() for each in engine.module.lstm.parameters())
+    with pytest.raises(Unsupported, match="'output:1' is not that of the pictures"):
+        engine.run(np.zeros((2, 3, 8, 8), np.float32), ["output:1"])
+
+
+def test_one_axis_is_as_long_as_there_are_pictures_and_so_is_the_other():
+    """A stack of two of each, taken apart by the axis of the pictures: of three it has three rows, but of pairs."""
+
+    def run(net, x):
+        x = net.stem(x).mean((2, 3))
+        x = torch.stack([x, x * 2]).transpose(0, 1)
+        return net.dense(x.flatten(1)), x @ x.transpose(1, 2)
+
+    engine = opened(run, stem=lambda: conv(3, 4), dense=lambda: nn.Linear(8, 2))
+    assert "stack" not in engine.graph.names
+    assert engine.graph["transpose"].shape == (2, 4)
+    assert engine.graph["transpose"].inputs == ("mean", "mul")
+    assert engine.graph.wired
+
+
+def test_names_that_stand_for_another_call_where_there_are_more_pictures_are_no_rows():
+    def run(net, x):
+        x, total = net.stem(x), 0
+        for index in range(len(x)):
+            total = total + torch.tanh(x * x[index].movedim(0, 1).movedim(0, 1).mean())
+        return net.head(torch.tanh(total) * 2)
+
+    engine = opened(run, stem=lambda: conv(3, 4), head=lambda: head(4))
+    names = engine.graph.names
+    assert {"stem", "tanh", "tanh#2", "head.2"} <= set(names)
+    assert "tanh#3" not in names  # of three pictures it is that of the third
+    assert not engine.graph.wired
+
+
+def test_pictures_one_by_one_and_together_again():
+    def run(net, x):
+        return net.head(torch.cat([net.stem(each[None]) for each in x]))
+
+    engine = opened(run, stem=lambda: conv(3, 4), head=lambda: head(4))
+    assert engine.graph.names[:2] == ("input", "cat")
+    assert "stem" not in engine.graph.names
+    assert engine.graph["head.0"].inputs == ("cat",)
+
+
+def test_a_network_of_an_even_number_of_pictures():
+    def run(net, x):
+        pairs = net.stem(x).view(len(x) // 2, 2, 4, 8, 8)
+        return net.head(torch.cat([pairs[:, :1], pairs.sum(1, True)], 1).flatten(0, 1))
+
+    engine = opened(run, stem=lambda: conv(3, 4), head=lambda: head(4))
+    assert {"stem", "flatten", "head.2"} <= set(engine.graph.names)
+    assert "'flatten' equal pictures do not give equal values" in " ".join(engine.notes)
+
+
+def test_a_network_of_one_number_of_pictures_has_what_is_known():
+    def run(net, x):
+        x = net.stem(x)
+        return net.head(torch.cat(x.view(2, 4, 64).unbind(0)).view(2, 4, 8, 8))
+
+    engine = opened(run, stem=lambda: conv(3, 4), head=lambda: head(4))
+    assert engine.graph.names == ("input", "stem", "view")
+    assert "no other number was found" in " ".join(engine.notes)
+
+
+def test_pictures_that_are_mixed_are_said_to_be():
+    def run(net, x):
+        x = net.stem(x)
+        return net.head(x.permute(1, 0, 2, 3).reshape(len(x), -1, 8, 8))
+
+    assert "'reshape' equal pictures do not give" in " ".join(opened(run, stem=lambda: conv(3, 4), head=lambda: head(4)).notes)
+    plain = opened(
+        lambda net, x: net.head(net.stem(x).movedim(1, 2).movedim(1, 2)), stem=lambda: conv(3, 4), head=lambda: head(4)
+    )
+    assert not plain.notes
+
+
+ZEROS, NOISE, BRIGHT = (
+    np.zeros((1, 3, 8, 8), np.float32),
+    np.random.default_rng(5).random((1, 3, 8, 8), np.float32),
+    np.full((1, 3, 8, 8), 9, np.float32),
+)
+
+
+def test_a_branch_that_the_two_trials_take_otherwise_is_noted():
+    def run(net, x):
+        maps = net.stem(x)
+        return net.head(net.dark(maps) if x.mean() < 0.1 else net.light(maps))
+
+    layers = {"stem": lambda: conv(3, 4), "dark": lambda: conv(4, 4), "light": lambda: conv(4, 4), "head": lambda: head(4)}
+    engine = opened(run, **layers)
+    assert not engine.graph.wired
+    assert {"stem", "dark", "head.2"} <= set(engine.graph.names)
+    assert "depends on the picture, from" in " ".join(engine.notes)
+    engine.run(ZEROS, ["dark", "head.2", "output"])
+    engine.run(NOISE, ["stem", "head.2", "output"])
+    with pytest.raises(EngineError, match="'dark' did not run for these pictures"):
+        engine.run(NOISE, ["dark"])
+    with pytest.raises(UnusedLayer):
+        engine.run(NOISE, ["light"])
+
+
+def branching(net, x):
+    """Both trials take the first way."""
+    first = net.stem(x)
+    second = net.body(first)
+    return net.head(net.act(second if x.mean() < 1 else first))
+
+
+LAYERS_OF_BRANCHING = {"stem": lambda: conv(3, 4), "body": lambda: conv(4, 4), "act": lambda: nn.ReLU(), "head": lambda: head(4)}
+
+
+def test_what_is_fed_otherwise_than_the_table_shows_is_not_read():
+    engine = opened(branching, **LAYERS_OF_BRANCHING)
+    assert engine.graph["act"].inputs == ("body",)
+    assert engine.graph.wired
+    assert not engine.notes
+    every = engine.run(NOISE, engine.graph.names)
+    np.testing.assert_allclose(every["act"], np.maximum(every["body"], 0))
+    engine.run(BRIGHT, ["stem", "body", "output"])
+    for reading in (
+        lambda: engine.run(BRIGHT, ["act"]),
+        lambda: engine.trace(BRIGHT, ["head.2"]),
+        lambda: engine.hold(BRIGHT, "act"),
+    ):
+        with pytest.raises(EngineError, match="another way than the layer table shows, from 'act' on"):
+            reading()
+    with pytest.raises(Unsupported, match="LRP"):
+        engine.trace_relevance("epsilon", NOISE, ["output"])
+
+
+def test_what_an_edit_changes_may_change_the_way():
+    def run(net, x):
+        x = net.stem(x)
+        return net.head(net.act(net.body(x) if x.mean() < 100 else x))
+
+    engine = opened(run, **LAYERS_OF_BRANCHING)
+    held = engine.hold(NOISE, "stem")
+    held.run(["act"])
+    with pytest.raises(EngineError, match="'act' was not read"):
+        held.run(["act"], [convscope.core.Edit("stem", 0.0, 1000.0)])
+
+
+def test_as_many_as_the_values_say_is_a_look_at_values():
+    def run(net, x):
+        x = net.stem(x)
+        for _ in range(len(x[x > 50])):
+            x = x + 1
+        return net.head(x)
+
+    engine = opened(run, stem=lambda: conv(3, 4), head=lambda: head(4))
+    assert engine.looks
+    engine.run(NOISE, ["head.2"])
+    with pytest.raises(EngineError, match="from 'add' on"):
+        engine.run(BRIGHT * 1000, ["head.2"])
