@@ -1,5 +1,6 @@
 """Scans of networks of several inputs: what a loop over single runs says, from wherever the pictures are."""
 
+import io
 import json
 import shutil
 
@@ -100,7 +101,30 @@ def pairs_csv(root, entries, out):
     return root / out
 
 
+def at_an_address(root, entries, kind):
+    """The folders and a table, in fsspec's memory; the last picture on the right by an address of its own."""
+    fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
+    memory = fsspec.filesystem("memory")
+    for folder in ("left", "right"):
+        for name, _ in entries:
+            memory.pipe_file(f"/pairs/{folder}/{name}", (root / folder / name).read_bytes())
+    if kind == "folders":
+        return {"input": "memory://pairs/left", "input:1": "memory://pairs/right"}
+    text = pairs_csv(root, entries, "far.csv").read_text(encoding="utf-8")
+    name = entries[-1][0]
+    text = text.replace(f",right/{name},", f",memory://pairs/right/{name},")
+    content = text.encode()
+    if kind == "parquet":
+        pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+        content = pandas.read_csv(io.StringIO(text)).to_parquet()
+    memory.pipe_file(f"/pairs/far.{kind}", content)
+    return f"memory://pairs/far.{kind}"
+
+
 WAYS = {
+    "a table at an address": lambda root, entries: at_an_address(root, entries, "csv"),
+    "a Parquet table at an address": lambda root, entries: at_an_address(root, entries, "parquet"),
+    "folders at addresses": lambda root, entries: at_an_address(root, entries, "folders"),
     "folders": lambda root, _: {"input": root / "left", "input:1": root / "right"},
     "a zip and a table": lambda root, entries: {
         "input": as_zip(root / "left", entries, root, "left/"),

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scans import network, same_tables, write_pictures
 
@@ -34,8 +35,29 @@ network(Slow()).scan({pictures!r}, out={out!r}, batch=2, k=4, features="convs")
 """
 
 
-def command(pictures, out, log, pause):
-    text = COMMAND.format(here=str(HERE), pictures=str(pictures), out=str(out), log=str(log), pause=pause)
+# What the units are worth is asked of each picture by itself, which is held first: that is written down.
+WORTH = """
+import sys, time
+sys.path.insert(0, {here!r})
+from scans import network
+from convscope.engines.fake import FakeEngine
+import convscope.scan.worth as worth
+from convscope.scan.result import Scan
+worth.EVERY = 4
+
+class Slow(FakeEngine):
+    def hold(self, pictures, layer, edits=()):
+        with open({log!r}, "a") as log:
+            log.write("picture\\n")
+        time.sleep({pause})
+        return super().hold(pictures, layer, edits)
+
+Scan({out!r}, network=network(Slow()), pictures={pictures!r}).accuracy_without("conv1")
+"""
+
+
+def command(pictures, out, log, pause, text=COMMAND):
+    text = text.format(here=str(HERE), pictures=str(pictures), out=str(out), log=str(log), pause=pause)
     return subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
@@ -65,3 +87,32 @@ def test_killed_twice_it_ends_with_the_same_numbers_and_does_no_shard_again(tmp_
     assert 13 <= batches <= 13 + 2 * 2  # each kill costs at most the two batches of a shard
     assert not list(out.glob("**/.writing-*"))
     assert not (out / "shards").exists()
+
+
+def test_what_units_are_worth_killed_at_any_moment_goes_on_and_comes_to_the_same(tmp_path):
+    write_pictures(tmp_path / "p", 26)  # seven pieces of four pictures, the last one of two
+    scan = network().scan(tmp_path / "p", out=tmp_path / "s")
+    log, seen = tmp_path / "log", 0
+    for pictures in (2, 4, 9, 10):  # in the first piece, where one is written, in the second and the third one since
+        process = command(tmp_path / "p", tmp_path / "s", log, 0.03, WORTH)
+        until = time.monotonic() + 60
+        while lines(log) < seen + pictures and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        process.communicate()
+        seen = lines(log)
+    last = command(tmp_path / "p", tmp_path / "s", log, 0, WORTH)
+    assert last.communicate()[1] == b""
+    assert 26 <= lines(log) <= 26 + 4 * 4  # each kill costs at most the pictures of a piece
+    found = scan.accuracy_without("conv1")  # which is only read now
+    whole = network().scan(tmp_path / "p", out=tmp_path / "whole").accuracy_without("conv1")
+    assert found.accuracy == whole.accuracy
+    for name in ("pictures", "right", "without"):
+        np.testing.assert_array_equal(getattr(found.dropped, name), getattr(whole.dropped, name))
+    assert found.dropped.pictures.sum() == 26
+    assert not list((tmp_path / "s").glob("**/.writing-*"))
+
+
+def lines(path):
+    return len(path.read_text().splitlines()) if path.exists() else 0

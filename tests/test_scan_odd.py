@@ -283,6 +283,16 @@ def test_two_scans_into_one_folder_at_once_are_refused(tmp_path):
     same_tables(network().scan(tmp_path / "p", out=tmp_path / "s"), found)  # and nothing stays locked
 
 
+def test_what_units_are_worth_is_counted_by_one_process_at_a_time(tmp_path):
+    write_pictures(tmp_path / "p", 4)
+    found = network().scan(tmp_path / "p", out=tmp_path / "s")
+    with stores.Store(tmp_path / "s" / "worth").locked(), pytest.raises(OutputError, match="another process"):
+        found.accuracy_without("conv1")
+    assert found.accuracy_without("conv1").accuracy == found.accuracy
+    with stores.Store(tmp_path / "s" / "worth").locked():  # what is finished is only read
+        assert found.accuracy_without("conv1").accuracy == found.accuracy
+
+
 # Places that vanish
 
 

@@ -73,15 +73,17 @@ def found_in(path: Path) -> Found | None:
 def go_on(
     again: Again, path: Path, empty: Found, update: Callable[[Any, Batch], Any], progress: Progress | None
 ) -> Found:  # fmt: skip
-    """`update` over all pictures, from where it was stopped. Raises OutputError."""
-    found, store = found_in(path) or empty, Store(path.parent)
-    for some, done in again.groups(found.done):
-        value = found.value
-        for batch in some:
-            value = update(value, batch)
-        found = Found(value, done, found.said)
-        arrays = {**pack(value), "done": np.array(done), "said": np.array(found.said)}
-        store.write(path.name, partial(put_npz, arrays))
-        if progress:
-            progress(done, len(again.numbers))
+    """`update` over all pictures, from where it was stopped. Raises OutputError, also where another process is at it."""
+    store = Store(path.parent)
+    with store.locked():
+        found = found_in(path) or empty
+        for some, done in again.groups(found.done):
+            value = found.value
+            for batch in some:
+                value = update(value, batch)
+            found = Found(value, done, found.said)
+            arrays = {**pack(value), "done": np.array(done), "said": np.array(found.said)}
+            store.write(path.name, partial(put_npz, arrays))
+            if progress:
+                progress(done, len(again.numbers))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,7 +12,7 @@ from ..errors import InputError, MissingExtra
 from ..pictures.sources import Source
 from .entries import Entry, Listing, of_entries
 from .folders import labelled
-from .tables_of_paths import entries_of, from_csv, from_parquet, is_table
+from .tables_of_paths import columns_of, entries_of, is_table, rows_from
 
 AHEAD = 16  # pictures that are fetched at the same time, where the storage allows it: each waits for the network
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
@@ -23,7 +24,7 @@ def of_address(url: str) -> Listing:
     if PurePosixPath(root).suffix.lower() in ARCHIVES:
         raise InputError(f"An archive is read where it lies, and '{url}' is far away. Fetch it first, or unpack it there.")
     place = Place(system, url)
-    if is_table(root):
+    if is_table(url):
         return of_table(place, root)
     try:
         files = system.find(root, detail=True)
@@ -39,10 +40,21 @@ def of_address(url: str) -> Listing:
 
 def of_table(place: Place, root: str) -> Listing:
     """Paths are addresses of their own, or relative to the table."""
-    content = place.read(root)
-    rows = from_parquet(content, place.url) if root.lower().endswith(".parquet") else from_csv(content, place.url)
-    folder = root.rpartition("/")[0]
-    entries = entries_of(list(rows), place.url, lambda _: "")
+    rows = rows_from(place.read(root), place.url)
+    return beside(place, root, entries_of(list(rows), place.url, lambda _: ""))
+
+
+def of_columns(url: str, columns: Sequence[str]) -> dict[str, Listing]:
+    """The pictures of each of these columns of a table. Raises InputError, MissingExtra."""
+    system, root = opened(url)
+    place = Place(system, url)
+    found = columns_of(rows_from(place.read(root), url), url, columns, lambda _: "")
+    return {name: beside(place, root, entries) for name, entries in found.items()}
+
+
+def beside(place: Place, table: str, entries: Sequence[Entry]) -> Listing:
+    """The pictures that a table names."""
+    folder = table.partition("?")[0].rpartition("/")[0]
 
     def get(entry: Entry) -> Source:
         if "://" not in entry.name:
@@ -50,7 +62,7 @@ def of_table(place: Place, root: str) -> Listing:
         system, path = opened(entry.name)
         return Place(system, entry.name).source(entry.name, path)
 
-    return of_entries("address", entries, None, get, where=place.url, ahead=place.ahead)
+    return of_entries("table", entries, None, get, where=place.url, ahead=place.ahead)
 
 
 class Place:

@@ -15,7 +15,8 @@ from ..pictures.several import is_picture, main_input, wrong_inputs
 from ..pictures.signals import takes_pictures
 from .entries import Item, Listing, indexed
 from .inputs import Inputs, Shapes, shapes_of
-from .sources import listing, split
+from .remote import of_columns as columns_at
+from .sources import is_address, listing, split
 from .tables_of_paths import is_table, of_columns
 
 NAMED = ("folder", "zip", "tar", "address")  # kinds of listings whose order is that of the files' names
@@ -35,9 +36,10 @@ def listing_for(source: Any, graph: Graph) -> Listing:
         return listing(source)
     if isinstance(source, Mapping):
         return of_mapping(source, shapes)
-    if isinstance(source, str | os.PathLike) and is_table(os.fsdecode(source)) and "://" not in os.fsdecode(source):
+    if isinstance(source, str | os.PathLike) and is_table(name := os.fsdecode(source)):
         refuse_numbers(shapes)
-        return together(of_columns(Path(os.fsdecode(source)), list(shapes)), shapes)
+        found = columns_at(name, list(shapes)) if is_address(source) else of_columns(Path(name), list(shapes))
+        return together(found, shapes)
     if len(shapes) == 1:
         if isinstance(source, str | os.PathLike):
             refuse_numbers(shapes)

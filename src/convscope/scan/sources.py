@@ -41,7 +41,7 @@ def listing(source: Any, get: Get | None = None) -> Listing:
 
     get   from a picture in memory and its name to what is read, by default its Source
     """
-    if isinstance(source, str) and re.match(r"\w{2,}://", source):
+    if is_address(source):
         return of_address(source)
     if isinstance(source, str | os.PathLike):
         return of_path(Path(os.fsdecode(source)))
@@ -52,6 +52,10 @@ def listing(source: Any, get: Get | None = None) -> Listing:
     if isinstance(source, Iterable):
         return of_iterable(source, get or one)
     raise InputError(f"A {type(source).__name__} is no collection of pictures. {FORMS}", received=type(source))
+
+
+def is_address(source: Any) -> bool:
+    return isinstance(source, str) and re.match(r"\w{2,}://", source) is not None
 
 
 def of_path(path: Path) -> Listing:

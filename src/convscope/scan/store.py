@@ -158,7 +158,7 @@ class Store:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """No other process may scan into the folder meanwhile. A lock goes with its process, however that ends.
+        """No other process may write into the folder meanwhile. A lock goes with its process, however that ends.
 
         raises   OutputError where another one does
         """
@@ -169,7 +169,7 @@ class Store:
             file = path.open("a")
         with file:
             if not lock(file):
-                raise OutputError(self.folder, "another process is scanning into it. Wait for that, or choose another folder.")
+                raise OutputError(self.folder, "another process is writing into it. Wait for that, or choose another folder.")
             try:
                 yield
             finally:

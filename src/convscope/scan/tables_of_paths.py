@@ -21,7 +21,14 @@ Rows = Sequence[dict[str, Any]]
 
 
 def is_table(name: str) -> bool:
-    return PurePath(name).suffix.lower() in ENDINGS
+    """Also of an address, which may end in a key: https://host/list.csv?key=..."""
+    return PurePath(name.partition("?")[0] if "://" in name else name).suffix.lower() in ENDINGS
+
+
+def rows_from(content: bytes, where: str) -> Rows:
+    """Raises InputError, MissingExtra."""
+    name = where.partition("?")[0] if "://" in where else where
+    return from_parquet(content, name) if name.lower().endswith(".parquet") else from_csv(content, name)
 
 
 def of_table(path: Path) -> Listing:
@@ -35,27 +42,38 @@ def rows_of(path: Path) -> Rows:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"Cannot read '{path}' as a table: {error.strerror or error}.") from error
-    return from_parquet(content, str(path)) if path.suffix.lower() == ".parquet" else from_csv(content, str(path))
+    return rows_from(content, str(path))
 
 
 def of_columns(path: Path, columns: Sequence[str]) -> dict[str, Listing]:
-    """The pictures of each of these columns. A row that lacks one of them is left out of all, with a warning that counts them."""
-    rows = rows_of(path)
+    """The pictures of each of these columns, see `columns_of`."""
+    found = columns_of(rows_of(path), str(path), columns, lambda name: size_of(path.parent / name))
+    return {
+        name: of_entries("table", entries, path, lambda each: Source(each.name, path.parent / each.name))
+        for name, entries in found.items()
+    }
+
+
+def columns_of(rows: Rows, where: str, columns: Sequence[str], mark: Callable[[str], str]) -> dict[str, list[Entry]]:
+    """A row per picture. One that lacks one of `columns` is left out of all, with a warning that counts them.
+
+    mark     see entries_of
+    raises   InputError for a column that there is not
+    """
     known = {name.strip().lower(): name for name in (rows[0] if rows else ()) if isinstance(name, str)}
     if missing := [name for name in columns if rows and name not in known]:
         raise InputError(
-            f"'{path}' has the columns {list(known.values())}, and none called '{missing[0]}'. Name one after each input."
+            f"'{where}' has the columns {list(known.values())}, and none called '{missing[0]}'. Name one after each input."
         )
     whole = [row for row in rows if all(word(row[known[name]]) for name in columns)]
-    warn_of_empty(len(rows) - len(whole), str(path))
+    warn_of_empty(len(rows) - len(whole), where)
     label = next((known[name] for name in known if name in LABELS), None)
 
-    def listed(name: str) -> Listing:
-        pairs = [(str(word(row[known[name]])), word(row[label]) if label else None) for row in whole]
-        entries = [Entry(picture, each, size_of(path.parent / picture)) for picture, each in pairs]
-        return of_entries("table", entries, path, lambda each: Source(each.name, path.parent / each.name))
+    def entry(row: dict[str, Any], name: str) -> Entry:
+        picture = str(word(row[known[name]]))
+        return Entry(picture, word(row[label]) if label else None, mark(picture))
 
-    return {name: listed(name) for name in columns}
+    return {name: [entry(row, name) for row in whole] for name in columns}
 
 
 def entries_of(rows: Rows, where: str, mark: Callable[[str], str]) -> list[Entry]:

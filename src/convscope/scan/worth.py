@@ -69,13 +69,37 @@ def worth(
     """Over the pictures of a scan. Counts are written as it goes, so that it goes on where it was stopped.
 
     first     so many pictures, evenly spread; None for all
-    raises    InputError where the network knows none of the classes, or pictures come only once
+    raises    InputError where the network knows none of the classes, or pictures come only once; OutputError where another
+              process is at it
     """
     if listing.item is None:
         raise InputError("Pictures that come only once cannot be looked at again. Give a list or a folder.")
     numbers = chosen(listing.count or 0, first)
-    store, name = Store(folder), f"worth/{sha256(f'{part.layer} {first}'.encode()).hexdigest()[:16]}.npz"
-    found, done = resumed(folder / name)
+    store, name = Store(folder / "worth"), f"{sha256(f'{part.layer} {first}'.encode()).hexdigest()[:16]}.npz"
+    found, done = resumed(store.folder / name)
+    if done < len(numbers):
+        with store.locked():
+            found = counted(engine, listing, preprocess, plan, part, store, name, numbers, progress)
+    if found is None:
+        raise InputError(
+            "The network knows none of the classes of these pictures, so that no answer is right. Name them with labels."
+        )
+    return Worth(part.layer, found, classes)
+
+
+def counted(
+    engine: Engine,
+    listing: Listing,
+    preprocess: Preprocess,
+    plan: Plan,
+    part: Part,
+    store: Store,
+    name: str,
+    numbers: list[int],
+    progress: Progress | None,
+) -> Dropped | None:
+    """Over these pictures, from where the file `name` ends; None where the network knows none of their classes."""
+    found, done = resumed(store.folder / name)
     for items, start in groups(listing, numbers, done):
         some = known(items, preprocess, plan)
         if some:
@@ -87,11 +111,7 @@ def worth(
             store.write(name, partial(put_npz, {**arrays, "done": np.array(start + len(items))}))
         if progress:
             progress(start + len(items), len(numbers))
-    if found is None:
-        raise InputError(
-            "The network knows none of the classes of these pictures, so that no answer is right. Name them with labels."
-        )
-    return Worth(part.layer, found, classes)
+    return found
 
 
 def chosen(count: int, first: int | None) -> list[int]:
