@@ -16,7 +16,8 @@ from zoo_torch import PICTURES, ZOO, Written, conv, head  # noqa: E402
 from convscope.core import Edit  # noqa: E402
 from convscope.engines.memory import KEPT, SMALLEST, Pool  # noqa: E402
 from convscope.engines.torch import TorchEngine  # noqa: E402
-from convscope.engines.torch_untouched import Buffers, parts_of  # noqa: E402
+from convscope.engines.torch_kept import parts_of  # noqa: E402
+from convscope.engines.torch_state import Known, State  # noqa: E402
 from convscope.errors import EngineError, InputError  # noqa: E402
 
 BATCH = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
@@ -227,12 +228,12 @@ def test_buffers_are_put_back_whatever_was_done_to_them():
     module.register_buffer("sparse", torch.eye(3).to_sparse())
     module.register_buffer("nothing", None)
     before = {name: each.clone() for name, each in module.state_dict().items()}
-    own, buffers = module[0].running_mean, Buffers(parts_of(module))
+    own, state = module[0].running_mean, State(module, Known())
     module[0].running_mean += 3
     module[1].num_batches_tracked += 1
     module[1].running_var = torch.ones(2) * 9
     module.turned.zero_()
-    buffers.put_back()
+    state.put_back()
     assert all(torch.equal(each.to_dense(), before[name].to_dense()) for name, each in module.state_dict().items())
     assert module[0].running_mean is own
     assert set(parts_of(module)) == set(module.modules())

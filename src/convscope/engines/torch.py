@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -18,9 +19,11 @@ from .cuts import Cut
 from .failures import is_out_of_memory
 from .memory import Pool
 from .names import end_names
+from .torch_checkpoint import not_checkpointed
 from .torch_failures import failure, raised_in, said
 from .torch_functions import EqualOnce, Functions
 from .torch_graph import is_looked_into, weights_of
+from .torch_habits import Habits
 from .torch_held import TorchHeld
 from .torch_inputs import Input, PictureShape, arguments, check_whole, possible_inputs, shapes_of
 from .torch_layout import Layout
@@ -29,11 +32,12 @@ from .torch_modules import Visit, Way, frozen, is_script, names_of, notes_on, un
 from .torch_outputs import note_on, outputs_of
 from .torch_reweighed import copied, fill
 from .torch_rules import ReluRule
+from .torch_state import Known
 from .torch_survey import Survey
 from .torch_trace import TorchTrace
 from .torch_trials import SECOND, TRIAL, Followed, Found, needs_second, same_names, together
 from .torch_unopened import not_opened
-from .torch_untouched import RUNNING, untouched
+from .torch_untouched import RUNNING, Overwritten, untouched
 from .torch_watchers import Enough, Reader, Recorder, Saved, Watcher
 
 
@@ -57,10 +61,12 @@ class TorchEngine:
         self._names = names_of(self.module)
         self._paths = {each: self._names.get(each, "") for each in (self.module, *self._names) if is_looked_into(each)}
         self._writes = False  # whether the network writes into what a gradient needs
+        self._habits = Habits(self.module)
         self._pool = Pool()
         tensors = chain(self.module.parameters(), self.module.buffers(), [torch.empty(0)])
         self._like = next(each for each in tensors if each.is_floating_point())
         survey, found, note = self._survey(picture_shape)
+        self._habits.settle()
         self.graph: Graph = found.table.graph(self.module, self._names, survey.ran, wired=found.wired)
         self._modules = {name: each for name, each in survey.modules.items() if name in found.kept}
         self._functions = {row.name for row in self.graph if row.function}
@@ -69,7 +75,7 @@ class TorchEngine:
         size = " x ".join(map(str, self._inputs[0].shape))
         self.assumed = None if picture_shape else f"The network does not say what it takes; pictures of {size} were assumed."
         self._locals, self._layout = Locals(self), Layout(self)
-        self.notes = (*notes_on(module), *([note] if note else found.notes))
+        self.notes = (*notes_on(module), *self._habits.notes(), *([note] if note else found.notes))
 
     @property
     def framework(self) -> str:
@@ -81,7 +87,7 @@ class TorchEngine:
         if row.name not in self._modules:
             return {}
         module = self._modules[row.name]
-        with RUNNING, untouched(module, self._like.device):  # a spectral norm in training would go a step on
+        with RUNNING, untouched(module, Known()):  # a spectral norm in training would go a step on
             return weights_of(module)
 
     def with_weights(self, weights: Mapping[str, Mapping[str, Array]]) -> TorchEngine:
@@ -105,19 +111,25 @@ class TorchEngine:
         asked, changes = self._asked(taps, edits)
         asked, inputs = (*asked, Tap("output")), tuple(map(Tap, input_names(self.graph)))
         given = each_array(pictures, np.array)
-        return TorchTrace(
-            self._recorded(given, asked, changes), {*asked, *inputs}, lambda: self._recorded(given, {*asked, *inputs}, changes)
-        )
+        again = partial(self._recorded, given, {*asked, *inputs}, changes)
+        return TorchTrace(self._recorded(given, asked, changes), {*asked, *inputs}, again, self._going_back)
 
     def _recorded(self, pictures: Pictures, taps: Iterable[Tap], edits: Mapping[str, Edit]) -> dict[str, torch.Tensor]:
         """What was tapped, as part of a computation that begins there: what lies before is computed without gradients."""
         recorder, saved = Recorder(taps, edits), Saved(copies=self._writes)
-        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(saved.keep, lambda tensor: tensor):
+        keeping = torch.autograd.graph.saved_tensors_hooks(saved.keep, lambda tensor: tensor)
+        with torch.enable_grad(), keeping:
             self._forward(pictures, recorder, Way(standing=lambda: frozen(self.module)))
         if saved.overwritten:
             self._writes = True
             return self._recorded(pictures, taps, edits)
         return recorder.handles
+
+    @contextmanager
+    def _going_back(self) -> Iterator[None]:
+        """What computes again what it did not keep for its gradient does so as in the run itself."""
+        with RUNNING, torch.inference_mode(False), untouched(self.module, self._habits.known), frozen(self.module):
+            yield
 
     def trace_by(self, rule: Rule, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> TorchTrace:
         """See RuledBackward.trace_by."""
@@ -180,6 +192,9 @@ class TorchEngine:
             self._call(given, visit or watcher.visit, way)
         except Enough:
             watcher.edits.clear()  # those of layers further on
+        except Overwritten:
+            self._habits.known.written.update(map(id, self.module.parameters()))
+            raise
         except ConvscopeError:
             raise
         except Exception as error:
@@ -208,10 +223,11 @@ class TorchEngine:
 
     def _call(self, pictures: Mapping[str, Array], visit: Visit, way: Way) -> Any:
         """What the module returns."""
-        device, watched, grad = self._like.device, visiting(self._names, visit, way), torch.is_grad_enabled()
+        watched, grad = visiting(self._names, visit, way), torch.is_grad_enabled()
         # Leaving a caller's inference mode switches gradients on, and all that they need would be kept.
         mode = torch.inference_mode(False)
-        with RUNNING, mode, torch.set_grad_enabled(grad), untouched(self.module, device), way.standing(), watched:
+        alone = untouched(self.module, self._habits.known)
+        with RUNNING, mode, torch.set_grad_enabled(grad), alone, not_checkpointed(), way.standing(), watched:
             tensors = [
                 visit(name, self._tensor(pictures[name], each, way.channels_last), None, False)
                 for name, each in zip(pictures, self._inputs, strict=True)
@@ -249,7 +265,8 @@ class TorchEngine:
         names = end_names("input", len(self._inputs))
         trial = {name: one.repeat(pictures, 0) for name, one in zip(names, ones, strict=True)}
         with torch.no_grad(), EqualOnce():
-            return self._call(trial, survey.visit, Way(survey.enter, functions=True, look=survey.look))
+            way = Way(survey.enter, functions=True, look=survey.look, standing=self._habits.watching)
+            return self._call(trial, survey.visit, way)
 
     def _survey(self, picture_shape: PictureShape | None) -> tuple[Survey, Found, str | None]:
         """Run to find the layers, with each likely shape of pictures until one works; and a note on the outputs."""

@@ -101,7 +101,9 @@ class TorchHeld:
                 raise Enough
 
         with torch.no_grad():
-            self._engine._forward(self._pictures, stopper, Way(keeper.begin, leave, True, keeper.counts))
+            self._engine._forward(
+                self._pictures, stopper, Way(keeper.begin, leave, True, keeper.counts, standing=keeper.watching)
+            )
         self.value = stopper.values[Tap(self.layer)]
         return keeper.result()
 

@@ -9,6 +9,7 @@ in-place ReLUs say, run again.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from .torch_modules import Counts, Way, flattened, is_record, rebuilt, version
+from .torch_kept import ATOMS, OWN
+from .torch_modules import Counts, Way, flattened, is_record, memory, rebuilt, version
 
 Key = tuple[nn.Module, int]  # a module and how often it had come to its end before: one call
 PLAIN = (str, bytes, bool, int, float, complex, type(None), torch.dtype, torch.device, torch.Size)
@@ -95,9 +97,17 @@ class Keeper:
         self._names, self._around, self._network = names, frozenset(around), module
         self._hooked = frozenset(each for each in names if each._forward_hooks or each._forward_pre_hooks)
         self._own = {memory(each) for each in (*module.parameters(), *module.buffers())}
-        self._state = state(module)
         self._frames: list[Frame] = []
         self._whole = False
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Stands around the run, inside of what puts back what the network keeps on itself."""
+        before = state(self._network)
+        try:
+            yield
+        finally:
+            self._whole = self._whole or state(self._network) != before
 
     def begin(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         given = [(each, version(each)) for each in flattened((args, kwargs))]
@@ -125,7 +135,7 @@ class Keeper:
             gave.originals = []
         begins = {frame.key: frame.begin for frame in self._frames if frame.begin}
         changed = any(version(each) != before for frame in self._frames if frame.begin for each, before in frame.given)
-        whole = self._whole or changed or state(self._network) != self._state
+        whole = self._whole or changed
         return Kept({gave.key: gave for gave in self.kept}, begins, whole)
 
     def _part(self, frame: Frame, module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -135,7 +145,8 @@ class Keeper:
             return
         into = {memory(each) for each, _ in frame.given}
         same = all(version(each) == before for each, before in frame.given)
-        if frame.plain and same and is_plain(args) and into.isdisjoint(map(memory, flattened(args))):
+        free = not any(each.requires_grad for each in flattened(args))
+        if frame.plain and same and free and is_plain(args) and into.isdisjoint(map(memory, flattened(args))):
             del self.kept[frame.kept :]
             frame.begin = Begin(number, copied(args), self.counts.copy())
 
@@ -144,6 +155,8 @@ class Keeper:
         module = frame.key[0]
         if module in self._hooked or isinstance(module, torch.jit.ScriptModule) or not (frame.plain and is_plain(out)):
             return False
+        if any(each.requires_grad for each in tensors):
+            return False  # what follows takes gradients, though the run is without
         now = [id(each) for each in flattened(args)]
         given = [id(each) for each, _ in frame.given]
         written = any(version(each) != before for each, before in frame.given)
@@ -267,23 +280,23 @@ def is_plain(value: Any) -> bool:
     return isinstance(value, tuple | list) and all(map(is_plain, value))
 
 
-def memory(tensor: torch.Tensor) -> int:
-    """Where its numbers are: the same for all that share them."""
-    try:
-        return tensor.untyped_storage().data_ptr() or id(tensor)
-    except (NotImplementedError, RuntimeError):  # sparse ones
-        return id(tensor)
-
-
 def copied(value: Any) -> Any:
     return rebuilt(value, iter([each.detach().clone() for each in flattened(value)]))
 
 
-def state(module: nn.Module) -> dict[tuple[int, str], list[tuple[int, int]]]:
-    """The tensors that modules have as attributes and buffers, and how often each was written into."""
+def state(module: nn.Module) -> dict[tuple[int, str], Any]:
+    """What modules have as attributes and buffers, and how often the tensors in it were written into."""
     return {
-        (id(each), name): [(id(tensor), version(tensor)) for tensor in flattened(value)]
+        (id(each), name): standing(value)
         for each in module.modules()
         for name, value in (*vars(each).items(), *each._buffers.items())
-        if name not in ("_parameters", "_buffers", "_modules") and flattened(value)
+        if name not in OWN
     }
+
+
+def standing(value: Any) -> Any:
+    """Equal as long as nobody can tell a difference, if all that it is about stays alive."""
+    if type(value) in ATOMS:
+        return value
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple | set | deque) else ()
+    return id(value), [(id(each), version(each)) for each in flattened(value)], list(map(id, inside))

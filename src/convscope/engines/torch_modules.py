@@ -153,6 +153,14 @@ def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
     return () if tensor.is_nested else tuple(tensor.shape)
 
 
+def memory(tensor: torch.Tensor) -> int:
+    """Where its numbers are: the same for all that share them."""
+    try:
+        return tensor.untyped_storage().data_ptr() or id(tensor)
+    except (NotImplementedError, RuntimeError):  # sparse ones
+        return id(tensor)
+
+
 def version(tensor: torch.Tensor) -> int:
     """How often `tensor` was written into."""
     return 0 if tensor.is_inference() else tensor._version

@@ -17,8 +17,8 @@ from .names import is_input
 from .torch_axis import is_kept_by, is_kept_by_layer
 from .torch_functions import KEEPING, Function
 from .torch_graph import has_kernel, is_looked_into, kind_of, own_parameters
+from .torch_kept import parts_of
 from .torch_modules import flattened, shape_of, version
-from .torch_untouched import parts_of
 from .torch_windows import window_of, window_of_call
 
 Given = Sequence[tuple[torch.Tensor, int]]  # tensors, and how often each had been written into when it was used

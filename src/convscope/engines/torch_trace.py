@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -21,12 +22,21 @@ NO_FLOW = (
 
 
 class TorchTrace:
-    """A run that remembers how it was computed."""
+    """A run that remembers how it was computed.
+
+    handles   what was tapped, as part of the computation
+    again     runs once more, with the inputs tapped too
+    standing  entered around each way back
+    """
 
     def __init__(
-        self, handles: Mapping[str, torch.Tensor], asked: Iterable[Tap], again: Callable[[], Mapping[str, torch.Tensor]]
+        self,
+        handles: Mapping[str, torch.Tensor],
+        asked: Iterable[Tap],
+        again: Callable[[], Mapping[str, torch.Tensor]],
+        standing: Callable[[], AbstractContextManager[None]],
     ):
-        self._handles, self._asked, self._again = handles, frozenset(asked), again
+        self._handles, self._asked, self._again, self._standing = handles, frozenset(asked), again, standing
 
     def __getitem__(self, tap: Tap | str) -> Array:
         if as_tap(tap) not in self._asked:
@@ -44,7 +54,7 @@ class TorchTrace:
         self._run_again_for([*seeds, *wrt])
         weights = [self._seed(name, seed) for name, seed in seeds.items()]
         ends, starts = ([self._handle(name) for name in names] for names in (seeds, wrt))
-        with torch.inference_mode(False):
+        with self._standing():
             try:
                 found = torch.autograd.grad(ends, starts, weights, retain_graph=True, allow_unused=True) if ends else ()
             except RuntimeError as error:

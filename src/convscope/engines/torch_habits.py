@@ -1,0 +1,128 @@
+"""What a torch module does while it runs besides computing, which has to be known to put things back, or to be said."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from .torch_kept import Found, is_torchs_own, parts_of
+from .torch_modules import flattened, memory, version
+from .torch_state import Known, equal
+from .torch_untouched import Overwritten
+
+EXPOSING = frozenset({"numpy", "__array__", "__dlpack__", "data_ptr"})  # after these, nobody sees what is written
+WRITING = frozenset(
+    f"__i{name}__"
+    for name in "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()  # noqa: SIM905
+) | {"__setitem__", "embedding", "embedding_bag"}  # the last with a largest norm
+
+
+class Habits(TorchFunctionMode):
+    """Seen while the network runs to find its layers: what has to be known to leave it as it was, and to be said.
+
+    known    is filled
+    draws    whether it draws random numbers
+    """
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.known, self.draws = Known(), False
+        self._uncounted = self._everywhere = False
+        parts = parts_of(module)
+        found = Found(parts)
+        self._sharing: dict[int, list[nn.Parameter]] = {}
+        for each in module.parameters():
+            self._sharing.setdefault(memory(each), []).append(each)
+        self._others = {memory(each): each for each in (*module.buffers(), *found.tensors)}
+        self._copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._plain, self._hidden = [each for each in parts if is_torchs_own(each)], found.hidden
+        self._switching = [type(each).__name__ for each in parts if each.training and has_own_switch(each)]
+
+    def settle(self) -> None:
+        """All has been seen."""
+        self.known.uncounted, self.known.everywhere = self._uncounted, self._everywhere
+
+    def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        given = [(each, version(each), memory(each)) for each in flattened((args, kwargs))]
+        sharing = [each for *_, place in given for each in self._sharing.get(place, ())]
+        if sharing and may_write(function, kwargs):
+            self._copies |= {id(each): (each.data, each.data.clone()) for each in sharing if id(each) not in self._copies}
+        out = function(*args, **kwargs)
+        exposed, name = name_of(function) in EXPOSING, name_of(function)
+        if sharing and (exposed or any(version(each) != before for each, before, place in given if place in self._sharing)):
+            self.known.written.update(map(id, sharing))
+        for each, before, place in given:
+            if place in self._others:
+                aside = each is not self._others[place] and version(each) != before  # through `.data`
+                self._uncounted = self._uncounted or exposed or aside or writes_uncounted(function, name, args, kwargs)
+        return out
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        before, kept = drawn(), [dict(vars(each)) for each in self._plain]
+        try:
+            with self:
+                yield
+        finally:
+            self.draws = self.draws or drawn() != before
+            self._everywhere = self._everywhere or not equal([vars(each) for each in self._plain], kept)
+            with torch.no_grad():
+                for data, copy in self._copies.values():
+                    data.copy_(copy)
+            if not self.known.written <= set(self._copies):
+                raise Overwritten
+
+    def notes(self) -> Iterator[str]:
+        if self.known.written:
+            yield "It writes into its own weights while it runs. Every run begins with those that it had, and puts them back."
+        if self.draws:
+            yield (
+                "It draws random numbers while it runs, in evaluation mode too: what is read depends on the random state, which "
+                "torch.manual_seed sets."
+            )
+        if self._hidden:
+            kinds = ", ".join(dict.fromkeys(type(each).__name__ for each in self._hidden))
+            yield (
+                f"{len(self._hidden)} of its modules ({kinds}) are in a list or the like, where torch does not find them: they "
+                "have no rows, and eval() does not reach them. Keep them in a ModuleList."
+            )
+        if self._switching:
+            kinds = ", ".join(dict.fromkeys(self._switching))
+            yield (
+                f"It is in training mode, and is read in evaluation mode without calling the train() that {kinds} has. "
+                "If that does more than switch, call eval() before opening."
+            )
+
+
+def may_write(function: Any, kwargs: Any) -> bool:
+    """Whether it may write into what it is given: by its name, or because it is none of torch's own."""
+    name = name_of(function)
+    by_name = name in WRITING | EXPOSING or (name.endswith("_") and not name.startswith("_"))
+    return by_name or kwargs.get("out") is not None or type(function).__module__ == "torch._ops"
+
+
+def writes_uncounted(function: Any, name: str, args: Any, kwargs: Any) -> bool:
+    training = name == "batch_norm" and bool(kwargs.get("training", args[5] if len(args) > 5 else False))
+    return training or name.strip("_").startswith(("fused", "fake_quantize")) or type(function).__module__ == "torch._ops"
+
+
+def name_of(function: Any) -> str:
+    return str(getattr(function, "__name__", ""))
+
+
+def has_own_switch(module: nn.Module) -> bool:
+    return type(module).train is not nn.Module.train or type(module).eval is not nn.Module.eval
+
+
+def drawn() -> tuple[object, ...]:
+    """What changes when a random number is drawn."""
+    numpy: Any = np.random.get_state()
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), numpy[1].tobytes(), numpy[2]
