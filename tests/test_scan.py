@@ -174,6 +174,25 @@ def test_crops_are_cut_where_the_maximum_is(scan):
     assert "fires in none" in scan.top("conv1", 3).sheet().caption
 
 
+def test_pictures_in_which_a_unit_does_not_fire_are_shown_for_none_and_count_for_no_class(tmp_path):
+    """What fills the list of a unit that fires in one picture are those of the lowest numbers, all of the first class."""
+    dark, bright = (np.full((8, 8, 3), value, np.uint8) for value in (0, 200))
+    found = network().scan([(dark, "ant"), (dark, "ant"), (dark, "bee"), (bright, "cat")], "conv1", out=tmp_path / "s", k=3)
+    row, top = found.of("conv1").row(0), found.top("conv1", 0)
+    assert top.rows["value"].tolist()[1:] == [0, 0]
+    assert (row["top_class"], row["top_precision"], row["best_class"]) == ("cat", pytest.approx(1 / 3), "cat")
+    assert [crop is None for crop in top.crops()] == [False, True, True]
+    assert "It fires in 1 of them." in top.sheet().caption
+    assert "It fires in none of them." in found.top("conv1", 0, label="ant").sheet().caption
+    dead = found.of("conv1").row(3)
+    assert (dead["dead"], dead["top_class"], dead["top_precision"]) == (True, None, None)
+    before = network().scan([(dark, "ant"), (bright, "cat")], "conv1", out=tmp_path / "raw", k=2, activated=False)
+    assert all(
+        crop is not None for crop in before.top("conv1", 3).crops()
+    )  # of values before an activation zero is nothing special
+    assert before.of("conv1").row(3)["top_class"] is not None
+
+
 def test_a_crop_is_the_receptive_field_where_that_is_small(scan):
     assert scan.top("conv1", 0).field.words == "what it sees, its receptive field of 3 x 3 pixels"
     assert scan.top("conv1", 0).field.box(4, 0) == (3, 0, 6, 2)

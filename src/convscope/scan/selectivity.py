@@ -40,7 +40,7 @@ def class_selectivity(means: Doubles) -> tuple[Doubles, Whole]:
 def top_precision(labels: Whole) -> tuple[Doubles, Whole]:
     """The share of the most frequent class among a unit's top pictures, and that class; of equals the lower number.
 
-    labels    (k, units), of the pictures in the top list; -1 for none, which counts for no class
+    labels    (k, units), of the pictures in the top list; -1 for none, or where it does not fire, which counts for no class
     returns   (units,), (units,): NaN and -1 where no picture has a label
     """
     classes = int(labels.max(initial=-1)) + 1

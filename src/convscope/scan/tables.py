@@ -59,7 +59,9 @@ def class_columns(plan: Plan, statistics: Statistics, labels: npt.NDArray[np.int
         names = ("selectivity", "best_class", "top_precision", "top_class", "information")
         return {name: known(np.full(plan.units, None), nothing) for name in names}
     selectivity, best = class_selectivity(class_means(statistics.classes))
-    precision, top_class = top_precision(labels[statistics.top.pictures])
+    # The rest of the list of a unit that fires in few pictures is those of the lowest numbers, which are all of the first class.
+    fires = ~activated | (statistics.top.values > 0)
+    precision, top_class = top_precision(np.where(fires, labels[statistics.top.pictures], -1))
     information = mutual_information(statistics.classes)
     return {
         "selectivity": known(selectivity, activated & ~np.isnan(selectivity)),

@@ -28,6 +28,7 @@ class TopPictures:
     words     which pictures they are: "that drive it most"
     measure   what the values are: "maxima"
     what      "unit", or "concept"
+    fires     whether a maximum of zero means that it is silent there; no crop is shown then
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class TopPictures:
     words: str = "that drive it most"
     measure: str = "maxima"
     what: str = "unit"
+    fires: bool = True
 
     def boxes(self) -> list[tuple[int, int, int, int]]:
         """top, left, bottom, right of what is shown of each, in pixels of what the network received. Raises InputError."""
@@ -47,15 +49,22 @@ class TopPictures:
         return [self.field.box(int(y), int(x)) for y, x in zip(self.rows["y"], self.rows["x"], strict=True)]
 
     def crops(self) -> list[Pixels | None]:
-        """What the unit saw in each picture, uint8 (h, w, 3), from the thumbnails; None where there is none."""
+        """uint8 (h, w, 3), what the unit saw in each picture, from the thumbnails; None without one, and where it is silent."""
         result: list[Pixels | None] = []
-        for number, y, x in zip(self.rows["picture"], self.rows["y"], self.rows["x"], strict=True):
+        silent = self.silent
+        for place, (number, y, x) in enumerate(zip(self.rows["picture"], self.rows["y"], self.rows["x"], strict=True)):
             path = self.folder / thumbnail(int(number), self.field.of if self.field else "")
-            if not path.exists():
+            if silent[place] or not path.exists():
                 result.append(None)
                 continue
             pixels = np.asarray(Image.open(path).convert("RGB"))
             result.append(pixels if self.field is None else self._crop(pixels, int(y), int(x)))
+        return result
+
+    @property
+    def silent(self) -> npt.NDArray[np.bool_]:
+        """(rows,) whether the unit does not fire in the picture, so that its position there means nothing."""
+        result: npt.NDArray[np.bool_] = np.asarray(self.rows["value"] <= 0) & (self.fires and self.measure == "maxima")
         return result
 
     def _crop(self, pixels: Pixels, y: int, x: int) -> Pixels:
@@ -77,8 +86,9 @@ class TopPictures:
         maxima = self.measure == "maxima"
         same = maxima and len(values) > 1 and max(values) == min(values) > 0
         equal = " All are equal, and in the order of the means of their maps." if same else ""
-        none = " It fires in none of them." if maxima else " It speaks for the answer in none of them."
-        silent = none if values and max(values) <= 0 else ""
+        silent = "" if maxima or not values or max(values) > 0 else " It speaks for the answer in none of them."
+        if self.silent.any():
+            silent = f" It fires in {(~self.silent).sum() or 'none'} of them."
         seen = "the whole picture" if self.field is None else self.field.words
         return CropSheet(
             crops=self.crops(),

@@ -165,4 +165,5 @@ def rows_of(scan: Scan, part: Part, top: Top, place: int) -> Table:
 
 def shown(scan: Scan, part: Part, unit: int, rows: Table, words: str, measure: str = "maxima") -> TopPictures:
     preprocess = str(scan.record["preprocess_text"])
-    return TopPictures(scan.folder, part.layer, unit, rows, scan.field(part.layer), preprocess, words, measure)
+    field = scan.field(part.layer)
+    return TopPictures(scan.folder, part.layer, unit, rows, field, preprocess, words, measure, fires=part.activated)

@@ -79,8 +79,9 @@ export class Tiles {
   async crops(canvas, unit) {
     if (this.data.flags.dead[unit]) return;
     const context = canvas.getContext("2d"), side = canvas.width / SIDE, { top, field } = this.data;
-    const spatial = this.facts.layers[this.layer].spatial;
+    const { spatial, activated } = this.facts.layers[this.layer];
     top.pictures[unit].slice(0, SIDE * SIDE).forEach(async (picture, rank) => {
+      if (activated && top.values[unit][rank] <= 0) return; // it does not fire there, so that no part of the picture drives it
       const image = await this.beside.image(picture, field?.of);
       if (!image) return;
       const box = boxOf(field, spatial, top.positions[unit][rank]);

@@ -14,7 +14,8 @@ export class UnitPanel {
   show(entry, data, unit) {
     const flags = ["dead", "nearly_dead", "always_on"].filter((name) => data.flags[name][unit]).map((name) => name.replace("_", " "));
     const parts = [heading(`${entry.layer} · unit ${unit}`, "h3"), ...(flags.length ? [paragraph(flags.join(", "))] : [])];
-    parts.push(this.crops(entry, data, unit, data.top), list(this.numbers(data, unit)));
+    const fires = entry.activated ? data.top.values[unit].filter((value) => value > 0).length : data.top.values[unit].length;
+    parts.push(this.crops(entry, data, unit, data.top, fires), list(this.numbers(data, unit)));
     if (data.relevance && !data.flags.dead[unit]) {
       parts.push(heading("Where it speaks most for the answer"), this.crops(entry, data, unit, data.relevance), paragraph(data.relevance.said));
     }
@@ -32,20 +33,21 @@ export class UnitPanel {
     });
   }
 
-  crops(entry, data, unit, top) {
+  crops(entry, data, unit, top, fires = top.pictures[unit].length) {
     const grid = document.createElement("div");
     grid.className = "crops";
     if (data.flags.dead[unit]) {
       grid.append(paragraph("It fired in no picture, so that nothing drives it."));
       return grid;
     }
-    top.pictures[unit].forEach((number, rank) => {
+    top.pictures[unit].slice(0, fires).forEach((number, rank) => {
       const figure = document.createElement("figure"), canvas = Object.assign(document.createElement("canvas"), { width: 224, height: 224 });
       const caption = document.createElement("figcaption");
       figure.append(canvas, caption);
       grid.append(figure);
       this.crop(figure, caption, entry, data, number, top.values[unit][rank], top.positions[unit][rank]);
     });
+    if (fires < top.pictures[unit].length) grid.append(paragraph("It fires in no other picture."));
     return grid;
   }
 
