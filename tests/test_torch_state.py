@@ -310,3 +310,34 @@ def test_runs_are_the_same_whatever_was_kept_from_an_earlier_one():
     held = engine.hold(BATCH, "body")
     for _ in range(2):
         np.testing.assert_array_equal(held.run()["output"], expected)
+
+
+class Deviation(nn.Module):
+    """The deviation over the pictures as one more channel, as in the discriminators of GANs."""
+
+    def forward(self, x):
+        return torch.cat([x, x.std(0, unbiased=False).mean().expand(len(x), 1, *x.shape[2:])], 1)
+
+
+MIXING = {
+    "1": lambda: nn.Sequential(conv(3, 4), nn.BatchNorm2d(4, track_running_stats=False), head(4)),
+    "2.expand": lambda: nn.Sequential(conv(3, 4), nn.ReLU(), Deviation(), head(5)),
+    "batch_norm": lambda: Written(lambda net, x: net.head(F.batch_norm(x, None, None, training=True)), head=head(3)),
+}
+
+
+@pytest.mark.parametrize("row", MIXING)
+def test_that_pictures_change_what_is_read_of_each_other_is_said(row):
+    engine = TorchEngine(MIXING[row](), picture_shape=(3, 8, 8))
+    assert [note for note in engine.notes if f"What '{row}' makes of a picture depends on the others" in note]
+    both, alone = engine.run(BATCH, [row])[row], engine.run(BATCH[:1], [row])[row]
+    assert np.abs(both[:1] - alone).max() > 1e-2
+
+
+def test_means_within_pictures_are_none_over_them():
+    def run(net, x):
+        x = net.norm(x)
+        return net.head(x * x.mean((2, 3), keepdim=True).sigmoid() + 0 * x.mean())
+
+    module = Written(run, norm=nn.InstanceNorm2d(3), head=nn.Sequential(nn.BatchNorm2d(3), head(3)))
+    assert TorchEngine(module, picture_shape=(3, 8, 8)).notes == ()

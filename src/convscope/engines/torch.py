@@ -75,7 +75,7 @@ class TorchEngine:
         size = " x ".join(map(str, self._inputs[0].shape))
         self.assumed = None if picture_shape else f"The network does not say what it takes; pictures of {size} were assumed."
         self._locals, self._layout = Locals(self), Layout(self)
-        self.notes = (*notes_on(module), *self._habits.notes(), *([note] if note else found.notes))
+        self.notes = (*notes_on(module), *self._habits.notes(self), *([note] if note else found.notes))
 
     @property
     def framework(self) -> str:

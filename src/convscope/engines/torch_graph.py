@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,20 +28,40 @@ KINDS: dict[str, Kind] = {
     "pixelshuffle": "reshape",
     "pooling": "pooling",
 }
+# Where those are defined; quantised ones have their own, and `weight()` and `bias()` in place of parameters.
+QUANTISED = ("torch.ao.nn.quantized.modules", "torch.ao.nn.quantized.dynamic.modules")
+PACKAGES = ("torch.nn.modules", *QUANTISED)
 
 
 def kind_of(module: nn.Module) -> Kind:
-    if isinstance(module, nn.modules.conv._ConvTransposeNd):
-        return "transposed"
-    if isinstance(module, nn.modules.conv._ConvNd):
-        return "depthwise" if module.groups == module.in_channels > 1 else "convolution"
     if isinstance(module, nn.Identity | nn.MultiheadAttention) or is_script(module):
         return "other"
     for base in type(module).__mro__:
         package, _, file = base.__module__.rpartition(".")
-        if package == "torch.nn.modules" and file in KINDS:
-            return KINDS[file]
+        if package in PACKAGES and file in KINDS and not base.__name__.endswith("PackedParams"):
+            return kind_of_convolution(module) if file == "conv" else KINDS[file]
     return "network" if next(module.children(), None) is not None else "other"
+
+
+def kind_of_convolution(module: Any) -> Kind:
+    if module.transposed:
+        return "transposed"
+    return "depthwise" if module.groups == module.in_channels > 1 else "convolution"
+
+
+def is_quantised(module: nn.Module) -> bool:
+    found = any(base.__module__.rpartition(".")[0] in QUANTISED for base in type(module).__mro__)
+    return found and kind_of(module) != "other"
+
+
+def native_of(module: nn.Module) -> str:
+    """By its class; quantised ones are called as the others, and say another name themselves."""
+    own: Any = module
+    return own._get_name() if is_quantised(module) else type(module).__name__
+
+
+def activation_in(module: nn.Module) -> str | None:
+    return "relu" if is_quantised(module) and "ReLU" in native_of(module) else None
 
 
 def is_looked_into(module: nn.Module) -> bool:
@@ -52,6 +72,29 @@ def is_looked_into(module: nn.Module) -> bool:
 
 def has_kernel(module: nn.Module) -> bool:
     return kind_of(module) in ("convolution", "depthwise", "transposed", "dense")
+
+
+def kernel_of(module: Any) -> torch.Tensor:
+    return module.weight() if is_quantised(module) else module.weight  # type: ignore[no-any-return]
+
+
+def bias_of(module: Any) -> torch.Tensor | None:
+    return module.bias() if is_quantised(module) else module.bias  # type: ignore[no-any-return]
+
+
+def sizes_of(module: nn.Module) -> tuple[int, int]:
+    """How many parameters are its own, and how many of these are trained."""
+    if has_kernel(module) and is_quantised(module):
+        bias = bias_of(module)
+        return kernel_of(module).numel() + (0 if bias is None else bias.numel()), 0
+    own = own_parameters(module)
+    return sum(each.numel() for each in own), sum(each.numel() for each in own if each.requires_grad)
+
+
+def size_of(network: nn.Module) -> int:
+    """How many parameters there are, shared ones counted once."""
+    quantised = sum(sizes_of(each)[0] for each in network.modules() if is_quantised(each))
+    return sum(each.numel() for each in network.parameters()) + quantised
 
 
 def own_parameters(module: nn.Module) -> list[nn.Parameter]:
@@ -70,14 +113,20 @@ def weights_of(module: nn.Module) -> dict[str, Array]:
     """
     with torch.no_grad():
         if has_kernel(module):
-            kernel, bias = cast(torch.Tensor, module.weight), cast(torch.Tensor | None, module.bias)
-            if isinstance(module, nn.modules.conv._ConvTransposeNd):
-                kernel = kernel.reshape(module.groups, -1, *kernel.shape[1:]).transpose(1, 2).flatten(0, 1)
-            found: dict[str, torch.Tensor] = {"kernel": kernel} | ({} if bias is None else {"bias": bias})
+            kernel, bias = kernel_of(module), bias_of(module)
+            found = {"kernel": acting(module, kernel)} | ({} if bias is None else {"bias": bias})
         else:
             inner = is_script(module)
             found = {**dict(module.named_parameters(recurse=inner)), **dict(module.named_buffers(recurse=inner))}
-        return {name: to_numpy(each) for name, each in found.items() if each.is_floating_point()}
+        return {name: to_numpy(each) for name, each in found.items() if each.is_floating_point() or each.is_quantized}
+
+
+def acting(module: Any, kernel: torch.Tensor) -> torch.Tensor:
+    """(out, in / groups, *kernel)."""
+    if kind_of(module) != "transposed":
+        return kernel
+    values = kernel.dequantize() if kernel.is_quantized else kernel
+    return values.reshape(module.groups, -1, *values.shape[1:]).transpose(1, 2).flatten(0, 1)
 
 
 def to_numpy(tensor: torch.Tensor, empty: Callable[[Sequence[int]], Array] | None = None) -> Array:

@@ -5,19 +5,26 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from ..core import each_array, input_names
+from ..errors import ConvscopeError
 from .torch_kept import Found, is_torchs_own, parts_of
 from .torch_modules import flattened, memory, version
 from .torch_state import Known, equal
 from .torch_untouched import Overwritten
 
+if TYPE_CHECKING:
+    from .torch import TorchEngine
+
+ALIKE = 1e-3  # of the largest value: two pictures may be computed in another order than one
 EXPOSING = frozenset({"numpy", "__array__", "__dlpack__", "data_ptr"})  # after these, nobody sees what is written
+REDUCING = frozenset("mean var std var_mean std_mean sum amax amin max min median norm vector_norm".split())  # noqa: SIM905
 WRITING = frozenset(
     f"__i{name}__"
     for name in "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()  # noqa: SIM905
@@ -29,11 +36,12 @@ class Habits(TorchFunctionMode):
 
     known    is filled
     draws    whether it draws random numbers
+    mixes    whether it may compute something of one picture from the others
     """
 
     def __init__(self, module: nn.Module):
         super().__init__()
-        self.known, self.draws = Known(), False
+        self.known, self.draws, self.mixes = Known(), False, False
         self._uncounted = self._everywhere = False
         parts = parts_of(module)
         found = Found(parts)
@@ -56,6 +64,7 @@ class Habits(TorchFunctionMode):
         if sharing and may_write(function, kwargs):
             self._copies |= {id(each): (each.data, each.data.clone()) for each in sharing if id(each) not in self._copies}
         out = function(*args, **kwargs)
+        self.mixes = self.mixes or may_mix(function, args, kwargs, out)
         exposed, name = name_of(function) in EXPOSING, name_of(function)
         if sharing and (exposed or any(version(each) != before for each, before, place in given if place in self._sharing)):
             self.known.written.update(map(id, sharing))
@@ -80,7 +89,12 @@ class Habits(TorchFunctionMode):
             if not self.known.written <= set(self._copies):
                 raise Overwritten
 
-    def notes(self) -> Iterator[str]:
+    def notes(self, engine: TorchEngine) -> Iterator[str]:
+        if self.mixes and (row := mixed(engine)):
+            yield (
+                f"What '{row}' makes of a picture depends on the others that run with it: it is computed from all of them. "
+                "Give one picture at a time for what it makes of each alone."
+            )
         if self.known.written:
             yield "It writes into its own weights while it runs. Every run begins with those that it had, and puts them back."
         if self.draws:
@@ -109,8 +123,21 @@ def may_write(function: Any, kwargs: Any) -> bool:
     return by_name or kwargs.get("out") is not None or type(function).__module__ == "torch._ops"
 
 
+def takes_statistics(name: str, args: Any, kwargs: Any) -> bool:
+    return name == "batch_norm" and bool(kwargs.get("training", args[5] if len(args) > 5 else False))
+
+
+def may_mix(function: Any, args: Any, kwargs: Any, out: Any) -> bool:
+    """Whether it takes statistics of the batch, or leaves nothing of the first axis of something with two or more."""
+    name, given = name_of(function), args[0] if args else None
+    if name not in REDUCING:
+        return takes_statistics(name, args, kwargs)
+    made = flattened(out)
+    return isinstance(given, torch.Tensor) and given.ndim > 1 and bool(made) and made[0].shape[:1] != given.shape[:1]
+
+
 def writes_uncounted(function: Any, name: str, args: Any, kwargs: Any) -> bool:
-    training = name == "batch_norm" and bool(kwargs.get("training", args[5] if len(args) > 5 else False))
+    training = takes_statistics(name, args, kwargs)
     return training or name.strip("_").startswith(("fused", "fake_quantize")) or type(function).__module__ == "torch._ops"
 
 
@@ -126,3 +153,20 @@ def drawn() -> tuple[object, ...]:
     """What changes when a random number is drawn."""
     numpy: Any = np.random.get_state()
     return torch.get_rng_state().numpy().tobytes(), random.getstate(), numpy[1].tobytes(), numpy[2]
+
+
+def mixed(engine: TorchEngine) -> str | None:
+    """The first row that is another for a picture alone than beside another; None where there is none, or it cannot be tried."""
+    random, whole = np.random.default_rng(0), [each.whole for each in engine._inputs]
+    shapes = zip(input_names(engine.graph), engine._inputs, whole, strict=True)
+    two = {name: random.random((2, *each.shape), np.float32) * (not number) for name, each, number in shapes}
+    try:
+        both = engine.run(two, engine.graph.names)
+        alone = engine.run(each_array(two, lambda array: array[:1]), engine.graph.names)
+    except ConvscopeError:
+        return None
+    for tap in both:
+        one, other = alone[tap], both[tap][:1]
+        if one.shape != other.shape or np.abs(one - other).max(initial=0) > ALIKE * np.abs(other).max(initial=0):
+            return tap.layer
+    return None

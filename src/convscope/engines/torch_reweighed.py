@@ -11,7 +11,7 @@ from torch import nn
 
 from ..core import Array
 from ..errors import InputError, Unsupported
-from .torch_graph import has_kernel
+from .torch_graph import has_kernel, is_quantised
 
 
 def copied(module: nn.Module) -> nn.Module:
@@ -25,6 +25,8 @@ def copied(module: nn.Module) -> nn.Module:
 def fill(module: nn.Module, weights: Mapping[str, Array], layer: str) -> None:
     """Put `weights`, named and laid out as those that the engine gives, into a module. Raises InputError."""
     kernel = has_kernel(module)
+    if is_quantised(module):
+        raise Unsupported(f"The weights of '{layer}' are quantised, and cannot be replaced.")
     with torch.no_grad():
         for name, values in weights.items():
             path = {"kernel": "weight"}.get(name, name) if kernel else name

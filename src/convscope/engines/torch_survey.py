@@ -6,7 +6,7 @@ import weakref
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -16,7 +16,7 @@ from ..errors import Shape, Unsupported
 from .names import is_input
 from .torch_axis import is_kept_by, is_kept_by_layer
 from .torch_functions import KEEPING, Function
-from .torch_graph import has_kernel, is_looked_into, kind_of, own_parameters
+from .torch_graph import activation_in, has_kernel, is_looked_into, kernel_of, kind_of, native_of, size_of, sizes_of
 from .torch_kept import parts_of
 from .torch_modules import flattened, shape_of, version
 from .torch_windows import window_of, window_of_call
@@ -154,7 +154,7 @@ class Survey:
         counted = self._counted(itself) or (call.counted and not seen)
         if not seen:
             self._keep(tensor, (name,), first=first, counted=counted)
-        parameters = own_parameters(module)
+        parameters, trainable = sizes_of(module)
         self.modules[name] = module
         self._step(
             name,
@@ -165,10 +165,11 @@ class Survey:
             unseen=not is_looked_into(module),
             call=call.number,
             kind=kind,
-            native=type(module).__name__,
-            parameters=sum(each.numel() for each in parameters),
-            trainable=sum(each.numel() for each in parameters if each.requires_grad),
-            kernel=tuple(cast(torch.Tensor, module.weight).shape) if has_kernel(module) else None,
+            native=native_of(module),
+            activation=activation_in(module),
+            parameters=parameters,
+            trainable=trainable,
+            kernel=tuple(kernel_of(module).shape) if has_kernel(module) else None,
             window=window_of(module, tensor.ndim - 2),
         )
 
@@ -275,7 +276,7 @@ class Table:
         if twice := next((name for name, times in called.items() if times > 1), None):
             raise Unsupported(f"Two layers of this network are called '{twice}'. Rename one of the modules.")
         unused = tuple(name for each, name in names.items() if each not in ran and kind_of(each) != "network")
-        return Graph(tuple(self.rows), wired, sum(each.numel() for each in module.parameters()), unused)
+        return Graph(tuple(self.rows), wired, size_of(module), unused)
 
     def _over(self, parents: Parents) -> Parents:
         found: list[str] = []

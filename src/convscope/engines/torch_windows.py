@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from torch import nn
 
-from ..core import Window
+from ..core import CONVOLUTIONS, Window
+from .torch_graph import kind_of
 
 FILLS: dict[str, Literal["zeros", "reflect", "replicate", "circular"]] = {
     "zeros": "zeros", "constant": "zeros", "reflect": "reflect", "replicate": "replicate", "circular": "circular",
@@ -32,7 +33,7 @@ ARGUMENTS = {
 
 def window_of(module: nn.Module, axes: int) -> Window | None:
     """Of a convolution, pooling, padding or upsampling to nearest; None for any other. `axes`: how many the map has."""
-    if isinstance(module, nn.modules.conv._ConvNd):
+    if kind_of(module) in CONVOLUTIONS:
         return _of_convolution(module)
     if isinstance(module, POOLINGS):
         kernel = _each(module.kernel_size, axes)
@@ -71,7 +72,7 @@ def _of_padding(sides: tuple[Any, ...], mode: str, axes: int) -> Window | None:
     return Window(ones, ones, ones, ((0, 0),) * (axes - len(pairs)) + pairs, fill=FILLS[mode])
 
 
-def _of_convolution(module: nn.modules.conv._ConvNd) -> Window:
+def _of_convolution(module: Any) -> Window:
     kernel, stride, dilation = module.kernel_size, module.stride, module.dilation
     if isinstance(module.padding, str):  # "valid", or "same" with a stride of one
         total = [each * (size - 1) * (module.padding == "same") for each, size in zip(dilation, kernel, strict=True)]
