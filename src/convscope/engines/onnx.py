@@ -29,7 +29,7 @@ from .onnx_layout import Layouts
 from .onnx_learning import learn, open_questions
 from .onnx_pictures import FirstAxes, checked, fixed_batch, refuse_unreadable, refuse_without_pictures
 from .onnx_quantised import quantised, real_weights
-from .onnx_rows import inner_convolutions, table
+from .onnx_rows import inner_convolutions, table, unlike_evaluation
 from .onnx_sessions import KEPT, Session, Sessions, failed
 from .onnx_wiring import Wiring, infer, protocol_layout
 
@@ -53,13 +53,15 @@ class OnnxEngine:
 
     def __init__(self, model: onnx.ModelProto, *, folder: Path | None = None):
         refuse_rearranged(model)
-        self._constants = Constants(model.graph, folder)
-        names = inputs_of(model, self._constants)
-        self.notes = (*inner_convolutions(model), *unread(model, names, self._constants))
-        self._model = onnx_graph.without_constants(model, names)
+        body = onnx_graph.inlined(model)
+        self._constants = Constants(model.graph, folder, body.graph.node)
+        names = inputs_of(body, self._constants)
+        self.notes: tuple[str, ...] = (*inner_convolutions(body), *unread(body, names, self._constants))
+        self._model = onnx_graph.without_constants(body, names)
         self.metadata = {each.key: each.value for each in model.metadata_props}
         self._survey(names)
         self._sessions.check()
+        self.notes += unlike_evaluation(self._model, self._wiring)
         if self.axes.alone([each.name for each in self._model.graph.output]):
             self._take_one_at_a_time()
         if open_questions(self):

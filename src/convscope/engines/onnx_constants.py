@@ -22,12 +22,15 @@ LARGE = 1024  # bytes
 
 
 class Constants:
-    """`name in constants`, `array(name)`, and `put_into(graph, names)`. Raises NotAModel for weights that cannot be read."""
+    """`name in constants`, `array(name)`, and `put_into(graph, names)`. Raises NotAModel for weights that cannot be read.
 
-    def __init__(self, graph: GraphProto, folder: Path | None):
+    nodes   those of the graph, where its functions were written out; by default as they are
+    """
+
+    def __init__(self, graph: GraphProto, folder: Path | None, nodes: Iterable[NodeProto] | None = None):
         self._small: dict[str, TensorProto] = {}
         self._large: dict[str, np.ndarray] = {}
-        for name, tensor in constants_of(graph):
+        for name, tensor in constants_of(graph, nodes):
             self._keep(name, tensor, folder)
 
     def _keep(self, name: str, tensor: TensorProto, folder: Path | None) -> None:
@@ -113,9 +116,9 @@ def constant_of(node: NodeProto) -> TensorProto | None:
     return numpy_helper.from_array(np.asarray(helper.get_attribute_value(attribute), kinds[attribute.name]))
 
 
-def constants_of(graph: GraphProto) -> Iterator[tuple[str, TensorProto]]:
-    """Name and tensor of each initialiser and Constant node."""
+def constants_of(graph: GraphProto, nodes: Iterable[NodeProto] | None = None) -> Iterator[tuple[str, TensorProto]]:
+    """Name and tensor of each initialiser and Constant node. nodes: see Constants."""
     yield from ((tensor.name, tensor) for tensor in graph.initializer)
-    for node in graph.node:
+    for node in graph.node if nodes is None else nodes:
         if (constant := constant_of(node)) is not None:
             yield node.output[0], constant

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import onnx.inliner
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from ..core import Reduce
@@ -39,6 +40,16 @@ class Part:
     model: ModelProto
     outputs: tuple[str, ...]
     handed: dict[str, np.ndarray]
+
+
+def inlined(model: ModelProto) -> ModelProto:
+    """The model with the nodes of its functions in place of these, and then without its initialisers; itself if it has none."""
+    if not model.functions:
+        return model
+    graph = GraphProto(name=model.graph.name)
+    for field in ("node", "input", "output", "value_info", "sparse_initializer"):
+        getattr(graph, field).extend(getattr(model.graph, field))
+    return onnx.inliner.inline_local_functions(like(model, graph))
 
 
 def without_constants(model: ModelProto, inputs: Sequence[str]) -> ModelProto:

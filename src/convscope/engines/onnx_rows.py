@@ -13,7 +13,7 @@ from ..errors import Shape
 from .names import RESERVED, end_names, output_names
 from .onnx_layout import Layouts
 from .onnx_windows import window_of
-from .onnx_wiring import Wiring, attribute, operator, read_by
+from .onnx_wiring import Wiring, attribute, draws, operator, read_by
 
 KINDS: dict[Kind, str] = {
     "convolution": "Conv FusedConv QLinearConv ConvInteger DeformConv",
@@ -30,6 +30,7 @@ KINDS: dict[Kind, str] = {
     "reshape": "Flatten Reshape Transpose Squeeze Unsqueeze Expand DepthToSpace SpaceToDepth",
     "dropout": "Dropout",
 }
+LINEAR = frozenset(" ".join(KINDS[kind] for kind in ("convolution", "transposed", "dense")).split())
 FUSED = frozenset({"FusedConv", "FusedGemm"})  # by ONNX Runtime, when it saves an optimised network
 KIND_OF: dict[str, Kind] = {operator: kind for kind, operators in KINDS.items() for operator in operators.split()}
 
@@ -96,14 +97,14 @@ def input_row(index: int, name: str, tensor: str, layouts: Layouts) -> Layer:
 
 def row(index: int, name: str, node: NodeProto, tensor: str, layouts: Layouts, inputs: tuple[str, ...]) -> Layer:
     wiring = layouts.wiring
-    weights = wiring.weights(node)
+    weights, unlike = wiring.weights(node), other_than_its_kind(node, wiring)
     kernel = wiring.shape(weights["kernel"]) if "kernel" in weights else None
     activation = attribute(node, "activation", None) if operator(node) in FUSED else None
     return Layer(
         index,
         name,
-        kind_of(node, kernel, wiring),
-        operator(node),
+        "other" if unlike else kind_of(node, kernel, wiring),
+        f"{operator(node)} ({unlike})" if unlike else operator(node),
         without_batch(layouts.shape(tensor)),
         wiring.shape(tensor),
         wiring.size(weights.values()),
@@ -125,6 +126,18 @@ def kind_of(node: NodeProto, kernel: Shape | None, wiring: Wiring) -> Kind:
     return kind
 
 
+def other_than_its_kind(node: NodeProto, wiring: Wiring) -> str:
+    """Why its places need not be made of those of the rows that feed it in the way that its name says; "" if they are.
+
+    indirect   between it and these rows lies what has no row: whole numbers, one number for all pictures, another first axis
+    training   it takes the mean and the variance of what it is given
+    """
+    if operator(node) == "BatchNormalization" and attribute(node, "training_mode", 0):
+        return "training"
+    hidden = any(name in wiring.flowing and not wiring.has_row(name) for name in read_by(node))
+    return "indirect" if hidden and operator(node) not in LINEAR else ""
+
+
 def sources(node: NodeProto, wiring: Wiring, row_of: Mapping[str, str]) -> tuple[str, ...]:
     """The rows that feed a node, through nodes that have none."""
     found: dict[str, None] = {}
@@ -144,6 +157,21 @@ def inner_convolutions(model: ModelProto) -> tuple[str, ...]:
         if count:
             what = "1 convolution" if count == 1 else f"{count} convolutions"
             found.append(f"{what} within '{node.name or number}' ({node.op_type}) can be read only by what comes out of it.")
+    return tuple(found)
+
+
+def unlike_evaluation(model: ModelProto, wiring: Wiring) -> tuple[str, ...]:
+    """A sentence on nodes that give other values in each run, and one on those whose values depend on the other pictures."""
+    named = {node.name or node.output[0]: node for node in model.graph.node}
+    drawing = [f"'{name}' ({node.op_type})" for name, node in named.items() if draws(node, wiring)]
+    training = [f"'{name}'" for name, node in named.items() if other_than_its_kind(node, wiring) == "training"]
+    found = []
+    if drawing:
+        found.append(f"No two runs of this network need agree: random numbers are drawn in {', '.join(drawing)}.")
+    if training:
+        found.append(
+            f"What is shown of one picture depends on those beside it: {', '.join(training)} take mean and variance of a batch."
+        )
     return tuple(found)
 
 

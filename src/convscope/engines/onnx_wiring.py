@@ -84,6 +84,9 @@ class Wiring:
         outputs = [name for name in outputs if self.rank(name) != 0 and name not in self.foreign]
         return [name for name in outputs if name in self.used] or outputs[:1]
 
+    def has_row(self, name: str) -> bool:
+        return name not in self.maker or name in self.carried(self.maker[name])
+
     def rank(self, name: str) -> int | None:
         shape = self.shape(name)
         return None if shape is None else len(shape)
@@ -150,6 +153,12 @@ def formal_name(node: NodeProto, index: int) -> str:
     except onnx.defs.SchemaError:
         inputs = ()
     return inputs[index].name if index < len(inputs) else f"input{index}"
+
+
+def draws(node: NodeProto, wiring: Wiring) -> bool:
+    """Whether it gives other numbers in each run."""
+    trains = operator(node) == "Dropout" and len(node.input) > 2 and node.input[2] in wiring.constants
+    return operator(node) in RANDOM or (trains and bool(wiring.constants.array(node.input[2])))
 
 
 def operator(node: NodeProto) -> str:
