@@ -14,7 +14,7 @@ from zoo_onnx import NETWORKS, Writer, chain, of_type, pictures, pixels, weight_
 from convscope import open as open_network
 from convscope.conformance import check_engine, holding, laws
 from convscope.core import CONVOLUTIONS, Edit, Tap, reduced
-from convscope.engines import onnx_sessions
+from convscope.engines import onnx_graph, onnx_sessions
 from convscope.engines.onnx import OnnxEngine
 from convscope.engines.onnx_files import load
 from convscope.errors import EngineError, InputError, NotAModel, Unsupported, WrongPictureShape
@@ -48,7 +48,7 @@ def test_what_goes_on_after_a_cut_is_a_graph_without_what_lies_before():
     ]
     fed = set(session.inputs)
     assert fed.isdisjoint(engine.inputs.names)
-    assert f"{engine.tensor(last)}/held" in fed
+    assert onnx_graph.held_of(engine.tensor(last)) in fed
 
 
 @pytest.mark.parametrize("name", sorted(set(NETWORKS) - NOT_IN_THE_EVALUATOR))

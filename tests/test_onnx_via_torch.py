@@ -34,7 +34,7 @@ def test_the_laws_hold(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["residual", "channels_last", "names_used_twice", "names_of_paddle", "constants_as_nodes", "transposed"]
+    "name", ["residual", "channels_last", "a_function", "names_used_twice", "names_of_paddle", "constants_as_nodes", "transposed"]
 )
 def test_rows_weights_and_values_are_those_of_the_file(name):
     model = NETWORKS[name]()
@@ -141,7 +141,7 @@ def test_another_network_than_the_files_is_refused_with_the_difference(onnx2torc
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("a_branch", "'If'"), ("without_biases_on_grey", "'GlobalMaxPool'"), ("a_function", "'Twice'")]
+    ("name", "says"), [("a_branch", "'If'"), ("without_biases_on_grey", "'GlobalMaxPool'"), ("a_loop", "'Loop'")]
 )
 def test_an_operator_that_cannot_be_converted_is_named(name, says):
     with pytest.raises(Unsupported, match=f"cannot convert version .* of the operator {says}.*without via='torch'"):

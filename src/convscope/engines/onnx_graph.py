@@ -15,7 +15,7 @@ from ..core import Reduce
 from .onnx_constants import Constants, constant_of
 from .onnx_quantised import Quantised, quantised
 from .onnx_reductions import active, maximum, over, position
-from .onnx_wiring import END, Wiring, read_by
+from .onnx_wiring import END, Wiring, ours, read_by
 
 LARGE = 40  # positions of a map from which on its maximum is looked for row by row
 
@@ -162,7 +162,7 @@ def renamed(node: NodeProto, changed: Collection[str]) -> NodeProto:
 
 def edit(tensor: str, element: int | None) -> list[NodeProto]:
     """unedited(tensor) * scale + shift, in float32 whatever the tensor's own type."""
-    steps = [unedited(tensor), f"{tensor}/as_float", f"{tensor}/scaled", f"{tensor}/shifted", tensor]
+    steps = [unedited(tensor), *(ours(tensor, step) for step in ("as_float", "scaled", "shifted")), tensor]
     narrow = element not in (TensorProto.FLOAT, None)
     if not narrow:
         steps[1], steps[3] = steps[0], steps[4]
@@ -188,17 +188,17 @@ def lead_out(
     if read.native:
         return nodes, name
     if bytes_of is not None:
-        nodes.append(bytes_of.node(name, f"{read.tensor}/read/dequantised"))
+        nodes.append(bytes_of.node(name, ours(read.tensor, "dequantised")))
         name = nodes[-1].output[0]
     if element not in (TensorProto.FLOAT, None):
-        nodes.append(helper.make_node("Cast", [name], [f"{read.tensor}/read/float"], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Cast", [name], [ours(read.tensor, "float")], to=TensorProto.FLOAT))
         name = nodes[-1].output[0]
     if read.turn:
-        nodes.append(helper.make_node("Transpose", [name], [f"{read.tensor}/read/turned"], perm=read.turn))
+        nodes.append(helper.make_node("Transpose", [name], [ours(read.tensor, "turned")], perm=read.turn))
         name = nodes[-1].output[0]
     if not read.axes:
         return nodes, name
-    result = f"{read.tensor}/{read.reduce}"
+    result = ours(read.tensor, read.reduce)
     if read.reduce == "argmax":
         return [*nodes, *position(name, result, width, version)], result
     if read.reduce == "max":
@@ -222,16 +222,16 @@ def opset(model: ModelProto) -> int:
 
 
 def scale_of(tensor: str) -> str:
-    return f"{tensor}/scale"
+    return ours(tensor, "scale")
 
 
 def shift_of(tensor: str) -> str:
-    return f"{tensor}/shift"
+    return ours(tensor, "shift")
 
 
 def held_of(tensor: str) -> str:
-    return f"{tensor}/held"
+    return ours(tensor, "held")
 
 
 def unedited(tensor: str) -> str:
-    return f"{tensor}/unedited"
+    return ours(tensor, "unedited")

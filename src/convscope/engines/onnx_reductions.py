@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from onnx import NodeProto, TensorProto, helper
 
+from .onnx_wiring import ours
+
 
 def over(operator: str, name: str, result: str, axes: Sequence[int], version: int) -> list[NodeProto]:
     """ReduceMax or ReduceMean of `name` over `axes`."""
@@ -49,7 +51,7 @@ def position(name: str, result: str, width: int | None, version: int) -> list[No
 
 def rows_of(name: str) -> str:
     """The maxima of the rows of maps (n, c, h, w), (n, c, h)."""
-    return f"{name}/rows"
+    return ours(name, "rows")
 
 
 def active(name: str, result: str) -> list[NodeProto]:

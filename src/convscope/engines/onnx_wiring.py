@@ -24,7 +24,7 @@ SETTINGS = frozenset(
     {"Clip", "Resize", "Upsample", "Pad", "Dropout", "QuantizeLinear", "DequantizeLinear", "OneHot", "Where", "Pow", "Range"}
 )
 SIZES = frozenset({"Shape", "Size"})
-END = "output of the network, number "  # what a tensor that comes out is called here, see onnx_graph.set_ends_apart
+END = "convscope:output "  # what a tensor that comes out is called here, see onnx_graph.set_ends_apart
 RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"})
 
 
@@ -134,6 +134,11 @@ class Wiring:
     def size(self, names: Iterable[str]) -> int:
         leaves = {leaf for name in names for leaf in ([name] if name in self.constants else self.leaves(name))}
         return sum(math.prod(self.constants.shape(leaf)) for leaf in leaves)
+
+
+def ours(tensor: str, what: str) -> str:
+    """A name for what is put into a graph beside `tensor`; "conv1/scale" may well be the file's own."""
+    return f"convscope:{what} of {tensor}"
 
 
 def read_by(node: NodeProto) -> Iterator[str]:

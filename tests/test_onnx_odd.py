@@ -1,0 +1,172 @@
+"""ONNX networks that are odd in themselves: functions, random numbers, whole numbers between the layers, names of all kinds."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from zoo_onnx import NETWORKS, Writer, pictures, rename
+
+import convscope
+from convscope.core import Edit, Tap
+from convscope.engines.onnx import OnnxEngine
+from convscope.errors import Unsupported
+from convscope.methods.receptive import derived, measured, sizes_of
+
+# Functions of the file's own
+
+
+def block(w: Writer, x: str, name: str, *, written_out: bool) -> str:
+    kernel, slope = w.weight(f"{name}.kernel", 3, 3, 3, 3), 0.1 * (1 + int(name[-1]))
+    if not written_out:
+        return w.node("Block", [x, kernel], name, domain="own", slope=slope)
+    x = w.node("Conv", [x, kernel], f"{name}.conv", pads=[1] * 4)
+    x = w.node("Add", [x, w.constant(f"{name}.half", np.full((3, 1, 1), 0.5, np.float32))], f"{name}.plus")
+    return w.node("LeakyRelu", [x], f"{name}.leaky", alpha=slope)
+
+
+def of_blocks(*, written_out: bool) -> onnx.ModelProto:
+    """Two blocks, each a function with an attribute that calls another function."""
+    w = Writer()
+    x = block(w, block(w, "picture", "block0", written_out=written_out), "block1", written_out=written_out)
+    model = w.model(["n", 3, 12, 12], w.head(x, 3), domains=["own"])
+    leaky = helper.make_node("LeakyRelu", ["sum"], ["y"], "leaky")
+    leaky.attribute.add(name="alpha", ref_attr_name="slope", type=onnx.AttributeProto.FLOAT)
+    half = numpy_helper.from_array(np.full((3, 1, 1), 0.5, np.float32))
+    body = [
+        helper.make_node("Turn", ["x", "k"], ["c"], "turn", domain="own"),
+        helper.make_node("Constant", [], ["half"], value=half),
+        helper.make_node("Add", ["c", "half"], ["sum"], "plus"),
+        leaky,
+    ]
+    conv = helper.make_node("Conv", ["x", "k"], ["y"], "conv", pads=[1] * 4)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    for name, nodes, attributes in (("Block", body, ["slope"]), ("Turn", [conv], [])):
+        model.functions.append(helper.make_function("own", name, ["x", "k"], ["y"], nodes, opsets, attributes))
+    return model
+
+
+def test_functions_of_the_file_are_written_out():
+    """So that the convolutions in them are rows: files of torch's exporter used to have one for each module."""
+    engine, plain = OnnxEngine(of_blocks(written_out=False)), OnnxEngine(of_blocks(written_out=True))
+    batch = pictures(of_blocks(written_out=True))
+    rows = list(zip(engine.graph.names, plain.graph.names, strict=True))
+    found, expected = engine.run(batch, engine.graph.names), plain.run(batch, plain.graph.names)
+    for name, twin in rows:
+        np.testing.assert_allclose(found[name], expected[twin], rtol=1e-6, atol=1e-6, err_msg=name)
+        assert engine.graph[name].native == plain.graph[twin].native
+        assert engine.graph[name].kernel == plain.graph[twin].kernel
+        for role, values in plain.weights(twin).items():
+            np.testing.assert_array_equal(engine.weights(name)[role], values)
+
+
+# What lies between the layers
+
+
+def of_a_scalar():
+    """Multiplied by the sum of all values: each place depends on all."""
+    w = Writer()
+    x = w.conv("picture", "conv1", 4, 3, 3, 3)
+    x = w.node("Mul", [x, w.node("ReduceSum", [x], "all", keepdims=0)], "odd")
+    return w.model(["n", 3, 12, 12], w.head(x, 4))
+
+
+def of_whole_numbers():
+    """A convolution of bytes, whose whole numbers have no row: the Cast after it has a window of 3 x 3 more."""
+    w = Writer()
+    w.constant("step", np.float32(0.01))
+    w.constant("zero", np.uint8(128))
+    w.constant("kernel", np.random.default_rng(0).integers(-100, 100, (4, 3, 3, 3)).astype(np.int8))
+    x = w.node("QuantizeLinear", ["picture", "step", "zero"], "bytes")
+    x = w.node("ConvInteger", [x, "kernel", "zero"], "conv1", pads=[1] * 4)
+    x = w.node("Cast", [x], "odd", to=TensorProto.FLOAT)
+    return w.model(["n", 3, 12, 12], w.head(x, 4))
+
+
+def in_training():
+    w = Writer()
+    x = w.conv("picture", "conv1", 4, 3, 3, 3)
+    given = [x, *(w.weight(name, 4) for name in ("scale", "shift", "mean")), w.constant("var", np.ones(4, np.float32))]
+    w.nodes.append(helper.make_node("BatchNormalization", given, ["odd:out", "m", "v"], "odd", training_mode=1))
+    return w.model(["n", 3, 12, 12], w.head("odd:out", 4))
+
+
+@pytest.mark.parametrize("build", [of_a_scalar, of_whole_numbers, in_training])
+def test_a_receptive_field_is_not_derived_through_what_has_no_row(build):
+    engine = OnnxEngine(build())
+    with pytest.raises(Unsupported, match="'odd'"):
+        derived(engine.graph, "odd", (6, 6), sizes_of(engine.graph))
+    field = measured(engine, "odd", (6, 6), (3, 12, 12), "")
+    assert min(stop - start for start, stop in zip(field.start, field.stop, strict=True)) >= 3
+
+
+def test_what_a_network_in_training_does_is_said():
+    assert any("depends on those beside it: 'odd'" in note for note in OnnxEngine(in_training()).notes)
+    w = Writer()
+    x = w.node("Dropout", [w.conv("picture", "conv1", 4, 3, 3, 3), w.constant("half", np.float32(0.5)), "on"], "dropout")
+    x = w.node("Add", [x, w.node("RandomNormalLike", [x], "noise")], "noisy")
+    for on in (True, False):
+        w.weights = [each for each in w.weights if each.name != "on"]
+        w.constant("on", np.bool_(on))
+        notes = " ".join(OnnxEngine(w.model(["n", 3, 6, 6], x, ranks=(4,))).notes)
+        assert ("'dropout' (Dropout)" in notes, "'noise' (RandomNormalLike)" in notes) == (on, True)
+    assert not any("random" in note for note in OnnxEngine(NETWORKS["batch_norm_and_dropout"]()).notes)
+
+
+# Names
+
+NASTY = (
+    *(
+        "a/b",
+        "a:b",
+        "../../x",
+        "new\nline",
+        "\u00fcn\u00ef",
+        "x" * 300,
+        "con*v",
+        "[1]",
+        "blocks",
+        "output:1",
+        "input",
+        "",
+        "a, b",
+    ),
+    *(".", "..", "a\\b", "<b>x</b>"),
+)
+
+
+@pytest.mark.parametrize("of_nodes", [True, False])
+def test_a_row_of_any_name_is_found_and_written(of_nodes, tmp_path):
+    w, x = Writer(), "picture"
+    for number in range(len(NASTY)):
+        x = w.conv(x, f"conv{number}", 3, 3, 1, 1)
+    model = w.model(["n", 3, 4, 4], x, ranks=(4,))
+    for node, name in zip(model.graph.node, NASTY, strict=True):
+        node.name = name if of_nodes else ""
+    if not of_nodes:
+        model = rename(model, {node.output[0]: name or "?" for node, name in zip(model.graph.node, NASTY, strict=True)})
+    net, batch = convscope.open(model), pictures(model, side=4)
+    assert len(set(net.graph.names)) == len(NASTY) + 1
+    whole = net.engine.run(batch, net.graph.names)
+    for name in net.graph.names:
+        np.testing.assert_array_equal(net.maps(batch, at=[name])[name].values, whole[name])
+    net.maps(batch, at="all").save(tmp_path / "deep" / "study")
+    assert {path.name for path in tmp_path.iterdir()} == {"deep"}
+    assert {path.name for path in (tmp_path / "deep").iterdir()} == {"study"}
+
+
+def test_names_of_ours_are_none_of_the_files():
+    """The file has tensors called "t/scale" and "t/held" beside "t"."""
+    w = Writer()
+    x = w.node("Relu", [w.conv("picture", "conv1", 4, 3, 3, 3)], "relu1")
+    x = w.node("Mul", [x, w.constant("t/scale", np.full((4, 1, 1), 2, np.float32))], "doubled")
+    x = w.node("Add", [x, w.constant("t/shift", np.full((4, 1, 1), 1, np.float32))], "raised")
+    model = rename(
+        w.model(["n", 3, 12, 12], w.head(x, 4)), {"conv1:out": "t", "doubled:out": "t/unedited", "raised:out": "t/held"}
+    )
+    engine, batch = OnnxEngine(model), pictures(model)
+    plain, expected = engine.run(batch, ["conv1"])["conv1"], lambda conv: np.maximum(conv, 0) * 2 + 1
+    edits = [Edit("conv1", 0.5, 0.25)]
+    np.testing.assert_allclose(engine.run(batch, ["raised"], edits)["raised"], expected(plain * 0.5 + 0.25), atol=1e-6)
+    held = engine.hold(batch, "conv1").run(["raised", Tap("raised", "max")], edits)
+    np.testing.assert_allclose(held["raised"], expected(plain * 0.5 + 0.25), atol=1e-6)
+    np.testing.assert_array_equal(held[Tap("raised", "max")], held["raised"].max((2, 3)))
