@@ -98,7 +98,7 @@ class KerasEngine:
         return Run({tap: arrays[other] for tap, other in zip(asked, resolved, strict=True)})
 
     def stopped(self, pictures: Pictures, layers: Iterable[str], edits: Iterable[Edit]) -> tuple[dict[str, Any], bool]:
-        """On torch: what each call gave until all of `layers` were known, and whether something wrote into that."""
+        """On torch: what each call gave until all of `layers` were known, and whether something wrote into that or a state."""
         changes, received = self._changes(edits), by_input(pictures, self.graph)
         plan = Plan(tuple(self._resolved(Tap(layer)) for layer in dict.fromkeys(layers)), changes)
         with self._failing(received):

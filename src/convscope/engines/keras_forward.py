@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+from keras.src.backend import get_keras_mask, set_keras_mask  # what Keras itself keeps of a mask beside a tensor
 
 from ..core import Edit, Reduce, Tap
 from ..errors import EngineError, InputError
@@ -89,6 +90,13 @@ class Reader:
         ]
 
     def read(self, name: str, value: Any) -> Any:
+        mask = get_keras_mask(value)
+        received = self._read(name, value)
+        if mask is not None and received is not value:
+            set_keras_mask(received, mask)  # which networks and layers of the user's set on what they return
+        return received
+
+    def _read(self, name: str, value: Any) -> Any:
         if name in self.held:
             value = keras.ops.cast(self.held[name], value.dtype)
         if name in self.edits:
@@ -117,7 +125,10 @@ class Reader:
 
 @dataclass
 class Forward:
-    """`model` with its operations; `reached` and `failure` are those of the last forward that Python went through."""
+    """`model` with its operations; `reached` and `failure` are those of the last forward that Python went through.
+
+    assigned   whether that forward would have changed the state of a layer: seeds, statistics
+    """
 
     model: Any
     inputs: Inputs
@@ -125,6 +136,7 @@ class Forward:
     places: Mapping[str, Place]
     reached: str | None = None
     failure: Exception | None = None
+    assigned: bool = False
 
     def __call__(
         self,
@@ -150,14 +162,17 @@ class Forward:
         networks = self.operations.networks
         reader = Reader(plan, self.places, edits, keep, hand_on, nudges or {}, held or {}, begin, gave, networks)
         watch = Watch(self.operations, reader.visit, instead)
+        scope = keras.StatelessScope(state_mapping=variables)
+        before = dict(scope.state_mapping)
         try:
             # Whatever the network assigns, seeds and statistics, stays in the scope and is dropped with it.
-            with keras.StatelessScope(state_mapping=variables), watch.standing():
+            with scope, watch.standing():
                 self._run(reader, pictures)
         except Enough:
             pass
         finally:
             self.reached, self.failure = watch.reached, watch.failure
+            self.assigned = any(before.get(key) is not value for key, value in scope.state_mapping.items())
         if reader.refused:
             raise reader.refused
         return [reader.seen[tap] for tap in plan.taps]

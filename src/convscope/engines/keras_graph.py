@@ -51,12 +51,14 @@ def survey(model: Any, operations: Operations, inputs: Inputs) -> Table:
     for end, start in zip(inputs.names, inputs.starts, strict=True):
         rows.append(Layer(len(rows), start.name, "input", start.native, protocol(start.shape, last), start.shape))
         places[start.name] = Place(None, end, last, len(start.shape), is_whole(start.dtype))
+    behind: dict[str, tuple[str, ...]] = {}  # of what has no row, those that it was made of
     for call in wiring.ordered():
-        fed_by = tuple(name for name in wiring.inputs(call) if name in places)
+        fed_by = tuple(dict.fromkeys(row for name in wiring.inputs(call) for row in behind.get(name, (name,))))
         last = layout_of(call.operation, places[fed_by[0] if fed_by else rows[-1].name].channels_last)
         kind = kind_of(call.operation, is_network=call.operation in operations.networks)
         for name, spec in zip(array_names(call.name, len(run.arrays[call])), run.arrays[call], strict=True):
             if spec is None or not spec.shape:
+                behind[name] = fed_by
                 continue  # no array, or one number for the whole batch
             known = {**facts(call.operation, kind), **shapes(spec, last, inputs.starts[0])}
             known["function"] = not isinstance(call.operation, keras.Layer)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+from keras.src.backend import get_keras_mask, set_keras_mask
 
 from ..core import Edit, Pictures, Run, Tap, as_tap, count, each_array
 from .cuts import Cut, checked_repeat, crossing
@@ -119,11 +120,14 @@ def all_repeated(held: Any, repeat: int) -> Any:
 
 
 def repeated(value: Any, repeat: int) -> Any:
-    """Each picture so many times in a row; of torch's tensors a copy, as layers may write into them."""
+    """Each picture so many times in a row; of torch's tensors a copy with its mask, as layers may write into them."""
     if isinstance(value, np.ndarray):
         return value.repeat(repeat, 0) if repeat > 1 else value
     if not keras.ops.is_tensor(value):
         return value
     if value.ndim and not any(value.stride()):  # a stand-in
         return value[:1].expand(len(value) * repeat, *value.shape[1:])
-    return value.repeat_interleave(repeat, 0) if repeat > 1 else value.clone()
+    copy, mask = value.repeat_interleave(repeat, 0) if repeat > 1 else value.clone(), get_keras_mask(value)
+    if mask is not None:
+        set_keras_mask(copy, repeated(mask, repeat))
+    return copy

@@ -73,6 +73,11 @@ def inputs_of(model: Any, taken: Collection[str], given: Any = None) -> Inputs:
             f"'{model.name}' takes several inputs ({', '.join(arguments)}). Say the shape of each without the axis of pictures, "
             f"channels first: picture_shape={{'{arguments[0]}': (3, 224, 224), '{arguments[1]}': ...}}."
         )
+    if model.built and all(getattr(each, "built", True) for each in model._flatten_layers()):
+        raise Unsupported(
+            f"It is not known what '{model.name}' takes: Keras did not keep it. Say the shape without the axis of pictures, "
+            "channels first: picture_shape=(3, 224, 224)."
+        )
     raise Unsupported(
         f"It is not known what '{model.name}' takes, so it has no layers yet. "
         "Call it once on a batch of pictures, or begin it with keras.Input."

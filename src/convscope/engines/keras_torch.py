@@ -36,7 +36,7 @@ class TorchBackend:
         return result
 
     def stop(self, plan: Plan, pictures: Natives, edits: Numbers) -> tuple[dict[str, Any], bool]:
-        """What each call gave until all that `plan` reads was known, and whether something wrote into that."""
+        """What each call gave until all that `plan` reads was known, and whether something wrote into that, or into a state."""
         gave, versions = dict[str, Any](), list[tuple[Any, int]]()
 
         def keep(call: str, outputs: Any) -> None:
@@ -47,8 +47,8 @@ class TorchBackend:
         copies = [keras.ops.convert_to_tensor(each).clone() for each in pictures]
         with torch.no_grad():
             self._forward(plan, copies, tensors(edits), keep=as_it_is, gave=keep)
-        # A tensor of inference mode does not count who writes into it.
-        return gave, any(before < 0 or each._version != before for each, before in versions)
+        # A tensor of inference mode does not count who writes into it. Who draws a random number lets the next one draw another.
+        return gave, self._forward.assigned or any(before < 0 or each._version != before for each, before in versions)
 
     def trace(self, plan: Plan, pictures: Natives, edits: Numbers) -> TorchTraced:
         def begin(value: Any) -> Any:
