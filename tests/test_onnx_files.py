@@ -239,6 +239,19 @@ def optimised(path, level):
     return path.with_name(f"{level}.onnx")
 
 
+def test_a_quantised_file_that_was_optimised_to_channels_last_is_read_channels_first(residual, caplog):
+    with caplog.at_level(logging.CRITICAL):
+        path = quantise(residual, "QOperator")
+    first, last = (convscope.open(optimised(path, level)).engine for level in ("ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL"))
+    assert any(row.native == "Transpose" for row in last.graph)
+    batch = pictures(NETWORKS["residual"]())
+    found, expected = (each.run(batch, each.graph.names) for each in (last, first))
+    for name in first.graph.names:
+        twin = next(row.name for row in last.graph if row.name.split("_token")[0] == name)
+        np.testing.assert_array_equal(found[twin], expected[name], err_msg=name)
+        assert last.graph[twin].shape == first.graph[name].shape
+
+
 def test_a_fused_convolution_says_that_its_activation_is_inside(residual):
     net, exact = convscope.open(optimised(residual, "ORT_ENABLE_EXTENDED")), OnnxEngine(NETWORKS["residual"]())
     fused = [row for row in net.graph if row.native == "FusedConv"]

@@ -9,8 +9,9 @@ from zoo_onnx import NETWORKS, Writer, pictures, rename
 import convscope
 from convscope.core import Edit, Tap
 from convscope.engines.onnx import OnnxEngine
-from convscope.errors import Unsupported
+from convscope.errors import Unsupported, WrongPictureShape
 from convscope.methods.receptive import derived, measured, sizes_of
+from convscope.methods.silent import silent
 
 # Functions of the file's own
 
@@ -110,6 +111,45 @@ def test_what_a_network_in_training_does_is_said():
         notes = " ".join(OnnxEngine(w.model(["n", 3, 6, 6], x, ranks=(4,))).notes)
         assert ("'dropout' (Dropout)" in notes, "'noise' (RandomNormalLike)" in notes) == (on, True)
     assert not any("random" in note for note in OnnxEngine(NETWORKS["batch_norm_and_dropout"]()).notes)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1), (6,), (1, 6)])
+def test_the_bias_of_a_dense_layer_is_that_which_acts(shape):
+    w = Writer()
+    bias = w.constant("bias", np.random.default_rng(1).normal(size=shape).astype(np.float32))
+    x = w.node("Gemm", [w.node("Flatten", ["picture"], "flat"), w.weight("kernel", 48, 6), bias], "dense", alpha=0.5, beta=3.0)
+    engine = OnnxEngine(w.model(["n", 3, 4, 4], x))
+    weights, run = engine.weights("dense"), engine.run(np.ones((2, 3, 4, 4), np.float32), ["flat", "dense"])
+    assert weights["bias"].shape == (6,)
+    np.testing.assert_allclose(run["flat"] @ weights["kernel"].T + weights["bias"], run["dense"], atol=1e-5)
+
+
+def test_a_bias_of_each_picture_of_a_fixed_batch_is_none_of_units():
+    w = Writer()
+    x = w.node("Gemm", [w.node("Flatten", ["picture"], "flat"), w.weight("kernel", 48, 6), w.weight("each", 2, 6)], "dense")
+    assert OnnxEngine(w.model([2, 3, 4, 4], x)).weights("dense")["C"].shape == (2, 6)
+
+
+def test_a_filter_whose_output_is_added_to_before_its_relu_is_not_said_to_be_silent():
+    """As ONNX Runtime writes a convolution, an addition and a ReLU into an optimised file."""
+    w = Writer()
+    x = w.node("Relu", [w.conv("picture", "conv1", 2, 3, 1, 1)], "relu1")
+    negative = [w.constant("kernel", -np.ones((2, 2, 1, 1), np.float32)), w.constant("bias", -np.ones(2, np.float32))]
+    for inputs, activation, expected in (([], "relu", (0, 1)), (["sum"], "relu of a sum", None)):
+        w.nodes, w.weights = w.nodes[:2], [each for each in w.weights if each.name != "sum"]
+        w.constant("sum", np.full((1, 2, 4, 4), 9, np.float32))
+        fused = w.node("FusedConv", [x, *negative, *inputs], "conv2", domain="com.microsoft", activation="Relu")
+        engine = OnnxEngine(w.model([1, 3, 4, 4], fused, ranks=(4,), domains=["com.microsoft"]))
+        assert engine.graph["conv2"].activation == activation
+        assert silent(engine, "conv2") == expected
+        assert engine.run(np.ones((1, 3, 4, 4), np.float32))["output"].any() == (expected is None)
+
+
+def test_a_batch_that_the_file_fixes_is_said():
+    w = Writer()
+    engine = OnnxEngine(w.model([8, 3, 4, 4], w.head(w.conv("picture", "conv1", 4, 3, 3, 3), 4)))
+    with pytest.raises(WrongPictureShape, match="It takes 8 at once: give a multiple of 8 pictures"):
+        engine.run(np.ones((3, 3, 4, 4), np.float32))
 
 
 # Names

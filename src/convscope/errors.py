@@ -124,6 +124,8 @@ class WrongPictureShape(InputError):
         hint = ""
         if len(received) == len(expected) and received[-1] == expected[1] != received[1]:
             hint = " The channels look last: pass pictures.transpose(0, 3, 1, 2)."
+        elif expected[0] and all(want in (None, got) for want, got in zip(expected[1:], received[1:], strict=False)):
+            hint = f" It takes {expected[0]} at once: give a multiple of {expected[0]} pictures, the same one several times say."
         elif why is not None:
             hint = f" It was tried, and failed: {why}"
         elif len(received) == len(expected) and received[1] == expected[1] and name is None:

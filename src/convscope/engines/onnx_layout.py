@@ -24,6 +24,8 @@ FIRST = (
     "GroupNormalization LRN MaxPool AveragePool LpPool GlobalMaxPool GlobalAveragePool GlobalLpPool QLinearAveragePool "
     "QLinearGlobalAveragePool MaxUnpool MaxRoiPool RoiAlign DepthToSpace SpaceToDepth"
 )
+# What ONNX Runtime puts in their places when it saves an optimised file; its quantised ones say it by `channels_last`.
+LAST = "NhwcConv NhwcFusedConv NhwcMaxPool"
 # What leaves each axis where it is, as long as the rank stays the same.
 KEEPING = (
     "Relu LeakyRelu PRelu Elu Selu Celu ThresholdedRelu Clip Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Softmax "
@@ -33,7 +35,7 @@ KEEPING = (
     "LayerNormalization LpNormalization MeanVarianceNormalization ReduceMean ReduceMax ReduceSum ReduceMin ReduceL2 "
     "ReduceSumSquare CumSum"
 )
-CHANNELS_FIRST, AXES_KEPT = frozenset(FIRST.split()), frozenset(KEEPING.split())
+CHANNELS_FIRST, CHANNELS_LAST, AXES_KEPT = (frozenset(each.split()) for each in (FIRST, LAST, KEEPING))
 Fact = tuple[str, Layout]
 
 
@@ -46,8 +48,9 @@ class Layouts:
         same: defaultdict[Fact, list[Fact]] = defaultdict(list)
         for node in nodes:
             flowing = [name for name in node.input if name in wiring.flowing]
-            if operator(node) in CHANNELS_FIRST:
-                known += [(name, "first") for name in (*flowing[:1], node.output[0])]
+            if operator(node) in CHANNELS_FIRST | CHANNELS_LAST:
+                last = operator(node) in CHANNELS_LAST or attribute(node, "channels_last", 0)
+                known += [(name, "last" if last else "first") for name in (*flowing[:1], node.output[0])]
             for one, other in self._links(node, flowing):
                 same[one].append(other)
                 same[other].append(one)

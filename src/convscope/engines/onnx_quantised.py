@@ -28,7 +28,7 @@ STEP_OF_OUTPUT = {
 }
 # What hands on the bytes that it gets.
 PASSING = frozenset(
-    {"MaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Identity", "Gather"}
+    {"MaxPool", "NhwcMaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Identity", "Gather"}
 )
 
 

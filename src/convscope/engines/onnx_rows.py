@@ -24,7 +24,7 @@ KINDS: dict[Kind, str] = {
     "activation": "Relu LeakyRelu PRelu Elu Selu Celu ThresholdedRelu Clip Sigmoid HardSigmoid HardSwish Tanh Softplus "
     "Softsign Softmax LogSoftmax Hardmax Gelu FastGelu QuickGelu BiasGelu Mish Swish Shrink",
     "pooling": "MaxPool AveragePool LpPool GlobalMaxPool GlobalAveragePool GlobalLpPool MaxRoiPool RoiAlign "
-    "QLinearAveragePool QLinearGlobalAveragePool",
+    "QLinearAveragePool QLinearGlobalAveragePool NhwcMaxPool",
     "padding": "Pad",
     "merge": "Add Sub Mul Div Sum Mean Max Min Concat QLinearAdd QLinearConcat",
     "reshape": "Flatten Reshape Transpose Squeeze Unsqueeze Expand DepthToSpace SpaceToDepth",
@@ -99,7 +99,6 @@ def row(index: int, name: str, node: NodeProto, tensor: str, layouts: Layouts, i
     wiring = layouts.wiring
     weights, unlike = wiring.weights(node), other_than_its_kind(node, wiring)
     kernel = wiring.shape(weights["kernel"]) if "kernel" in weights else None
-    activation = attribute(node, "activation", None) if operator(node) in FUSED else None
     return Layer(
         index,
         name,
@@ -110,9 +109,16 @@ def row(index: int, name: str, node: NodeProto, tensor: str, layouts: Layouts, i
         wiring.size(weights.values()),
         kernel,
         inputs,
-        activation.decode().lower() if activation else None,
+        activation_of(node),
         window=window_of(node, kernel, layouts),
     )
+
+
+def activation_of(node: NodeProto) -> str | None:
+    """Of what ONNX Runtime fused. A FusedConv with a fourth input adds that before its activation."""
+    said = attribute(node, "activation", b"").decode().lower() if operator(node) in FUSED else ""
+    adds = operator(node) == "FusedConv" and len(node.input) > 3 and node.input[3]
+    return f"{said or 'none'} of a sum" if adds else said or None
 
 
 def kind_of(node: NodeProto, kernel: Shape | None, wiring: Wiring) -> Kind:
@@ -130,9 +136,11 @@ def other_than_its_kind(node: NodeProto, wiring: Wiring) -> str:
     """Why its places need not be made of those of the rows that feed it in the way that its name says; "" if they are.
 
     indirect   between it and these rows lies what has no row: whole numbers, one number for all pictures, another first axis
-    training   it takes the mean and the variance of what it is given
+    training   it takes the mean and the variance of what it is given, or drops some of it
     """
-    if operator(node) == "BatchNormalization" and attribute(node, "training_mode", 0):
+    if (operator(node) == "BatchNormalization" and attribute(node, "training_mode", 0)) or (
+        operator(node) == "Dropout" and draws(node, wiring)
+    ):
         return "training"
     hidden = any(name in wiring.flowing and not wiring.has_row(name) for name in read_by(node))
     return "indirect" if hidden and operator(node) not in LINEAR else ""
@@ -164,7 +172,11 @@ def unlike_evaluation(model: ModelProto, wiring: Wiring) -> tuple[str, ...]:
     """A sentence on nodes that give other values in each run, and one on those whose values depend on the other pictures."""
     named = {node.name or node.output[0]: node for node in model.graph.node}
     drawing = [f"'{name}' ({node.op_type})" for name, node in named.items() if draws(node, wiring)]
-    training = [f"'{name}'" for name, node in named.items() if other_than_its_kind(node, wiring) == "training"]
+    training = [
+        f"'{name}'"
+        for name, node in named.items()
+        if operator(node) == "BatchNormalization" and attribute(node, "training_mode", 0)
+    ]
     found = []
     if drawing:
         found.append(f"No two runs of this network need agree: random numbers are drawn in {', '.join(drawing)}.")

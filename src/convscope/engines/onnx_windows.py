@@ -12,7 +12,7 @@ from ..errors import Shape
 from .onnx_layout import Layouts
 from .onnx_wiring import attribute, operator
 
-POOLINGS = ("MaxPool", "AveragePool", "LpPool", "QLinearAveragePool")
+POOLINGS = ("MaxPool", "AveragePool", "LpPool", "QLinearAveragePool", "NhwcMaxPool")
 CONVOLUTIONS = ("Conv", "FusedConv", "QLinearConv", "ConvInteger", "ConvTranspose")
 FILLS: dict[str, Literal["zeros", "reflect", "replicate", "circular"]] = {
     "constant": "zeros", "reflect": "reflect", "edge": "replicate", "wrap": "circular",

@@ -100,7 +100,7 @@ class Wiring:
     def weights(self, node: NodeProto) -> dict[str, str]:
         """{role: tensor} of the constants that `node` computes with: "kernel" and "bias", else by ONNX' own names.
 
-        Settings such as the limits of Clip are none, nor are scalars: most are literals of somebody's formula.
+        Settings such as the limits of Clip are none, nor are scalars, but for a bias: most are literals of somebody's formula.
         """
         if operator(node) in SETTINGS:
             return {}
@@ -110,7 +110,9 @@ class Wiring:
         constant = {
             index: name
             for index, name in enumerate(node.input)
-            if name in self.constant and self.element(name) in FLOATS and self.rank(name) != 0
+            if name in self.constant
+            and self.element(name) in FLOATS
+            and (self.rank(name) != 0 or ROLES.get(operator(node), {}).get(index) == "bias")
         }
         return {self._role(node, index, name): name for index, name in constant.items()}
 
@@ -161,9 +163,10 @@ def formal_name(node: NodeProto, index: int) -> str:
 
 
 def draws(node: NodeProto, wiring: Wiring) -> bool:
-    """Whether it gives other numbers in each run."""
-    trains = operator(node) == "Dropout" and len(node.input) > 2 and node.input[2] in wiring.constants
-    return operator(node) in RANDOM or (trains and bool(wiring.constants.array(node.input[2])))
+    """Whether it may give other numbers in each run."""
+    on = (*node.input, "", "")[2] if operator(node) == "Dropout" else ""
+    trains = on != "" and (on not in wiring.constants or bool(wiring.constants.array(on)))
+    return operator(node) in RANDOM or trains
 
 
 def operator(node: NodeProto) -> str:
@@ -205,6 +208,9 @@ def protocol_layout(node: NodeProto, weights: Mapping[str, np.ndarray]) -> dict[
     elif kind in DENSE:
         kernel = (kernel if attribute(node, "transB", 0) else kernel.T) * np.float32(attribute(node, "alpha", 1.0))
     if kind in DENSE and "bias" in result:
-        bias = result["bias"].reshape(-1) * np.float32(attribute(node, "beta", 1.0))
-        result["bias"] = np.broadcast_to(bias, len(kernel)).copy() if len(bias) == 1 else bias
+        bias = result.pop("bias").reshape(-1) * np.float32(attribute(node, "beta", 1.0))
+        if len(bias) in (1, len(kernel)):
+            result["bias"] = np.broadcast_to(bias, len(kernel)).copy()
+        else:  # another one for each picture of a fixed batch
+            result["C"] = np.array(weights["bias"], np.float32)
     return result | {"kernel": np.ascontiguousarray(kernel)}

@@ -80,7 +80,8 @@ def _given(graph: Graph, row: Layer) -> Interval:
         return RANGES[name]
     native = row.native.replace("_", "").lower()
     joining = native in ("concat", "cat", "concatenate")
-    return _joined(graph, row) if joining or (row.kind in KEEPING and not native.startswith(INVENTING)) else INFINITE
+    invents = native.startswith(INVENTING) or "lppool" in native
+    return _joined(graph, row) if joining or (row.kind in KEEPING and not invents) else INFINITE
 
 
 def _activation(row: Layer) -> str:
