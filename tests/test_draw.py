@@ -331,4 +331,5 @@ def test_nobody_else_writes_numbers_for_people():
         if re.search(r":[+<>]*\d*\.\d[ge]}", line) or "−" in line
     ]
     assert others == []
-    assert not [file for file in (source / "site" / "static").glob("*.js") if "−" in file.read_text(encoding="utf-8")]
+    written = [file for kind in ("*.js", "*.j2") for file in (source / "site").rglob(kind)]
+    assert not [file.name for file in written if "−" in file.read_text(encoding="utf-8")]

@@ -9,6 +9,7 @@ from test_cli import convscope as command  # noqa: F401 - a fixture
 from test_cli import picture as picture_file  # noqa: F401
 
 import convscope
+from convscope.cli.explain import settings_of
 from convscope.draw.panels import Panels, alone, blended
 from convscope.engines.fake import FakeEngine
 from convscope.errors import InputError, UnknownLayer, Unsupported, WrongClass, WrongOption
@@ -147,6 +148,13 @@ def test_a_comparison_says_of_each_method_on_a_line_what_its_own_sheet_does(net,
     assert found["saliency"].checked() == ""
 
 
+def test_options_on_the_command_line_are_numbers_lists_or_words():
+    assert settings_of(["window=8,12", "kept=0.25", "fill=white"]) == {"window": [8, 12], "kept": 0.25, "fill": "white"}
+    for wrong in ("window", "=3", "window="):
+        with pytest.raises(InputError, match="--set takes NAME=VALUE"):
+            settings_of([wrong])
+
+
 def test_a_network_without_maps_is_explained_by_the_picture_and_says_so():
     torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
     layers = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3))
@@ -169,6 +177,13 @@ def test_what_cannot_be_asked_is_refused_with_a_way_out(net, picture):
         net.explain(picture, "smooth-grad", sample=3)
     with pytest.raises(WrongClass, match="Did you mean 'cat'"):
         net.explain(picture, target="cta")
+    for method, option, value in [("rise", "masks", "many"), ("rise", "seed", 0.5), ("rise", "kept", "half"),
+                                  ("occlusion", "window", 8.5), ("occlusion", "window", "8"), ("smooth-grad", "samples", True),
+                                  ("integrated-gradients", "tolerance", "small")]:  # fmt: skip
+        with pytest.raises(InputError, match=f"The option '{option}' of {method} takes a.*number.*, but received"):
+            net.explain(picture, method, **{option: value})
+    given = np.asarray(net.explain(picture, "occlusion", window=(4, 4), target="dog").values)
+    np.testing.assert_array_equal(given, net.explain(picture, "occlusion", window=np.int64(4), target="dog").values)
     with pytest.raises(Unsupported, match="KERAS_BACKEND=torch"):
         net.explain(picture, "guided-backprop")
     with pytest.raises(InputError, match="no layer"):

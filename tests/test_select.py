@@ -1,5 +1,6 @@
 """Blocks, what `at` stands for, and which layer is read for which."""
 
+import numpy as np
 import pytest
 
 from convscope.core import Graph, Layer
@@ -58,6 +59,9 @@ def test_maps_of_one_pixel_count_where_there_are_no_others():
         ("relu1", ("relu1",)),
         (3, ("conv2",)),
         ("3", ("conv2",)),
+        (np.int64(3), ("conv2",)),
+        (CHAIN["conv2"], ("conv2",)),
+        ([CHAIN["conv2"], "relu1"], ("relu1", "conv2")),
         (-1, ("dense",)),
         ("conv?", ("conv1", "conv2", "conv3", "conv4")),
         (["dense", "conv1", 1], ("conv1", "dense")),

@@ -15,7 +15,7 @@ from .methods.attribution import Attribution
 from .methods.cam import any_maps
 from .methods.explain import METHODS, Method, check_axes, check_options, explain, joined, method_of, usual
 from .methods.maps import Progress
-from .methods.select import At, select
+from .methods.select import At, select, written
 from .methods.targets import Scale, of_one, resolve
 from .methods.upstream import inputs_above
 from .one_input import one_input
@@ -106,7 +106,13 @@ def explained(network: Network, prepared: Prepared, asked: Asked) -> Explanation
         pictures=tuple(map(Shown, prepared.names, prepared.shown, prepared.notes)),
         network=network.info,
         preprocess=prepared.preprocess,
-        asked={"target": asked.target, "at": asked.at, "of": asked.of, "scale": asked.scale, **asked.options},
+        asked={
+            "target": asked.target,
+            "at": None if asked.at is None else written(asked.at),
+            "of": asked.of,
+            "scale": asked.scale,
+            **asked.options,
+        },
         notes=tuple(dict.fromkeys((*notes, *follows(network, how, found), *(n for each in found.values() for n in each.notes)))),
         shown=shown_input(prepared),
         looks=prepared.looks,

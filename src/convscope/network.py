@@ -20,7 +20,7 @@ from .methods import maps as reading
 from .methods.answers import Answer
 from .methods.heaviest import groups_of, slices
 from .methods.receptive import ReceptiveField
-from .methods.select import At, by_index, select
+from .methods.select import At, Row, name_of, select, written
 from .methods.sizes import at_size, fits, of_no_size
 from .pictures import Prepared, Preprocess, prepare_inputs
 from .results import FeatureMaps, Filters, MapSet, NetworkInfo, Shown
@@ -63,13 +63,13 @@ class Network(Why, Scanning):
         """The layer table; print it, or take rows by index or name; `.convolutions` has only those."""
         return Layers(self.graph)
 
-    def filters(self, layer: str | int, *, folded: bool = False) -> Filters:
+    def filters(self, layer: Row, *, folded: bool = False) -> Filters:
         """The learned kernels of one layer: `.values` (out, in / groups, *kernel), `.biases`, `.sheet()`, `.table()`.
 
         folded    with the BatchNorm that follows in them, where one alone does: conv and norm together compute just this
         raises    UnknownLayer; InputError for a layer without a kernel
         """
-        name = by_index(self.graph, layer) if isinstance(layer, int) else layer
+        name = name_of(self.graph, layer)
         if name not in self.graph.names:
             raise self.graph.unknown(name, [row.name for row in self.graph if row.kernel is not None])
         norm = folding.batch_norm_after(self.graph, name) if folded else None
@@ -81,7 +81,7 @@ class Network(Why, Scanning):
             self.graph[name], weights, self.preprocess.order, silent.silent(self.engine, name), norm, groups, sees_picture
         )
 
-    def with_filters(self, layer: str | int, kernels: Any, *, units: Sequence[int] | None = None) -> Network:
+    def with_filters(self, layer: Row, kernels: Any, *, units: Sequence[int] | None = None) -> Network:
         """A copy of the network with your own kernels in a convolution; this one and your model stay as they are.
 
         kernels   (k, h, w), which look at the mean of the input channels, as convscope.kernels has them; or (k, in, h, w).
@@ -89,7 +89,7 @@ class Network(Why, Scanning):
         units     which filters they replace, by default the first k; their biases become zero. The others stay
         raises    UnknownLayer; InputError for kernels that do not fit; Unsupported for a network that cannot be copied
         """
-        name = by_index(self.graph, layer) if isinstance(layer, int) else layer
+        name = name_of(self.graph, layer)
         return reweighing.with_filters(self, name, kernels, units)
 
     def maps(
@@ -143,7 +143,7 @@ class Network(Why, Scanning):
         return replace(found, why=explaining.at_a_look(self, prepared, why))
 
     def receptive_field(
-        self, layer: str | int, position: tuple[int, ...] | None = None, *, picture_shape: tuple[int, ...] | None = None
+        self, layer: Row, position: tuple[int, ...] | None = None, *, picture_shape: tuple[int, ...] | None = None
     ) -> ReceptiveField:
         """Which rectangle of the picture a place of `layer` sees: `.start`, `.stop`, `.size`, `.stride`, `.how`.
 
@@ -152,16 +152,16 @@ class Network(Why, Scanning):
         returns         derived from the graph; where that does not show it, measured, and `.how` says so
         raises          UnknownLayer; InputError for a place that is not there; Unsupported if the picture's size is not known
         """
-        name = by_index(self.graph, layer) if isinstance(layer, int) else layer
+        name = name_of(self.graph, layer)
         return receptive.receptive_field(self.engine, name, position, picture_shape)
 
-    def effective_field(self, layer: str | int, pictures: Any, position: tuple[int, ...] | None = None) -> Array:
+    def effective_field(self, layer: Row, pictures: Any, position: tuple[int, ...] | None = None) -> Array:
         """How strongly each pixel acts on a place of `layer`, (h, w): mean of |gradient of all its units|. Luo et al. 2016.
 
         position   in the map, by default the middle one
         raises     Unsupported for an engine without gradients; UnknownLayer; InputError
         """
-        name = by_index(self.graph, layer) if isinstance(layer, int) else layer
+        name = name_of(self.graph, layer)
         return receptive.effective(receptive.differentiable(self.engine), name, position, self._prepared(pictures).inputs)
 
     def predict(self, pictures: Any, *, top: int = 5, progress: reading.Progress | None = None) -> list[list[tuple[str, float]]]:
@@ -208,7 +208,7 @@ class Network(Why, Scanning):
             network=self.info if graph is self.graph else replace(self.info, graph=graph),
             pictures=tuple(map(Shown, prepared.names, prepared.shown, prepared.notes)),
             preprocess=prepared.preprocess,
-            asked={"at": at if isinstance(at, str | int) else list(at), "activated": activated},
+            asked={"at": written(at), "activated": activated},
             answers=answers,
             answers_from=answers_from,
             filters=self._first_filters() if top else None,

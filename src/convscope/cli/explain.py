@@ -125,7 +125,9 @@ def settings_of(given: list[str]) -> dict[str, Any]:
         name, mark, value = each.partition("=")
         if not mark or not name or not value:
             raise InputError(f"--set takes NAME=VALUE, such as steps=50, but received '{each}'.", received=each)
-        found[name.replace("-", "_")] = number_or_text(value)
+        parts = [number_or_text(part) for part in value.split(",")]
+        several = len(parts) > 1 and not any(isinstance(part, str) for part in parts)
+        found[name.replace("-", "_")] = parts if several else number_or_text(value)
     return found
 
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, wraps
+from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +26,19 @@ SAYS: dict[Sign, str] = {
     "magnitude": "how much, without a sign",
     "of a changed rule": "red and blue are the signs of what the changed rule lets flow back, neither for it nor against",
     "of no answer": "red and blue are two sides of what is strongest there, whatever the answer",
+}
+
+
+def is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+# As annotations have them: in words, and whether a value is of the kind.
+NUMBERS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "int": ("a whole number", is_whole),
+    "float": ("a number", lambda value: isinstance(value, Real) and not isinstance(value, bool)),
+    "Sequence[int]": ("one for each axis", lambda value: isinstance(value, list | tuple) and all(map(is_whole, value))),
+    "None": ("None", lambda value: value is None),
 }
 
 
@@ -56,6 +70,12 @@ class Method:
     def options(self) -> tuple[str, ...]:
         """What may be said besides picture, target and layer."""
         return tuple(name for name in self._keywords if name not in ("progress", "weigh"))
+
+    def takes(self, option: str) -> tuple[str, ...]:
+        """Which kinds of number an option takes, see NUMBERS; none: something else too, or it is not the method's own."""
+        parameter = inspect.signature(self.call).parameters.get(option)
+        kinds = () if parameter is None else tuple(kind.strip() for kind in str(parameter.annotation).split("|"))
+        return kinds if set(kinds) <= set(NUMBERS) else ()
 
     @property
     def reports(self) -> bool:
@@ -132,11 +152,19 @@ def method_of(name: str) -> Method:
 
 
 def check_options(name: str, options: Mapping[str, Any], also: Sequence[str] = ()) -> None:
-    """Raises WrongOption for an option that the method does not have. `also`: what the caller makes options of."""
-    for key in options:
-        if key not in (*method_of(name).options, *also):
-            known = [*method_of(name).options, *also]
+    """Raises WrongOption for an option that the method does not have, InputError for a value of another kind than it takes.
+
+    also   what the caller makes options of
+    """
+    method = method_of(name)
+    known = [*method.options, *also]
+    for key, value in options.items():
+        if key not in known:
             raise WrongOption(f"An option of {name}", key, known or ["none: it has no options"])
+        takes = method.takes(key)
+        if takes and not any(NUMBERS[kind][1](value) for kind in takes):
+            what = " or ".join(NUMBERS[kind][0] for kind in takes if kind != "None")
+            raise InputError(f"The option '{key}' of {name} takes {what}, but received {value!r}.", received=value)
 
 
 def check_axes(name: str, picture: Array) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
+from typing import Any
 
-from ..core import Graph
+import numpy as np
+
+from ..core import Graph, Layer
 from ..errors import InputError, UnknownRow
 from .blocks import block_ends
 
-At = str | int | Sequence[str | int]
+Row = str | int | Layer  # a layer by its name, its index in the table, or the row itself
+At = Row | Sequence[Row]
 
 
 def select(graph: Graph, at: At) -> tuple[str, ...]:
@@ -17,7 +21,7 @@ def select(graph: Graph, at: At) -> tuple[str, ...]:
 
     at        "blocks", the last convolution before each change of resolution; "convs"; "operations", what functions make
               between the layers (`x + y`, `F.relu`); "all", every row but the input; a name; an index of the layer table; a
-              pattern such as "block5_*"; or a list of these
+              pattern such as "block5_*"; a row of the table itself; or a list of these
     raises    UnknownLayer, also for a pattern that fits nothing; InputError if there is nothing to select
     """
     parts = list(at) if isinstance(at, Sequence) and not isinstance(at, str) else [at]
@@ -28,6 +32,7 @@ def select(graph: Graph, at: At) -> tuple[str, ...]:
 
 
 def _one(graph: Graph, part: object) -> tuple[str, ...]:
+    part = plain(part)
     if isinstance(part, bool) or not isinstance(part, str | int):
         raise InputError(f"A layer is asked for by name or index, but received {part!r}.", received=part)
     if isinstance(part, int):
@@ -52,6 +57,22 @@ def _one(graph: Graph, part: object) -> tuple[str, ...]:
     if part.lstrip("-").isdigit():  # the command line has only text
         return (by_index(graph, int(part)),)
     raise graph.unknown(part)
+
+
+def name_of(graph: Graph, layer: Row) -> str:
+    """The name of a row, whichever way it was asked for; a name as it is. Raises UnknownLayer."""
+    asked = plain(layer)
+    return by_index(graph, asked) if isinstance(asked, int) else str(asked)
+
+
+def written(at: At) -> Any:
+    """What was asked for as plain data."""
+    return [plain(part) for part in at] if isinstance(at, Sequence) and not isinstance(at, str) else plain(at)
+
+
+def plain(part: object) -> object:
+    """A row of the table by its name, a number of NumPy's as a number."""
+    return part.name if isinstance(part, Layer) else int(part) if isinstance(part, np.integer) else part
 
 
 def by_index(graph: Graph, index: int) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..errors import InputError, UnknownLayer
 from ..methods.answers import Answer
 from ..methods.heaviest import Slices
-from ..methods.select import by_index
+from ..methods.select import Row, name_of
 from . import arrays, map_sheets, on_pictures
 from .explanation import Explanation
 from .filters import Filters
@@ -41,12 +41,11 @@ class MapSet(Mapping[str, FeatureMaps]):
     kernels: Mapping[str, Slices] = field(default_factory=dict)  # by layer, what of its kernels weighs most
     why: Explanation | None = None  # of the first answer
 
-    def __getitem__(self, layer: str | int) -> FeatureMaps:
-        if isinstance(layer, int):
-            layer = by_index(self.network.graph, layer)
-        if layer not in self.maps:
-            raise UnknownLayer(layer, list(self.maps))
-        return self.maps[layer]
+    def __getitem__(self, layer: Row) -> FeatureMaps:
+        name = name_of(self.network.graph, layer)
+        if name not in self.maps:
+            raise UnknownLayer(name, list(self.maps))
+        return self.maps[name]
 
     def firing(self, picture: int = 0, *, above: float = 0.0) -> dict[str, list[int]]:
         """{layer: [units]}: in every layer the units whose map rises above `above`, the strongest first."""

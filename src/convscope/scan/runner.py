@@ -116,8 +116,8 @@ def warn_of_unknown(made: Plan, labels: tuple[str, ...] | None) -> None:
         return
     why = "it names others, or two of them alike" if labels else f"it does not name its {made.outputs}; name them with labels"
     warnings.warn(
-        f"The network knows {len(unknown)} of {len(made.classes)} classes of the pictures not, such as '{unknown[0]}': {why}. "
-        "Answers to them count as neither right nor wrong.",
+        f"Of the {len(made.classes)} classes of the pictures the network does not know {len(unknown)}, such as '{unknown[0]}': "
+        f"{why}. Answers to them count as neither right nor wrong.",
         category=ConvscopeWarning,
         stacklevel=2,
     )
