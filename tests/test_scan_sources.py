@@ -148,6 +148,15 @@ def test_pictures_beside_class_folders_have_no_label_and_other_files_are_named(t
     assert {item.name: item.label for item in found.items(0)}["loose.png"] == -1
 
 
+def test_links_back_to_a_folder_that_they_lie_in_end_nowhere(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a" / "b" / "2.png")
+    for name, target in (("up", tmp_path), ("here", tmp_path / "a"), ("beside", tmp_path / "a" / "b")):
+        (tmp_path / "a" / name).symlink_to(target)  # of which the last one is no loop
+    assert [item.name for item in listing(tmp_path).items(0)] == ["1.png", "a/b/2.png", "a/beside/2.png"]
+
+
 def test_a_list_of_other_pictures_has_another_digest(folder, tmp_path):
     root, entries = folder
     array = np.zeros((8, 8, 3), np.uint8)

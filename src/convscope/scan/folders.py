@@ -15,18 +15,25 @@ SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
 def files_of(folder: Path) -> Iterator[tuple[str, str]]:
-    """(path inside `folder` with slashes, mark of size) of every file that is not hidden, in any order."""
-    waiting = [""]
+    """(path inside `folder` with slashes, mark of size) of every file that is not hidden, in any order.
+
+    A link back to a folder that it lies in is left out: what is there is listed already.
+    """
+    waiting: list[tuple[str, tuple[tuple[int, int], ...]]] = [("", ())]
     while waiting:
-        inside = waiting.pop()
+        inside, outer = waiting.pop()
         try:
+            about = os.stat(folder / inside)
+            itself = about.st_dev, about.st_ino
+            if itself in outer:
+                continue
             with os.scandir(folder / inside) as found:
                 for each in found:
                     if each.name.startswith((".", "__MACOSX")):
                         continue
                     name = f"{inside}/{each.name}" if inside else each.name
                     if each.is_dir():
-                        waiting.append(name)
+                        waiting.append((name, (*outer, itself)))
                     else:
                         yield name, str(each.stat().st_size) if each.is_file() else "gone"
         except OSError as error:
