@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from browser import Watched, running
 from PIL import Image
 from scans import same_tables
 from test_explain_inputs import MAKERS, relu_layer
@@ -176,6 +177,28 @@ def test_crops_are_of_an_input_that_the_layer_follows_from(onnx, folders, tmp_pa
     assert "of 'input:1'" in scan.top("depth", 1).sheet().subtitle
     page = json.loads((tmp_path / "scan" / "page" / "layer1.js").read_text().split(", ", 1)[1].rstrip(");\n"))
     assert page["field"]["of"] == "input:1"
+
+
+def test_in_a_browser_each_layer_is_shown_in_the_pictures_of_the_input_that_it_follows_from(onnx, folders, tmp_path):
+    """Those on the left have values below 100, those on the right of 128 and more: photographs of tiles and crops tell them."""
+    root, entries = folders
+    scan = onnx.scan(WAYS["folders"](root, entries), ["colour", "depth"], out=tmp_path / "scan", activated=False)
+    with running() as browser:
+        watched = Watched(browser.new_context(viewport={"width": 1280, "height": 900}))
+        page = watched.page
+        for number, layer in enumerate(scan.layers):
+            page.goto(f"file://{scan.folder}/index.html#layer={number}&unit=1")
+            page.reload()
+            page.wait_for_function(f"document.querySelector('#unit h3')?.textContent === '{layer} · unit 1'")
+            page.wait_for_function("[...document.querySelectorAll('.crops figcaption')].every((each) => each.textContent)")
+            page.wait_for_load_state("networkidle")
+            for crop in (page.locator(".crops canvas").first, page.locator(".tile canvas").first):
+                middle = np.asarray(Image.open(io.BytesIO(crop.screenshot())).convert("L"), int)
+                seen = middle[middle.shape[0] // 6, middle.shape[1] // 6]  # of nine crops the first
+                assert seen < 115 if layer == "colour" else 115 < seen < 245, (layer, seen)
+        fetched = [url for url in watched.requests if "thumbnails" in url]
+        assert {"input-1" in url for url in fetched} == {True, False}
+        watched.assert_calm()
 
 
 def test_arrays_beside_pictures_and_signals_alone(tmp_path):

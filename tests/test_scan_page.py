@@ -1,10 +1,13 @@
 """The page of a scan: its files say what the tables say, and in a browser its controls do what they are called."""
 
+import io
 import json
+import time
 
 import numpy as np
 import pytest
 from browser import Watched, running
+from PIL import Image
 from scans import CLASSES, LAYERS, network, write_pictures
 
 from convscope.errors import WrongOption
@@ -136,3 +139,88 @@ def test_in_a_browser(scan):
         page.wait_for_function("document.querySelectorAll('#legend span').length === 3")
         page.locator("#points canvas").press("+")
         watched.assert_calm()
+
+
+UNITS = "[...document.querySelectorAll('.tile')].map((each) => Number(each.dataset.unit))"
+
+
+def in_order(values, sign):
+    """Numbers of units by a column: what is not known last, equal ones by their numbers."""
+    known = [unit for unit, value in enumerate(values) if value is not None]
+    return sorted(known, key=lambda unit: (sign * values[unit], unit)) + [u for u in range(len(values)) if values[u] is None]
+
+
+def test_clicked_through_in_a_browser(scan):
+    data = beside(scan, "layer1")
+    with running() as browser:
+        watched = Watched(browser.new_context(viewport={"width": 1280, "height": 900}))
+        page = watched.page
+        page.goto(f"file://{scan.folder}/index.html#layer=1&unit=99")  # of another scan: then the first one
+        page.wait_for_function("document.querySelector('#unit h3')?.textContent.startsWith('relu1')")
+        columns = page.evaluate("[...document.querySelectorAll('#sort option')].map((each) => each.value)")
+        assert columns == ["unit", *data["columns"]]
+        for column in columns[1:]:
+            page.select_option("#sort", column)
+            for sign in ("-1", "1"):
+                page.select_option("#order", sign)
+                assert page.evaluate(UNITS) == in_order(data["columns"][column], int(sign)), column
+        page.select_option("#sort", "unit")
+        page.select_option("#order", "-1")
+        assert page.evaluate(UNITS) == [0, 1, 2, 3]
+        for label in range(3):
+            page.select_option("#class", str(label))
+            assert page.evaluate(UNITS) == [unit for unit in range(4) if data["best"][unit] == label]
+        page.select_option("#class", "")
+        page.click(".tile[data-unit='0']")
+        page.locator("#tiles").press("ArrowRight")
+        assert page.inner_text("#unit h3") == "relu1 · unit 1"
+        assert page.locator(".tile[aria-selected=true]").get_attribute("data-unit") == "1"
+        page.locator("#tiles").press("ArrowLeft")
+        page.locator("#tiles").press("ArrowLeft")  # where there is nothing it stays
+        assert page.inner_text("#unit h3") == "relu1 · unit 0"
+        button = page.locator(".beside button").first
+        name = button.inner_text()
+        assert name == f"unit {data['neighbours'][0][0]}"
+        button.click()
+        assert page.inner_text("#unit h3") == f"relu1 · {name}"
+        page.locator("a[data-layer='0']").click()
+        page.wait_for_function("document.querySelector('#unit h3').textContent.startsWith('conv1')")
+        assert page.input_value("#layer") == "0"
+        see_points(page, beside(scan, "embedding"))
+        watched.assert_calm()
+
+
+def drawn(page, place):
+    """Whether anything is drawn at a place of the plane, by a photograph: thumbnails from a disk may not be read out of it."""
+    pixels = np.asarray(Image.open(io.BytesIO(page.locator("#points canvas").screenshot())).convert("RGB"), int)
+    x, y = (round(each) for each in place)
+    return np.abs(pixels[y - 1 : y + 2, x - 1 : x + 2] - pixels[3, 3]).max() > 20
+
+
+def see_points(page, data):
+    """A point stays under the pointer when the wheel turns there, moves when it is dragged, and is back where it was at last."""
+    page.locator("#points").scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelectorAll('#legend span').length === 3")
+    wide, high = page.evaluate("['clientWidth', 'clientHeight'].map((each) => document.querySelector('#points canvas')[each])")
+    at = int(np.argmax(data["x"]))  # by itself, at the right end
+    shares = [(data[axis][at] - min(data[axis])) / (max(data[axis]) - min(data[axis])) - 0.5 for axis in "xy"]
+    place = [wide / 2 + shares[0] * min(wide, high) * 0.92, high / 2 - shares[1] * min(wide, high) * 0.92]
+    moved, box = [place[0] - 150, place[1] + 40], page.locator("#points canvas").bounding_box()
+    assert drawn(page, place)
+    page.mouse.move(box["x"] + place[0], box["y"] + place[1])
+    page.mouse.wheel(0, -1200)
+    until(lambda: drawn(page, place) and not drawn(page, moved))
+    page.mouse.down()
+    page.mouse.move(box["x"] + moved[0], box["y"] + moved[1], steps=5)
+    page.mouse.up()
+    until(lambda: drawn(page, moved) and not drawn(page, place))
+    page.locator("#points canvas").press("0")
+    until(lambda: drawn(page, place) and not drawn(page, moved))
+
+
+def until(holds, seconds=10):
+    """Wait until it does."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -14,7 +14,7 @@ export class Points {
       return values.map((value) => (value - low) / (high - low || 1));
     };
     [this.x, this.y] = [scaled(this.data.x), scaled(this.data.y)];
-    this.about.textContent = `What ${this.data.layer} says of each picture; ${this.data.note}. Drag to move, wheel or + and - to zoom; close up, the pictures that are among some unit's top ones are shown.`;
+    this.about.textContent = `What ${this.data.layer} says of each picture; ${this.data.note}. Drag to move, wheel or + and - to zoom, 0 or two clicks for all of it; close up, the pictures that are among some unit's top ones are shown.`;
     this.colours = this.facts.classes.map((_, number) => `hsl(${(number * 137.5) % 360} 62% ${number % 2 ? 58 : 46}%)`);
     const seen = new Set(this.data.label);
     this.legend.replaceChildren(...this.facts.classes.flatMap((name, number) => (seen.has(number) ? [this.entry(name, this.colours[number])] : [])));
@@ -37,9 +37,11 @@ export class Points {
     }, { passive: false });
     canvas.addEventListener("pointerdown", (event) => canvas.setPointerCapture(event.pointerId));
     canvas.addEventListener("pointermove", (event) => event.buttons && this.move(event.movementX, event.movementY));
+    canvas.addEventListener("dblclick", () => this.whole());
     canvas.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: [40, 0], ArrowRight: [-40, 0], ArrowUp: [0, 40], ArrowDown: [0, -40] }[event.key];
       if (step) event.preventDefault(), this.move(...step);
+      if (event.key === "0") this.whole();
       if (["+", "=", "-"].includes(event.key)) this.scale(event.key === "-" ? 0.8 : 1.25, [canvas.clientWidth / 2, canvas.clientHeight / 2]);
     });
   }
@@ -50,6 +52,11 @@ export class Points {
 
   place(at) {
     return [this.canvas.clientWidth / 2 + (this.x[at] - this.centre[0]) * this.side, this.canvas.clientHeight / 2 - (this.y[at] - this.centre[1]) * this.side];
+  }
+
+  whole() {
+    Object.assign(this, { zoom: 1, centre: [0.5, 0.5] });
+    this.draw();
   }
 
   move(dx, dy) {

@@ -41,7 +41,8 @@ async function look(layer, unit = null) {
   if (chosen.layer !== layer) return; // another one was asked for meanwhile
   chosen.data = data;
   arrange();
-  if (unit !== null || chosen.order.length) choose(unit ?? chosen.order[0], unit !== null);
+  const known = unit !== null && unit < facts.layers[layer].units; // an address may be that of another scan
+  if (known || chosen.order.length) choose(known ? unit : chosen.order[0], known);
 }
 
 function arrange() {
