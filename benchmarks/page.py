@@ -7,14 +7,13 @@ Neither ranking by the answer nor an explanation is measured: they have rows of 
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from timing import compared
+from timing import compared, show
 
 import convscope
 
@@ -135,12 +134,6 @@ def in_a_browser(folder: Path) -> None:
         browser.close()
     show("the same, seconds to the first paint in Chromium", "page", median(painted), 0, 1.0, median(painted))
     show("2,048 maps scrolled, ms of the longest of 180 frames", "page", median(worst) / 1000, 0, 50, median(worst))
-
-
-def show(what: str, engine: str, seconds: float, against: float, must: float, ratio: float | None = None) -> None:
-    ratio = (seconds / against if against else seconds) if ratio is None else ratio
-    row = {"what": what, "engine": engine, "seconds": seconds, "against": against, "ratio": ratio, "must": must}
-    print(json.dumps(row), flush=True)
 
 
 def main(job: str, *rest: str) -> None:

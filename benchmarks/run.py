@@ -32,6 +32,7 @@ SCRIPTS: list[tuple[list[str], dict[str, str]]] = [
     (["page.py", "onnx"], {}),
     (["page.py", "torch"], {}),
     (["scan.py"], {}),
+    (["worth.py"], {}),
 ]
 
 

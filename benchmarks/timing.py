@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from collections.abc import Callable
@@ -20,3 +21,10 @@ def compared(jobs: dict[str, Callable[[], object]], rounds: int = 9) -> dict[str
             if round_:
                 times[name].append(time.perf_counter() - start)
     return {name: statistics.median(each) for name, each in times.items()}
+
+
+def show(what: str, engine: str, seconds: float, against: float, must: float, ratio: float | None = None) -> None:
+    """A row of `make bench`. Of the memory, seconds are MB; `ratio` is of the two where it is not given."""
+    ratio = (seconds / against if against else seconds) if ratio is None else ratio
+    row = {"what": what, "engine": engine, "seconds": seconds, "against": against, "ratio": ratio, "must": must}
+    print(json.dumps(row), flush=True)
