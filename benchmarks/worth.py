@@ -1,4 +1,4 @@
-"""What a unit of a layer is worth, against full evaluations without each.
+"""What a unit of a layer is worth, against full evaluations without each, of one picture at a time and in batches.
 
 `worth.py depth` is the same over the depth of the network, and `worth.py ceiling` what could be gained there.
 """
@@ -16,6 +16,7 @@ from timing import show
 import convscope
 
 ROUNDS = 3
+BATCHES = (4, 8, 16)
 
 
 def worth() -> None:
@@ -25,7 +26,7 @@ def worth() -> None:
     """
     names = last_third(resnet50()[1])
     for layer in (names[0], names[len(names) // 2], names[-1]):
-        held, full, _ = without_each(*resnet50(), layer, ROUNDS)
+        held, full, _, _ = without_each(*resnet50(), layer, ROUNDS)
         what = f"accuracy without each of 256 units of {layer}, times faster than full runs"
         show(what, "torch", held, full, 20, full / held)
 
@@ -36,8 +37,12 @@ def depth(*layers: str) -> None:
     That is one over the share of the network's multiply-adds that come after the layer and are not linear in one unit's change.
     """
     for layer in layers or last_third(resnet50()[1]):
-        held, full, left = without_each(*resnet50(), layer, 1)
-        print(f"{layer}: {full / held:.1f} times faster; {left:.2%} of the multiply-adds have to run for each unit", flush=True)
+        held, full, in_batches, left = without_each(*resnet50(), layer, 1)
+        print(
+            f"{layer}: {full / held:.1f} times faster, {in_batches / held:.1f} than in batches; "
+            f"{left:.2%} of the multiply-adds have to run for each unit",
+            flush=True,
+        )
 
 
 def ceiling() -> None:
@@ -90,8 +95,13 @@ def last_third(net: convscope.Network) -> list[str]:
     return [row.name for row in rows if row.index >= 2 * len(net.layers) / 3]
 
 
-def without_each(module, net: convscope.Network, layer: str, rounds: int) -> tuple[float, float, float]:
-    """Seconds that 256 units take, held and in full runs of one picture; and the share of the multiply-adds that have to run."""
+def without_each(module, net: convscope.Network, layer: str, rounds: int) -> tuple[float, float, float, float]:
+    """Seconds that a picture takes without each of 256 units: held, in full runs of one picture, and of as many pictures as are
+    quickest; and the share of the multiply-adds that have to run.
+
+    Over a set of pictures a full evaluation without a unit can take them in batches; what is held is of one picture, since there
+    the units are the batch.
+    """
     import torch
 
     from convscope.methods.ablation import accuracy_without
@@ -99,7 +109,8 @@ def without_each(module, net: convscope.Network, layer: str, rounds: int) -> tup
     from convscope.methods.linear import mixers
 
     values = np.random.default_rng(0).normal(size=(1, 3, 224, 224)).astype(np.float32)
-    held, full = [], []
+    many = torch.from_numpy(np.random.default_rng(1).normal(size=(max(BATCHES), 3, 224, 224)).astype(np.float32))
+    held, full, batches = [], [], {size: [] for size in BATCHES}
     for round_ in range(rounds + 1):
         start = time.perf_counter()
         accuracy_without(net.engine, values, [0], layer, range(256 if round_ else 16))
@@ -110,11 +121,17 @@ def without_each(module, net: convscope.Network, layer: str, rounds: int) -> tup
         if round_:
             held.append(middle - start)
             full.append((time.perf_counter() - middle) / 8 * 256)
+        for size, taken in batches.items():
+            start = time.perf_counter()
+            with torch.no_grad():
+                module(many[:size])
+            if round_:
+                taken.append((time.perf_counter() - start) / size * 256)
     graph = net.engine.graph
     costs = {row.name: multiply_adds(graph, row.name) or 0 for row in graph}
     linear = {layer, *mixers(graph, layer)[0]}
     left = sum(costs[row.name] for row in graph.layers[graph[layer].index :] if row.name not in linear)
-    return median(held), median(full), left / sum(costs.values())
+    return median(held), median(full), min(map(median, batches.values())), left / sum(costs.values())
 
 
 if __name__ == "__main__":

@@ -183,7 +183,7 @@ def test_clicked_through_in_a_browser(scan):
         assert name == f"unit {data['neighbours'][0][0]}"
         button.click()
         assert page.inner_text("#unit h3") == f"relu1 · {name}"
-        page.locator("a[data-layer='0']").click()
+        page.locator("a[data-layer='0']").press("Enter")
         page.wait_for_function("document.querySelector('#unit h3').textContent.startsWith('conv1')")
         assert page.input_value("#layer") == "0"
         see_points(page, beside(scan, "embedding"))
