@@ -12,7 +12,7 @@ from torch.nn.utils import parametrizations, prune  # noqa: E402
 
 import convscope  # noqa: E402
 from convscope.engines.torch import TorchEngine  # noqa: E402
-from convscope.errors import Unsupported  # noqa: E402
+from convscope.errors import InputError, Unsupported  # noqa: E402
 
 BATCH = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
 
@@ -82,3 +82,128 @@ def test_parameters_are_counted_as_torch_counts_them(name):
     graph = TorchEngine(module, picture_shape=(3, 8, 8)).graph
     assert graph["0"].parameters == sum(each.numel() for each in module[0].parameters())
     assert graph.parameters == sum(each.numel() for each in module.parameters())
+
+
+class Standardised(nn.Conv2d):
+    """Qiao et al. 2019, as in BiT."""
+
+    def kernel(self):
+        mean, deviation = self.weight.mean((1, 2, 3), keepdim=True), self.weight.std((1, 2, 3), keepdim=True)
+        return (self.weight - mean) / (deviation + 1e-5)
+
+    def forward(self, x):
+        return nn.functional.conv2d(x, self.kernel(), self.bias, self.stride, self.padding)
+
+
+class Transposed(nn.ConvTranspose2d):
+    def forward(self, x):
+        return nn.functional.conv_transpose2d(x, 2 * self.weight, bias=self.bias)
+
+
+class More(nn.Conv2d):
+    def forward(self, x):
+        return super().forward(x) + 1
+
+
+class Written(nn.Conv2d):
+    def forward(self, x):
+        return super().forward(x).add_(1)
+
+
+class Modulated(nn.Conv2d):
+    """Karras et al. 2020: for each picture its own."""
+
+    def forward(self, x):
+        return nn.functional.conv2d(x, self.weight * x.mean(), self.bias)
+
+
+class Folded(nn.Conv2d):
+    """Another way to convolve, in which no kernel is handed on."""
+
+    def forward(self, x):
+        columns = nn.functional.unfold(x, 3)
+        return (self.weight.flatten(1) @ columns + self.bias[:, None]).unflatten(2, (x.shape[2] - 2, -1))
+
+
+class Parent(nn.Module):
+    """EEGNet's max-norm."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.conv.weight.data *= 20
+
+    def forward(self, x):
+        self.conv.weight.data = torch.renorm(self.conv.weight.data, 2, 0, 1)
+        return self.conv(x)
+
+
+def hooked():
+    layer = nn.Conv2d(3, 4, 3)
+    layer.register_forward_hook(lambda _module, _args, out: out * 2)
+    return layer
+
+
+def old_norm():
+    layer = nn.utils.weight_norm(nn.Conv2d(3, 4, 3))
+    layer.weight_g.data *= 3  # what it keeps as its weight is that of before
+    return layer
+
+
+def pruned():
+    layer = prune.l1_unstructured(nn.Conv2d(3, 4, 3), "weight", 0.5)
+    layer.weight_orig.data *= 3
+    return layer
+
+
+ODD = {  # the role, and what has to be said
+    "standardised": (lambda: Standardised(3, 4, 3), "kernel", "made of their weights"),
+    "transposed": (lambda: Transposed(3, 4, 3), "kernel", "made of their weights"),
+    "weight norm": (old_norm, "kernel", "made of their weights"),
+    "pruned": (pruned, "kernel", "made of their weights"),
+    "parametrised": (lambda: parametrizations.weight_norm(nn.Conv2d(3, 4, 3)), "kernel", None),
+    "renormed": (Parent, "kernel", "made of their weights"),
+    "more": (lambda: More(3, 4, 3), "inner_kernel", None),
+    "written": (lambda: Written(3, 4, 3), "inner_kernel", None),
+    "hooked": (hooked, "inner_kernel", None),
+    "modulated": (lambda: Modulated(3, 4, 3), "raw_kernel", "made anew for every picture"),
+    "folded": (lambda: Folded(3, 4, 3), "raw_kernel", "made anew for every picture"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+def test_filters_are_kernels_as_they_act_or_say_that_they_are_not(name):
+    make, role, says = ODD[name]
+    module = nn.Sequential(make(), nn.ReLU())
+    network = convscope.open(module.eval(), picture_shape=(3, 8, 8))
+    row = "0.conv" if name == "renormed" else "0"
+    weights, filters = network.engine.weights(row), network.filters(row)
+    assert set(weights) == {role, "bias"}
+    np.testing.assert_array_equal(filters.values, weights[role])
+    assert any(f"'{row}'" in note and says in note for note in network.info.notes) if says else network.info.notes == ()
+    assert ("more than convolve" in filters.note) == (role == "inner_kernel")
+    assert ("not the kernels" in filters.note) == (role == "raw_kernel")
+    kernel, bias = (torch.from_numpy(weights[each]) for each in (role, "bias"))
+    function = nn.functional.conv_transpose2d if name == "transposed" else nn.functional.conv2d
+    given = kernel.transpose(0, 1) if name == "transposed" else kernel
+    with torch.no_grad():
+        plain = function(torch.from_numpy(BATCH), given, bias).numpy()
+    read = network.engine.run(BATCH, [row])[row]
+    assert np.allclose(read, plain, atol=1e-5) == (role == "kernel" or name == "folded")
+    if role != "kernel":
+        assert filters.silent is None
+        with pytest.raises(InputError, match="does not just convolve"):
+            network.with_filters(row, np.ones((1, 3, 3, 3)))
+    elif says:
+        with pytest.raises(Unsupported, match="made of other weights"):
+            network.engine.with_weights({row: weights})
+
+
+def test_plain_layers_are_not_looked_up_in_runs():
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"), nn.ConvTranspose2d(4, 4, 3), nn.Flatten(), nn.Linear(400, 3)
+    )
+    engine = TorchEngine(module, picture_shape=(3, 8, 8))
+    assert engine._odd == set()
+    assert [list(engine.weights(row.name)) for row in engine.graph if row.kernel] == [["kernel", "bias"]] * 3

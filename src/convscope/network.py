@@ -74,7 +74,7 @@ class Network(Why, Scanning):
             raise self.graph.unknown(name, [row.name for row in self.graph if row.kernel is not None])
         norm = folding.batch_norm_after(self.graph, name) if folded else None
         weights = folding.folded(self.engine, name, norm) if norm else kernels.kernels(self.engine, name)
-        kernel = weights.get("kernel", weights.get("depthwise_kernel"))
+        kernel = next((weights[each] for each in kernels.KERNELS if each in weights), None)
         groups = 1 if kernel is None else groups_of(self.graph, name, kernel.shape[1])
         sees_picture = kernels.sees_picture(self.graph, name)
         return Filters(

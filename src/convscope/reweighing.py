@@ -21,6 +21,8 @@ def with_filters(network: Network, layer: str, kernels: Any, units: Sequence[int
     if not isinstance(engine, Reweighable):
         raise Unsupported(f"A network on {engine.framework} cannot be copied with other weights.")
     weights = kernels_of(engine, layer)
+    if "raw_kernel" in weights or "inner_kernel" in weights:
+        raise InputError(f"'{layer}' does not just convolve with a kernel of its own, and has no filters to replace.")
     if "kernel" not in weights:
         raise InputError(f"'{layer}' has two kernels, one after the other ({', '.join(weights)}), and no filters to replace.")
     kernel, bias = weights["kernel"].copy(), weights.get("bias")

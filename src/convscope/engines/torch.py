@@ -26,9 +26,10 @@ from .torch_graph import is_looked_into, weights_of
 from .torch_habits import Habits
 from .torch_held import TorchHeld
 from .torch_inputs import Input, PictureShape, arguments, check_whole, possible_inputs, shapes_of
+from .torch_kernels import Kernels, acting_in, notes_on_kernels, weights_as
 from .torch_layout import Layout
 from .torch_local import Locals
-from .torch_modules import Visit, Way, frozen, is_script, names_of, notes_on, unwrapped, visiting
+from .torch_modules import Visit, Way, both, frozen, is_script, names_of, notes_on, unwrapped, visiting
 from .torch_outputs import note_on, outputs_of
 from .torch_reweighed import copied, fill
 from .torch_rules import ReluRule
@@ -61,12 +62,13 @@ class TorchEngine:
         self._names = names_of(self.module)
         self._paths = {each: self._names.get(each, "") for each in (self.module, *self._names) if is_looked_into(each)}
         self._writes = False  # whether the network writes into what a gradient needs
-        self._habits = Habits(self.module)
+        self._habits, self._odd = Habits(self.module), set[str]()
         self._pool = Pool()
         tensors = chain(self.module.parameters(), self.module.buffers(), [torch.empty(0)])
         self._like = next(each for each in tensors if each.is_floating_point())
         survey, found, note = self._survey(picture_shape)
         self._habits.settle()
+        self._odd &= found.kept  # rows whose kernels may not be the weights that they keep
         self.graph: Graph = found.table.graph(self.module, self._names, survey.ran, wired=found.wired)
         self._modules = {name: each for name, each in survey.modules.items() if name in found.kept}
         self._functions = {row.name for row in self.graph if row.function}
@@ -75,24 +77,33 @@ class TorchEngine:
         size = " x ".join(map(str, self._inputs[0].shape))
         self.assumed = None if picture_shape else f"The network does not say what it takes; pictures of {size} were assumed."
         self._locals, self._layout = Locals(self), Layout(self)
-        self.notes = (*notes_on(module), *self._habits.notes(self), *([note] if note else found.notes))
+        kernels = notes_on_kernels(acting_in(self, self._odd), self._modules) if self._odd else ()
+        self.notes = (*notes_on(module), *kernels, *self._habits.notes(self), *([note] if note else found.notes))
 
     @property
     def framework(self) -> str:
         return f"torch {torch.__version__}"
 
     def weights(self, layer: str) -> Mapping[str, Array]:
-        """`kernel` (out, in / groups, *kernel) and `bias`, or parameters and buffers by torch's names. Raises UnknownLayer."""
+        """`kernel` (out, in / groups, *kernel) and `bias`, or parameters and buffers by torch's names. Raises UnknownLayer.
+
+        Where the kernel is no Parameter of a layer that does nothing else it is looked up in a run, and called by its Role.
+        """
         row = self.graph[layer]
         if row.name not in self._modules:
             return {}
         module = self._modules[row.name]
+        if row.name in self._odd:
+            return weights_as(module, acting_in(self, [row.name])[row.name])
         with RUNNING, untouched(module, Known()):  # a spectral norm in training would go a step on
             return weights_of(module)
 
     def with_weights(self, weights: Mapping[str, Mapping[str, Array]]) -> TorchEngine:
         """See Reweighable.with_weights."""
         rows = {layer: self.graph[layer].name for layer in weights}
+        made = acting_in(self, self._odd.intersection(rows.values()))
+        if name := next((name for name, row in rows.items() if row in made and made[row].made), None):
+            raise Unsupported(f"The kernels of '{name}' are made of other weights in every run, and cannot be replaced.")
         result = TorchEngine(copied(self.module), picture_shape=shapes_of(self._inputs))
         for layer, row in rows.items():
             fill(result._modules[row], weights[layer], layer)
@@ -265,8 +276,12 @@ class TorchEngine:
         names = end_names("input", len(self._inputs))
         trial = {name: one.repeat(pictures, 0) for name, one in zip(names, ones, strict=True)}
         with torch.no_grad(), EqualOnce():
-            way = Way(survey.enter, functions=True, look=survey.look, standing=self._habits.watching)
-            return self._call(trial, survey.visit, way)
+            way = Way(survey.enter, functions=True, look=survey.look)
+            kernels = Kernels(self.module, way)
+            way.standing = lambda: both(self._habits.watching(), kernels)
+            result = self._call(trial, kernels.catching(survey.visit), way)
+        self._odd |= kernels.odd
+        return result
 
     def _survey(self, picture_shape: PictureShape | None) -> tuple[Survey, Found, str | None]:
         """Run to find the layers, with each likely shape of pictures until one works; and a note on the outputs."""

@@ -52,7 +52,7 @@ class Locals:
     def of(self, row: Layer) -> Part | None:
         """None on a device of its own too: parts would travel back and forth, and whole maps are quick there."""
         engine = self._engine
-        if engine._like.device.type != "cpu" or not row.inputs or self._looked_up() is None:
+        if engine._like.device.type != "cpu" or not row.inputs or row.name in engine._odd or self._looked_up() is None:
             return None
         if row.function:
             compute = self._function(row)

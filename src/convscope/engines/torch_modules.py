@@ -77,6 +77,12 @@ class Way:
 
 
 @contextmanager
+def both(first: AbstractContextManager[Any], second: AbstractContextManager[Any]) -> Iterator[None]:
+    with first, second:
+        yield
+
+
+@contextmanager
 def visiting(names: Mapping[nn.Module, str], visit: Visit, way: Way) -> Iterator[None]:
     """Hooks on the modules in `names`, which are gone afterwards, whatever happens. Other threads run by them unseen."""
     calls, enter, thread = way.counts.modules, way.enter, threading.get_ident()

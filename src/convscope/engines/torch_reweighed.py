@@ -29,18 +29,18 @@ def fill(module: nn.Module, weights: Mapping[str, Array], layer: str) -> None:
         raise Unsupported(f"The weights of '{layer}' are quantised, and cannot be replaced.")
     with torch.no_grad():
         for name, values in weights.items():
-            path = {"kernel": "weight"}.get(name, name) if kernel else name
+            path = "weight" if kernel and name.endswith("kernel") else name
             own: Any = module
             for part in path.split("."):
                 own = getattr(own, part, None)
             given = torch.from_numpy(values.copy())
-            if kernel and name == "kernel" and isinstance(module, nn.modules.conv._ConvTransposeNd):
+            if kernel and path == "weight" and isinstance(module, nn.modules.conv._ConvTransposeNd):
                 # From (out, in / groups, *kernel) back to torch's (in, out / groups, *kernel).
                 given = given.reshape(module.groups, -1, *given.shape[1:]).transpose(1, 2).flatten(0, 1)
             if not isinstance(own, torch.Tensor) or own.shape != given.shape:
                 expected = tuple(own.shape) if isinstance(own, torch.Tensor) else None
                 message = f"'{layer}' has no weights '{name}' of shape {values.shape}."
                 raise InputError(message, received=values.shape, expected=expected)
-            if nn.utils.parametrize.is_parametrized(module, "weight") and name == "kernel":
+            if nn.utils.parametrize.is_parametrized(module, "weight") and path == "weight":
                 raise Unsupported(f"The weights of '{layer}' are made from others (a parametrisation), and cannot be replaced.")
             own.copy_(given)

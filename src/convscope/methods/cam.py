@@ -114,6 +114,8 @@ def cam(engine: Engine, pictures: Array, target: Target, layer: str) -> Attribut
     run = engine.run(pictures, [layer, target.layer])
     activations, score = with_maps(engine, layer, run[layer]), target.values(run[target.layer])
     weights = engine.weights(dense)
+    if "kernel" not in weights:
+        raise Unsupported(f"It is not known how '{dense}' acts, which CAM needs. Use grad-cam.")
     chosen = repeated(np.asarray(target.classes if target.each else target.classes[:1]), len(pictures))
     kernel = weights["kernel"].reshape(len(weights["kernel"]), -1)[chosen]
     bias = weights["bias"][chosen] if "bias" in weights else 0

@@ -5,9 +5,14 @@ from __future__ import annotations
 from ..core import CONVOLUTIONS, Array, Engine, Graph
 from ..errors import InputError
 
+KERNELS = ("kernel", "depthwise_kernel", "inner_kernel", "raw_kernel")
+
 
 def kernels(engine: Engine, layer: str) -> dict[str, Array]:
     """The kernels of a convolution or dense layer by name: "kernel", or "depthwise_kernel" and "pointwise_kernel"; and "bias".
+
+    "inner_kernel" of a layer that does more than convolve with it; "raw_kernel" for what kernels are made of in a way that is not
+    known, or for each picture anew: nothing can be computed with those.
 
     A kernel is found by what the layer is, never by its name or by how many weights it has.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..core import Array, Edit, Engine, Graph, Layer, Pictures, input_names
+from ..errors import InputError
 from .filters import kernels
 
 FAR = 256.0  # where a normalisation's slope is read off; a power of two, so that dividing by it rounds nothing
@@ -32,6 +33,8 @@ def folded(engine: Engine, layer: str, norm: str) -> dict[str, Array]:
     weights = kernels(engine, layer)
     scale, shift = affine(engine, layer, norm)
     name = "pointwise_kernel" if "pointwise_kernel" in weights else "kernel"
+    if name not in weights:
+        raise InputError(f"'{layer}' does more than convolve with a kernel, and cannot have '{norm}' folded in.", received=layer)
     kernel = weights[name]
     weights[name] = np.asarray(kernel * scale.reshape(-1, *[1] * (kernel.ndim - 1)), np.float32)
     weights["bias"] = np.asarray(weights.get("bias", 0.0) * scale + shift, np.float32)

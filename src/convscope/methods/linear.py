@@ -121,10 +121,14 @@ def each_way(
         return None
     fed, channels = [engine.graph[name].inputs[0] for name in found], stopped.value.shape[1]
     plain, changed = stopped.run([*found, *fed, *others]), stopped.run([*fed, *others], [all_off])
+    kernels = [engine.weights(name).get("kernel") for name in found]
     steps = [
-        Step(engine.graph[name], engine.weights(name)["kernel"], plain[name], plain[source], changed[source])
-        for name, source in zip(found, fed, strict=True)
+        Step(engine.graph[name], kernel, plain[name], plain[source], changed[source])
+        for name, source, kernel in zip(found, fed, kernels, strict=True)
+        if kernel is not None
     ]
+    if len(steps) < len(found):  # it is not known how one of them acts
+        return None
     if not all(fits(step, channels) for step in steps) or any(plain[name].shape[1] != channels for name in others):
         return None
     beside = np.zeros(channels, np.bool_)

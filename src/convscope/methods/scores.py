@@ -48,6 +48,8 @@ def scores(engine: Engine) -> Scores:
     if end.kind != "dense":
         return Scores(before, f"the score in '{before}', before the softmax")
     weights = engine.weights(end.name)
+    if "kernel" not in weights:
+        return Scores("output", "the network's output")
     return Scores(before, f"the score in '{end.name}', before its softmax", weights["kernel"], weights.get("bias", 0.0))
 
 

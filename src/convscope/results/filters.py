@@ -13,11 +13,17 @@ import numpy.typing as npt
 from ..core import Array, Layer
 from ..errors import InputError
 from ..methods import kernel_numbers
+from ..methods.filters import KERNELS
 from . import filter_sheets
 from .tables import save_table
 
 if TYPE_CHECKING:
     from ..draw import Sheet
+
+UNLIKE = {
+    "inner_kernel": "the layer does more than convolve with these",
+    "raw_kernel": "the weights that its kernels are made of, not the kernels",
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Filters:
     @property
     def values(self) -> Array:
         """(out, in / groups, *kernel) float32; of a separable layer the depthwise kernel; (out, in) of a dense layer."""
-        return self.weights["kernel"] if "kernel" in self.weights else self.weights["depthwise_kernel"]
+        return next(self.weights[name] for name in KERNELS if name in self.weights)
 
     @property
     def biases(self) -> Array | None:
@@ -59,6 +65,7 @@ class Filters:
     def note(self) -> str:
         """What a sheet has to say besides: the BatchNorm in the weights, groups, the filters that cannot fire."""
         parts = [f"with '{self.folded}' folded in"] if self.folded else []
+        parts += [said for name, said in UNLIKE.items() if name in self.weights]
         if self.groups > 1 and self.values.shape[1] > 1:  # of depthwise ones each tile says its channel
             size = self.values.shape[1]
             parts.append(
