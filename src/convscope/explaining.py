@@ -71,6 +71,11 @@ class Asked:
     of: str | None = None
     notes: tuple[str, ...] = ()
 
+    def plain(self) -> dict[str, Any]:
+        """As it is kept beside the result."""
+        at = None if self.at is None else written(self.at)
+        return {"target": self.target, "at": at, "of": self.of, "scale": self.scale, **self.options}
+
 
 def explained(network: Network, prepared: Prepared, asked: Asked) -> Explanation:
     """One picture after the other: each has its own target, and the variants of one pass together."""
@@ -106,13 +111,7 @@ def explained(network: Network, prepared: Prepared, asked: Asked) -> Explanation
         pictures=tuple(map(Shown, prepared.names, prepared.shown, prepared.notes)),
         network=network.info,
         preprocess=prepared.preprocess,
-        asked={
-            "target": asked.target,
-            "at": None if asked.at is None else written(asked.at),
-            "of": asked.of,
-            "scale": asked.scale,
-            **asked.options,
-        },
+        asked=asked.plain(),
         notes=tuple(dict.fromkeys((*notes, *follows(network, how, found), *(n for each in found.values() for n in each.notes)))),
         shown=shown_input(prepared),
         looks=prepared.looks,

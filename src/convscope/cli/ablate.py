@@ -71,24 +71,21 @@ def ablate(
         network = open_network(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
         steps.begin("Switching off units")
         given, chosen = one_or_all(pictures_or_own(pictures)), None if units is None else numbers_of(units)
-        how: dict[str, Any] = {"fill": fill, "over": over, "seed": seed, "activated": not raw}
         layer = layer_of(network, at)
-        how["region"] = None if region is None else region_of(network, layer, region, activated=not raw)
+        part = region_of(network, layer, region, activated=not raw)
+        how = {"fill": fill, "over": over, "seed": seed, "activated": not raw, "region": part}
         if together:
             return print_together(network, given, layer, chosen, how, as_json=as_json)
-        asked = against_of(target, against)
-        found = network.ablate(given, layer, target=asked, units=chosen, truth=truth, first=first, progress=steps, **how)
+        goal = {"target": against_of(target, against), "truth": truth}
+        found = network.ablate(given, layer, units=chosen, first=first, progress=steps, **goal, **how)
         path = found.save(out) if out.suffix == ".csv" else found.sheet(first=most).save(out)
         paths = [path, *([found.save_accuracy(accuracy)] if accuracy else [])]
     if as_json:
         print_json(plain(found, most, paths))
         return None
-    for number in range(len(found.pictures)) if found.dropped is None or len(found.pictures) <= SHOWN else ():
-        print_effect(found, number, most)
-    print_accuracy(found, most)
+    print_found(found, most)
     print_notes(network, answered=True)
-    for each in paths:
-        print(each)
+    print(*paths, sep="\n")
     return None
 
 
@@ -119,8 +116,10 @@ def layer_of(network: Network, at: str | None) -> str:
     return names[0]
 
 
-def region_of(network: Network, layer: str, text: str, *, activated: bool) -> Any:
-    """ "2:5,0:7" as a mask of the layer's map. Raises InputError."""
+def region_of(network: Network, layer: str, text: str | None, *, activated: bool) -> Any:
+    """ "2:5,0:7" as a mask of the layer's map; None for all of it. Raises InputError."""
+    if text is None:
+        return None
     spatial = shape_of(network.engine, place(network.engine, layer, activated=activated))[1:]
     parts = [part.partition(":") for part in text.split(",")]
     ends = [(int(one), int(two)) for one, _, two in parts if one.strip().isdecimal() and two.strip().isdecimal()]
@@ -158,6 +157,13 @@ def plain(found: Effect, most: int, paths: list[Path]) -> list[dict[str, Any]]:
         {**found.about(number, most=most), **files, **({} if lost is None else {"accuracy": lost})}
         for number in range(len(found.pictures))
     ]
+
+
+def print_found(found: Effect, most: int) -> None:
+    """Picture by picture, where they are few or that is all there is; then by class."""
+    for number in range(len(found.pictures)) if found.dropped is None or len(found.pictures) <= SHOWN else ():
+        print_effect(found, number, most)
+    print_accuracy(found, most)
 
 
 def print_effect(found: Effect, number: int, most: int) -> None:

@@ -71,7 +71,7 @@ def look(
         saved = maps.save(
             named(out, single_file), first=first or None, order=order, scale=scale, colour=colour, single_file=single_file
         )
-    page = saved if single_file else saved / "index.html"
+    page = page_of(saved, single_file)
     if as_json:
         print_json({"page": str(page), "pictures": answers_of(maps), "layers": [row_of(maps, name) for name in maps]})
     else:
@@ -116,23 +116,18 @@ def maps(
         saved = result.save(
             named(out, single_file), first=first or None, order=order, scale=scale, colour=colour, single_file=single_file
         )
-    page = saved if single_file else saved / "index.html"
     if as_json:
-        print_json(
-            {
-                "study": str(saved),
-                "page": str(page),
-                "files": list(map(str, written)),
-                "layers": [row_of(result, name) for name in result],
-            }
-        )
+        where = {"study": str(saved), "page": str(page_of(saved, single_file)), "files": list(map(str, written))}
+        print_json({**where, "layers": [row_of(result, name) for name in result]})
     else:
         print_maps(result)
         count = len(result) * len(result.pictures)
         what = "The page" if single_file else "1 sheet" if count == 1 else f"{count} sheets"
-        print(f"\n{what}: {page}")
-        for path in written:
-            print(path)
+        print(f"\n{what}: {page_of(saved, single_file)}", *written, sep="\n")
+
+
+def page_of(saved: Path, single_file: bool) -> Path:
+    return saved if single_file else saved / "index.html"
 
 
 def named(out: Path, single_file: bool) -> Path:

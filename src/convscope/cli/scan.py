@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -60,19 +62,30 @@ def scan(
         names = [name for each in at or ["convs"] for name in each.split(",")]
         if engine == "ray":
             options["engine"] = Ray(open=partial(opened, model, given, labels, preprocess))
-        try:
+        with stoppable(out):
             found = network.scan(pictures, names, out=out, k=top, activated=not raw, progress=Pace(steps), **options)
             speak(found, steps, speaking)
-        except KeyboardInterrupt:
-            print(f"convscope: stopped. What was finished is in '{out}', and the same command goes on there.", file=sys.stderr)
-            sys.exit(130)
     if as_json:
         print_json({"scan": str(out), "scanned": found.record["scanned"], "skipped": found.skipped, "accuracy": found.accuracy})
         return
+    print_scan(found)
+    print_notes(network)
+
+
+@contextmanager
+def stoppable(out: Path) -> Iterator[None]:
+    """Ctrl-C leaves a scan that goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"convscope: stopped. What was finished is in '{out}', and the same command goes on there.", file=sys.stderr)
+        sys.exit(130)
+
+
+def print_scan(found: Any) -> None:
     print(found)
     for what, units in (("dead", found.dead()), ("nearly dead", found.nearly_dead()), ("always on", found.always_on())):
         print(f"  {what}: {', '.join(f'{len(each)} in {layer}' for layer, each in units.items()) or 'none'}")
-    print_notes(network)
 
 
 def opened(model: str, given: Given, labels: Path | None, preprocess: str | None) -> Any:

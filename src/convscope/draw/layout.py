@@ -148,38 +148,46 @@ def arrange(
     wide    the width of a sheet whose height is what it needs; as many columns as fit, where `columns` do not
     above   (k, h, w) tiles that stand at the top of every column
     """
-    margin = MARGIN if size is None and wide is None else MARGIN // 2
+    margin = margin_of(size, wide)
     if wide is not None and not words.column_labels:
         columns = fitting(indices.shape[2], columns, wide - 2 * margin, fixed=bool(words.row_labels))
     if above is not None:
         columns = min(columns, len(indices))
         indices, words, dead = _under(above, indices, words, dead, columns)
     grid = grid_of(len(indices), columns, words, roomy=size is None and wide is None)
-    if wide is not None:
-        room = (10**6, wide - 2 * margin)
-        tile = drawn_size(indices.shape[1:], grid, len(indices), None, room)
-        across = wide
-        header, top = _header(words, across, margin)
-        footer = _footer_lines(words, across, margin)
-        down = top + grid.extent(tile)[0] + _footer_height(words, footer) + margin
-    elif size is None:
-        tile = drawn_size(indices.shape[1:], grid, len(indices), magnify, None)
-        across = max(NARROWEST, grid.extent(tile)[1]) + 2 * margin
-        header, top = _header(words, across, margin)
-        footer = _footer_lines(words, across, margin)
-        down = top + grid.extent(tile)[0] + _footer_height(words, footer) + margin
-    else:
-        across, down = size
-        header, top = _header(words, across, margin)
-        footer = _footer_lines(words, across, margin)
-        room = (down - top - _footer_height(words, footer) - margin, across - 2 * margin)
-        tile = drawn_size(indices.shape[1:], grid, len(indices), None, room)
+    (down, across), tile = sizes(indices.shape[1:], grid, len(indices), words, magnify=magnify, size=size, wide=wide)
+    header, top = _header(words, across, margin)
     canvas = np.full((down, across), PAPER, np.uint8)
     places = [_place(number, grid, tile, top, margin) for number in range(len(indices))]
     _paste(canvas, resized(indices, tile), places, dead)
     texts = [*header, *_labels(words, grid, tile, places, top, margin)]
-    texts += _footer(canvas, words, footer, top + grid.extent(tile)[0], margin)
+    texts += _footer(canvas, words, _footer_lines(words, across, margin), top + grid.extent(tile)[0], margin)
     return Page(canvas, tuple(texts), tuple(places[len(words.above) :]), tile)
+
+
+def margin_of(size: tuple[int, int] | None, wide: int | None) -> int:
+    """A sheet whose size is given has less to spare."""
+    return MARGIN if size is None and wide is None else MARGIN // 2
+
+
+def sizes(
+    shape: tuple[int, int],
+    grid: Grid,
+    count: int,
+    words: Words,
+    *,
+    magnify: int | None,
+    size: tuple[int, int] | None,
+    wide: int | None,
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(height, width) of the sheet and of a drawn tile; see `arrange`."""
+    margin = margin_of(size, wide)
+    tile = drawn_size(shape, grid, count, magnify, None if wide is None else (10**6, wide - 2 * margin))
+    across = wide or (size[0] if size else max(NARROWEST, grid.extent(tile)[1]) + 2 * margin)
+    around = _header(words, across, margin)[1] + _footer_height(words, _footer_lines(words, across, margin)) + margin
+    if size is None or wide is not None:
+        return (around + grid.extent(tile)[0], across), tile
+    return (size[1], across), drawn_size(shape, grid, count, None, (size[1] - around, across - 2 * margin))
 
 
 def _under(
