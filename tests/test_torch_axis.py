@@ -1,6 +1,7 @@
 """Which arrays of a torch network are of pictures, and what is told of a network whose code looks at values."""
 
 import itertools
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from zoo_torch import Written, conv, head  # noqa: E402
 import convscope  # noqa: E402
 from convscope.engines.torch import TorchEngine  # noqa: E402
 from convscope.engines.torch_axis import is_kept_by, is_kept_by_layer  # noqa: E402
+from convscope.engines.torch_constants import Constants  # noqa: E402
 from convscope.engines.torch_functions import Functions  # noqa: E402
 from convscope.engines.torch_graph import kind_of  # noqa: E402
 from convscope.errors import EngineError, Unsupported, UnusedLayer  # noqa: E402
@@ -82,7 +84,7 @@ def judged(call, pictures):
         last.append(tensor)
         return tensor
 
-    with Functions(lambda: "", (), visit, __import__("collections").Counter()):
+    with Functions(lambda: "", (), visit, Counter(), Constants(nn.Module())):
         made = call(pictures)
     return made, id(made) in first
 
@@ -323,3 +325,36 @@ def test_as_many_as_the_values_say_is_a_look_at_values():
     engine.run(NOISE, ["head.2"])
     with pytest.raises(EngineError, match="from 'add' on"):
         engine.run(BRIGHT * 1000, ["head.2"])
+
+
+def test_what_a_network_makes_once_and_keeps_shifts_no_names():
+    def run(net, x):
+        if net.grid is None:
+            net.grid = torch.arange(4.0).view(1, 4, 1, 1) * 2 + 1
+        return net.head((net.stem(x) * net.grid + 1) * 3)
+
+    module = Written(run, stem=conv(3, 4), head=head(4)).eval()
+    module.grid = None
+    engine = TorchEngine(module, picture_shape=(3, 8, 8))
+    names = [name for name in engine.graph.names if "mul" in name or "add" in name]
+    before = engine.run(NOISE, names)
+    module(torch.from_numpy(NOISE))
+    assert module.grid is not None
+    after = engine.run(NOISE, names)
+    assert names == ["mul", "add", "mul#2"]
+    for name in names:
+        np.testing.assert_array_equal(before[name], after[name])
+
+
+def test_what_comes_back_from_numpy_is_of_unknown_origin():
+    def run(net, x):
+        maps = net.stem(x)
+        return net.head(torch.from_numpy(np.tanh(maps.numpy())))
+
+    engine = opened(run, stem=lambda: conv(3, 4), head=lambda: head(4))
+    assert "head.2" in engine.graph.names
+    assert not engine.graph.wired
+    made_of_nothing = opened(
+        lambda net, x: net.head(net.stem(x) * torch.arange(1.0, 9)), stem=lambda: conv(3, 4), head=lambda: head(4)
+    )
+    assert made_of_nothing.graph.wired

@@ -20,6 +20,7 @@ from .failures import is_out_of_memory
 from .memory import Pool
 from .names import end_names
 from .torch_checkpoint import not_checkpointed
+from .torch_constants import Constants
 from .torch_failures import failure, raised_in, said
 from .torch_functions import EqualOnce, Functions
 from .torch_graph import is_looked_into, weights_of
@@ -36,7 +37,7 @@ from .torch_rules import ReluRule
 from .torch_state import Known
 from .torch_survey import Survey
 from .torch_trace import TorchTrace
-from .torch_trials import SECOND, TRIAL, Followed, Found, needs_second, same_names, together
+from .torch_trials import SECOND, TRIAL, Followed, Found, needs_second, together
 from .torch_unopened import not_opened
 from .torch_untouched import RUNNING, Overwritten, untouched
 from .torch_watchers import Enough, Reader, Recorder, Saved, Watcher
@@ -194,7 +195,9 @@ class TorchEngine:
                 self._wrong_shape(name, received[name], (*each.shape[:1], *[None] * len(each.shape[1:])))
         rows = (*watcher.taps, *watcher.edits)
         if self.looks and self.graph.wired and visit is None:
-            followed = Followed(self._new_survey(), self.graph, self._folded, watcher, way.enter)
+            survey = self._new_survey()
+            way.constants = survey.constants
+            followed = Followed(survey, self.graph, self._folded, watcher, way.enter)
             way.enter, way.functions, visit = followed.enter, True, followed.visit
         way.functions = way.functions or not self._functions.isdisjoint(rows)
         if not (way.functions or way.enter or way.leave or visit):
@@ -256,7 +259,8 @@ class TorchEngine:
         return result
 
     def _functions_of(self, visit: Visit, way: Way) -> Functions:
-        return Functions(lambda: self._path(way.running[-1]), self._names.values(), visit, way.counts.functions, way.look)
+        path, constants = lambda: self._path(way.running[-1]), way.constants or Constants(self.module)
+        return Functions(path, self._names.values(), visit, way.counts.functions, constants, way.look)
 
     def _path(self, module: nn.Module | None) -> str | None:
         return None if module is None else self._paths.get(module)
@@ -276,7 +280,7 @@ class TorchEngine:
         names = end_names("input", len(self._inputs))
         trial = {name: one.repeat(pictures, 0) for name, one in zip(names, ones, strict=True)}
         with torch.no_grad(), EqualOnce():
-            way = Way(survey.enter, functions=True, look=survey.look)
+            way = Way(survey.enter, functions=True, constants=survey.constants, look=survey.look)
             kernels = Kernels(self.module, way)
             way.standing = lambda: both(self._habits.watching(), kernels)
             result = self._call(trial, kernels.catching(survey.visit), way)
@@ -292,9 +296,6 @@ class TorchEngine:
             try:
                 note = note_on(self._tried(survey, TRIAL), TRIAL)
                 second = self._second() if needs_second(survey) else None
-                if second and not same_names(survey, second):  # it may have made what it keeps for its later runs
-                    survey = self._new_survey()
-                    self._tried(survey, TRIAL)
             except Exception as error:
                 shapes = [(TRIAL, *each.shape) for each in inputs]
                 failed = failed or failure(error, survey.last, shapes, raised_in(error, self._names))

@@ -12,7 +12,8 @@ from torch.overrides import TorchFunctionMode
 
 from ..core import Kind
 from .names import array_names, numbered
-from .torch_modules import Visit, flattened, is_alias, rebuilt, version
+from .torch_constants import Constants
+from .torch_modules import Unwatched, Visit, flattened, is_alias, rebuilt, version
 
 NAMES: dict[Kind, str] = {
     "activation": """
@@ -41,6 +42,7 @@ DECIDING = frozenset(
     ("__bool__", "__int__", "__float__", "__index__", "__complex__", "__array__", "__contains__", "__dlpack__", "item", "tolist",
      "numpy", "equal", "allclose", "is_nonzero")
 )  # fmt: skip
+LEAVING = DECIDING - {"__bool__", "__contains__", "equal", "allclose", "is_nonzero"}  # other things than yes and no
 # Functions that find as many things as the values say.
 FINDING = frozenset("nonzero argwhere masked_select unique unique_consecutive bincount nms".split())  # noqa: SIM905
 OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "matmul", "pow", "mod")
@@ -84,9 +86,11 @@ class Functions(TorchFunctionMode):
     path    where the code runs that calls it: "layer1.0", "" in the network itself, None where nobody looks
     taken   the names of layers: a function of such a name is `layer1.0.torch.add`
     calls   kept up to date: how often each was called, which numbers the rows
+    constants   kept up to date
     look    is shown what code looks at that may then go another way: tensors, and how often each had been written into
 
-    Functions that give back the very tensor that they were given (a dropout in evaluation) are none.
+    Functions that give back the very tensor that they were given (a dropout in evaluation) are none, nor are those of constants:
+    a network may keep what they gave for its next run.
     """
 
     def __init__(
@@ -95,34 +99,45 @@ class Functions(TorchFunctionMode):
         taken: Container[str],
         visit: Visit,
         calls: Counter[str],
+        constants: Constants,
         look: Callable[[Sequence[tuple[torch.Tensor, int]]], None] | None = None,
     ):
         super().__init__()
-        self._path, self._taken, self._visit, self._calls, self._look = path, taken, visit, calls, look
+        self._path, self._taken, self._visit, self._calls = path, taken, visit, calls
+        self._constants, self._look = constants, look
 
     def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         path = self._path()
         if path is None:
             return function(*args, **kwargs)
-        given = [(each, version(each)) for each in flattened((args, kwargs))]
+        with Unwatched():
+            given = [(each, version(each)) for each in flattened((args, kwargs))]
+            constant = self._constants.are_all(each for each, _ in given)
         out = function(*args, **kwargs)
-        if self._look and getattr(function, "__name__", "") in DECIDING:
-            self._look(given)
-        written = [each for each, before in given if version(each) != before]
-        made = flattened(out) or written[:1]  # `x[:, 0] = y` returns nothing
+        if constant:
+            self._constants.add(flattened(out))
+            return out
+        self._looked_at(getattr(function, "__name__", ""), given)
+        with Unwatched():
+            written = [each for each, before in given if version(each) != before]
+            made = flattened(out) or written[:1]  # `x[:, 0] = y` returns nothing
+            aliases = [is_alias(each, [one for one, _ in given]) for each in made]
+        self._constants.discard(written)
         unchanged = {id(each) for each, _ in given} - {id(each) for each in written}
         if all(id(each) in unchanged for each in made):
             return out
         called = Function(name_of(function), given, bool(written), args, kwargs)
         rows = array_names(self._numbered(path, called.name), len(made))
-        handed = [
-            self._visit(row, each, called, is_alias(each, [one for one, _ in given]))
-            for row, each in zip(rows, made, strict=True)
-        ]
+        handed = [self._visit(row, each, called, alias) for row, each, alias in zip(rows, made, aliases, strict=True)]
         if all(new is old for new, old in zip(handed, made, strict=True)):
             return out
         return None if out is None else rebuilt(out, iter(handed))
+
+    def _looked_at(self, name: str, given: Sequence[tuple[torch.Tensor, int]]) -> None:
+        self._constants.left = self._constants.left or name in LEAVING
+        if self._look and name in DECIDING:
+            self._look(given)
 
     def _numbered(self, path: str, name: str) -> str:
         full = f"{path}.{name}" if path else name

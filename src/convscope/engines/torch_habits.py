@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from ..core import each_array, input_names
 from ..errors import ConvscopeError
 from .torch_kept import Found, is_torchs_own, parts_of
-from .torch_modules import flattened, memory, version
+from .torch_modules import Unwatched, flattened, memory, version
 from .torch_state import Known, equal
 from .torch_untouched import Overwritten
 
@@ -59,11 +59,18 @@ class Habits(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        given = [(each, version(each), memory(each)) for each in flattened((args, kwargs))]
-        sharing = [each for *_, place in given for each in self._sharing.get(place, ())]
-        if sharing and may_write(function, kwargs):
-            self._copies |= {id(each): (each.data, each.data.clone()) for each in sharing if id(each) not in self._copies}
+        with Unwatched():
+            given = [(each, version(each), memory(each)) for each in flattened((args, kwargs))]
+            sharing = [each for *_, place in given for each in self._sharing.get(place, ())]
+            if sharing and may_write(function, kwargs):
+                self._copies |= {id(each): (each.data, each.data.clone()) for each in sharing if id(each) not in self._copies}
         out = function(*args, **kwargs)
+        with Unwatched():
+            self._seen(function, args, kwargs, out, given, sharing)
+        return out
+
+    def _seen(self, function: Any, args: Any, kwargs: Any, out: Any, given: Any, sharing: Any) -> None:
+        """After a function ran. `given`: tensors, how often each had been written into before, and where it lies."""
         self.mixes = self.mixes or may_mix(function, args, kwargs, out)
         exposed, name = name_of(function) in EXPOSING, name_of(function)
         if sharing and (exposed or any(version(each) != before for each, before, place in given if place in self._sharing)):
@@ -72,7 +79,6 @@ class Habits(TorchFunctionMode):
             if place in self._others:
                 aside = each is not self._others[place] and version(each) != before  # through `.data`
                 self._uncounted = self._uncounted or exposed or aside or writes_uncounted(function, name, args, kwargs)
-        return out
 
     @contextmanager
     def watching(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -19,9 +19,14 @@ from torch import nn
 from ..errors import Unsupported
 from .names import array_names, numbered
 
+if TYPE_CHECKING:
+    from .torch_constants import Constants
+
 # Is shown an array that flows, under the name of its row; what made it (None for the network's inputs and outputs); and whether
 # it is another name for memory that was there before. Gives the array that is handed on.
 Visit = Callable[[str, torch.Tensor, Any, bool], torch.Tensor]
+# Inside, our own looks at tensors are seen by none of the modes that watch the network's: they are as many as its functions.
+Unwatched = torch._C.DisableTorchFunction
 Enter = Callable[[nn.Module, Any, Any], None]  # is shown a module before it runs, and its arguments
 Leave = Callable[[nn.Module, Any, Any, Sequence[str]], None]  # and after that, with what it gives and the rows of that
 
@@ -53,6 +58,7 @@ class Way:
     standing    entered around the run
     wanted      the modules that are looked at; None: all
     channels_last   how the pictures lie in memory
+    constants   where functions are looked at: what is known to come from no picture; None: to be found
     look        is shown what code looks at that may then go another way, see Functions
     """
 
@@ -64,6 +70,7 @@ class Way:
     standing: Callable[[], AbstractContextManager[Any]] = nullcontext
     wanted: frozenset[nn.Module] | None = None
     channels_last: bool = False
+    constants: Constants | None = None
     look: Callable[[Sequence[tuple[torch.Tensor, int]]], None] | None = None
 
     @contextmanager

@@ -15,10 +15,10 @@ from ..core import Graph, Layer
 from ..errors import Shape, Unsupported
 from .names import is_input
 from .torch_axis import is_kept_by, is_kept_by_layer
+from .torch_constants import Constants
 from .torch_functions import KEEPING, Function
 from .torch_graph import activation_in, has_kernel, is_looked_into, kernel_of, kind_of, native_of, size_of, sizes_of
-from .torch_kept import parts_of
-from .torch_modules import flattened, shape_of, version
+from .torch_modules import Unwatched, flattened, shape_of, version
 from .torch_windows import window_of, window_of_call
 
 Given = Sequence[tuple[torch.Tensor, int]]  # tensors, and how often each had been written into when it was used
@@ -89,11 +89,9 @@ class Survey:
         self.ran: set[nn.Module] = set()
         self.ends: dict[str, tuple[bool, bool]] = {}
         self.looks = False
+        self.constants = Constants(module)
         self.pictures = 0
         self._compare = compare
-        # What the network has before it runs comes from no picture: its weights, and what it keeps from one run to the next.
-        # Held, so that no other tensor gets the same id.
-        self._constants = {id(each): each for part in parts_of(module) for each in flattened(vars(part))}
         self._calls: list[Call] = []
         self._number = 0
         self._gave: dict[int, Source] = {}
@@ -119,13 +117,22 @@ class Survey:
         self.looks = self.looks or self._parents(given) != ()
 
     def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        with Unwatched():
+            self._enter(module, args, kwargs)
+
+    def visit(self, name: str, tensor: torch.Tensor, maker: nn.Module | Function | None, _alias: bool) -> torch.Tensor:
+        with Unwatched():
+            self._visit(name, tensor, maker)
+        return tensor
+
+    def _enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         given = [(each, version(each)) for each in flattened((args, kwargs))]
         self.ran.add(module)
         self._number += 1
         shape = shape_of(given[0][0]) if self._first(given[:1]) else None
         self._calls.append(Call(module, self._parents(given), shape, self._counted(given), self._number))
 
-    def visit(self, name: str, tensor: torch.Tensor, maker: nn.Module | Function | None, _alias: bool) -> torch.Tensor:
+    def _visit(self, name: str, tensor: torch.Tensor, maker: nn.Module | Function | None) -> None:
         if isinstance(maker, Function):
             self._made_by_function(name, tensor, maker)
         elif maker is not None:
@@ -136,7 +143,6 @@ class Survey:
             self._keep(tensor, (name,), first=True)
         else:
             self.ends[name] = (self._has_length(tensor), bool(self._first([(tensor, version(tensor))])))
-        return tensor
 
     def hand_on(self, tensor: torch.Tensor, instead: torch.Tensor) -> None:
         """`instead`, or what was written into `tensor`, goes on in its place."""
@@ -174,7 +180,7 @@ class Survey:
         )
 
     def _made_by_function(self, name: str, tensor: torch.Tensor, function: Function) -> None:
-        parents = self._parents(function.given)
+        parents = self._parents(function.given) if function.given else None  # of values that had left
         first = self._has_length(tensor) and is_kept_by(function, self._first(function.given), tensor)
         finds = bool(function.counted) and self._parents(function.counted) != ()
         self.looks = self.looks or finds
@@ -215,7 +221,7 @@ class Survey:
         """All but constants, with what is known of them: nothing of one that was not seen, or written into since."""
         found = list[tuple[torch.Tensor, Source | None]]()
         for tensor, used in given:
-            if id(tensor) not in self._constants:
+            if tensor not in self.constants:
                 known = self._gave.get(id(tensor))
                 found.append((tensor, known if known and known.tensor() is tensor and known.written == used else None))
         return found

@@ -44,10 +44,6 @@ def needs_second(first: Survey) -> bool:
     return first.doubtful or first.looks
 
 
-def same_names(first: Survey, second: Survey) -> bool:
-    return [step.name for step in first.steps] == [step.name for step in second.steps]
-
-
 def together(first: Survey, second: Survey | None) -> Found:
     """`second`: None if there was none, or none worked."""
     maybe = {step.name for step in first.steps if first.of_pictures(step)}
