@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Container, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import onnxruntime
 
 from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, by_input, input_names, merged, reduced
 from ..errors import InputError, Shape, Unsupported
-from . import onnx_graph
+from . import onnx_apart, onnx_graph
 from .cuts import Cut
 from .onnx_card import card
 from .onnx_constants import FLOATS, Constants
@@ -135,23 +136,29 @@ class OnnxEngine:
         given = self.given(pictures)
         size, count = self.inputs.batch_size(given), len(next(iter(given.values())))
         changes = merged(self.on_tensor(edit, count) for edit in edits)
-        reads, computed, of_inputs = self._planned(tuple(taps) or ("output",), frozenset(changes))
-        session = self._sessions.get(computed, changes) if computed else None
-        parts = []
-        for at in range(0, max(count, 1), size):
+        reads, computed, of_inputs, beside = self._planned(tuple(taps) or ("output",), frozenset(changes))
+        beside = beside if size >= beside else 1
+        size = -(-size // beside)
+        session = self._sessions.get(computed, changes, threads=int(beside > 1)) if computed else None
+
+        def some(at: int) -> dict[Read, Array]:
             these = {name: array[at : at + size] for name, array in given.items()}
-            parts.append(self._pass(session, these, [self.of_batch(each, at, size) for each in changes.values()], of_inputs))
+            return self._pass(session, these, [self.of_batch(each, at, size) for each in changes.values()], of_inputs)
+
+        with ThreadPoolExecutor(beside) as pool:
+            parts = list((pool.map if beside > 1 else map)(some, range(0, max(count, 1), size)))
         whole = parts[0] if len(parts) == 1 else {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         return Run({tap: whole[read] if read.axes else reduced(whole[read], tap.reduce) for tap, read in reads.items()})
 
     def _plan(
         self, wanted: tuple[Tap | str, ...], edited: frozenset[str]
-    ) -> tuple[dict[Tap, Read], tuple[Read, ...], tuple[Read, ...]]:
-        """What each tap reads; what of it has to be computed, and what is given."""
+    ) -> tuple[dict[Tap, Read], tuple[Read, ...], tuple[Read, ...], int]:
+        """What each tap reads; what of it has to be computed, and what is given; in how many parts, see onnx_apart."""
         reads = {tap: self._read(tap, edited) for tap in dict.fromkeys(map(as_tap, wanted))}
         different = sorted(set(reads.values()))
         computed, given = ([read for read in different if (read.tensor in self.inputs.names) is one] for one in (False, True))
-        return reads, tuple(computed), tuple(given)
+        beside = onnx_apart.parts(self._model, self._wiring, self.axes.proven, computed) if self.axes.batch is None else 1
+        return reads, tuple(computed), tuple(given), beside
 
     def hold(self, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> OnnxHeld:
         """See Resumable.hold."""

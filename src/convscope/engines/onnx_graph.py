@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from ..core import Reduce
 from .onnx_constants import Constants, constant_of
 from .onnx_quantised import Quantised, quantised
-from .onnx_reductions import active, maximum, over, position
+from .onnx_reductions import Led, active, maximum, over, position
 from .onnx_wiring import END, Wiring, ours, read_by
 
 LARGE = 40  # positions of a map from which on its maximum is looked for row by row
@@ -35,10 +36,10 @@ class Read(NamedTuple):  # which hash sooner than dataclasses: of a hundred, sev
 
 @dataclass(frozen=True)
 class Part:
-    """A model that ends at what is read. `outputs` are its names of that; `handed`, the weights that it gets by reference."""
+    """A model that ends at what is led out; `handed`, the weights that it gets by reference."""
 
     model: ModelProto
-    outputs: tuple[str, ...]
+    led_out: tuple[Led, ...]
     handed: dict[str, np.ndarray]
 
 
@@ -126,18 +127,15 @@ def part(
         for tensor in changed:
             graph.input.extend(helper.make_tensor_value_info(f(tensor), TensorProto.FLOAT, None) for f in (scale_of, shift_of))
             graph.node.extend(edit(tensor, wiring.element(tensor)))
-    led_out = [
-        lead_out(read, wiring.element(read.tensor), bytes_of[read.tensor], width_of_large(read, wiring), opset(model))
-        for read in reads
-    ]
+    led_out = tuple(lead_out(read, wiring, bytes_of[read.tensor], opset(model)) for read in reads)
     # The last ends first: ONNX Runtime begins with what was written last, so that each map is reduced while it is at hand.
-    steps_out = (node for more, _ in reversed(led_out) for node in more)
+    steps_out = (node for led in reversed(led_out) for node in led.nodes)
     graph.node.extend({node.output[0]: node for node in steps_out}.values())  # what several reads begin with, once
-    outputs = [name for _, name in led_out]
+    outputs = (name for led in led_out for name in led.names)
     graph.output.extend(ValueInfoProto(name=name) for name in outputs)  # without a type: ONNX Runtime knows it
     graph.sparse_initializer.extend(each for each in model.graph.sparse_initializer if each.values.name in names)
     handed = wiring.constants.put_into(graph, [name for name in wiring.constants if name in names])
-    return Part(like(model, graph), tuple(outputs), handed)
+    return Part(like(model, graph), led_out, handed)
 
 
 def needed(nodes: Sequence[NodeProto], tensors: Iterable[str], held: Collection[str] = ()) -> tuple[set[str], list[NodeProto]]:
@@ -179,14 +177,12 @@ def edit(tensor: str, element: int | None) -> list[NodeProto]:
     ]
 
 
-def lead_out(
-    read: Read, element: int | None, bytes_of: Quantised | None, width: int | None, version: int
-) -> tuple[list[NodeProto], str]:
-    """The nodes from a tensor to what is read of it, and the name of that. width: of its maps, if they are large."""
+def lead_out(read: Read, wiring: Wiring, bytes_of: Quantised | None, version: int) -> Led:
+    """From a tensor to what is read of it."""
     nodes: list[NodeProto] = []
-    name = read.tensor
+    name, element = read.tensor, wiring.element(read.tensor)
     if read.native:
-        return nodes, name
+        return Led(nodes, (name,), np.asarray)
     if bytes_of is not None:
         nodes.append(bytes_of.node(name, ours(read.tensor, "dequantised")))
         name = nodes[-1].output[0]
@@ -196,24 +192,28 @@ def lead_out(
     if read.turn:
         nodes.append(helper.make_node("Transpose", [name], [ours(read.tensor, "turned")], perm=read.turn))
         name = nodes[-1].output[0]
-    if not read.axes:
-        return nodes, name
+    led = collapsed(read, name, sizes(read, wiring), version) if read.axes else Led([], (name,))
+    return led._replace(nodes=[*nodes, *led.nodes])
+
+
+def collapsed(read: Read, name: str, sizes: Sequence[int] | None, version: int) -> Led:
+    """From maps `name` to one number per unit. sizes: of the maps, if they are known."""
     result = ours(read.tensor, read.reduce)
+    width = sizes[-1] if sizes and len(sizes) == 2 and math.prod(sizes) >= LARGE else None
     if read.reduce == "argmax":
-        return [*nodes, *position(name, result, width, version)], result
-    if read.reduce == "max":
-        return [*nodes, *maximum(name, result, read.axes, width, version)], result
+        return position(name, result, width, version)
     if read.reduce == "active":
-        return [*nodes, *active(name, result)], result
-    return [*nodes, *over("ReduceMean", name, result, read.axes, version)], result
+        return active(name, result, math.prod(sizes) if sizes else None)
+    if read.reduce == "max":
+        return Led(maximum(name, result, read.axes, width, version), (result,))
+    return Led(over("ReduceMean", name, result, read.axes, version), (result,))
 
 
-def width_of_large(read: Read, wiring: Wiring) -> int | None:
-    """The width of the maps of a read tensor where they are large; None where they are not, or where that is not known."""
+def sizes(read: Read, wiring: Wiring) -> list[int] | None:
+    """Of the maps of a read tensor; None where one is not known."""
     shape = wiring.shape(read.tensor) or ()
-    turned = [shape[axis] for axis in read.turn] if read.turn else list(shape)
-    sizes = [size for size in turned[2:] if size is not None]
-    return sizes[-1] if len(turned) == 4 and len(sizes) == 2 and sizes[0] * sizes[1] >= LARGE else None
+    found = [shape[axis] for axis in read.turn or range(len(shape))][2:]
+    return None if None in found else [size for size in found if size is not None]
 
 
 def opset(model: ModelProto) -> int:

@@ -1,12 +1,32 @@
-"""Nodes of an ONNX graph that collapse maps to one number per unit, chosen for what ONNX Runtime is quick at."""
+"""Nodes of an ONNX graph that collapse maps to one number per unit, chosen for what ONNX Runtime is quick at.
+
+Each node costs it some millionths of a second, however little there is to do: what is left to compute with one number per unit is
+left to NumPy, and what depends on the size of the maps alone is computed beforehand where that is known.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
+import numpy as np
 from onnx import NodeProto, TensorProto, helper
 
+from ..core import Array
 from .onnx_wiring import ours
+
+
+def as_float(value: Any) -> Array:
+    return np.asarray(value, np.float32)
+
+
+class Led(NamedTuple):
+    """What is led out of a graph: nodes, the names of their results, and what makes one array of these."""
+
+    nodes: list[NodeProto]
+    names: tuple[str, ...]
+    made: Callable[..., Array] = as_float
 
 
 def over(operator: str, name: str, result: str, axes: Sequence[int], version: int) -> list[NodeProto]:
@@ -24,29 +44,34 @@ def maximum(name: str, result: str, axes: Sequence[int], width: int | None, vers
     return [*over("ReduceMax", name, rows_of(name), [3], version), *over("ReduceMax", rows_of(name), result, [2], version)]
 
 
-def position(name: str, result: str, width: int | None, version: int) -> list[NodeProto]:
+def position(name: str, result: str, width: int | None, version: int) -> Led:
     """The first position of the maximum over all axes but two, int64. Over whole maps by TopK: ArgMax is slower there.
 
     width   of large maps (n, c, h, w): the first row that holds the maximum, and then the place in it, which goes twice over the
             map with the processor's wide instructions instead of once without
     """
-    constants = {"sizes": [0, 0, -1], "rank": [0, 0], "count": [1]}
-    nodes = [constant(f"{result}/{key}", each) for key, each in constants.items()]
     if width is None or version < 12:  # GatherND
-        nodes.append(helper.make_node("Reshape", [name, f"{result}/sizes"], [f"{result}/flat"]))
-        nodes.append(
-            helper.make_node("TopK", [f"{result}/flat", f"{result}/count"], [f"{result}/value", f"{result}/index"], axis=2)
-        )
-    else:
-        row, place = f"{result}/row", f"{result}/place"
-        nodes += over("ReduceMax", name, rows_of(name), [3], version)
-        nodes.append(helper.make_node("ArgMax", [rows_of(name)], [row], axis=2))  # of what is short it is the faster one
-        nodes.append(helper.make_node("GatherND", [name, row], [f"{row}/values"], batch_dims=2))
-        nodes.append(helper.make_node("ArgMax", [f"{row}/values"], [place], axis=2))
-        nodes.append(constant(f"{result}/width", [width]))
-        nodes.append(helper.make_node("Mul", [row, f"{result}/width"], [f"{row}/start"]))
-        nodes.append(helper.make_node("Add", [f"{row}/start", place], [f"{result}/index"]))
-    return [*nodes, helper.make_node("Reshape", [f"{result}/index", f"{result}/rank"], [result])]
+        flat, index = f"{result}/flat", f"{result}/index"
+        nodes = [constant(f"{result}/sizes", [0, 0, -1]), constant(f"{result}/count", [1])]
+        nodes.append(helper.make_node("Reshape", [name, f"{result}/sizes"], [flat]))
+        nodes.append(helper.make_node("TopK", [flat, f"{result}/count"], [f"{result}/value", index], axis=2))
+        return Led(nodes, (index,), whole)
+    row, values, place = f"{result}/row", f"{result}/row/values", f"{result}/place"
+    nodes = over("ReduceMax", name, rows_of(name), [3], version)
+    nodes.append(helper.make_node("ArgMax", [rows_of(name)], [row], axis=2))  # of what is short it is the faster one
+    nodes.append(helper.make_node("GatherND", [name, row], [values], batch_dims=2))
+    nodes.append(helper.make_node("ArgMax", [values], [place], axis=2))
+    return Led(nodes, (row, place), partial(in_rows, width))
+
+
+def whole(index: Array) -> Array:
+    """(n, c, 1) to (n, c)."""
+    return index[..., 0]
+
+
+def in_rows(width: int, row: Array, place: Array) -> Array:
+    """The position in maps laid flat. row, place   (n, c, 1) whole numbers"""
+    return whole(row * width + place)
 
 
 def rows_of(name: str) -> str:
@@ -54,28 +79,43 @@ def rows_of(name: str) -> str:
     return ours(name, "rows")
 
 
-def active(name: str, result: str) -> list[NodeProto]:
-    """The share of values above zero, over all axes but two, as float32: how many there are, by a product with ones in whole
-    numbers, for which ONNX Runtime has its quickest code, over how many values.
+def active(name: str, result: str, positions: int | None) -> Led:
+    """The share of values above zero, over all axes but two: how many there are, by a product with ones in whole numbers, for
+    which ONNX Runtime has its quickest code, over how many values.
+
+    positions   of a map, if they are known
     """
-    constants = {"sizes": [0, 0, -1], "rank": [0, 0], "last": [2], "one": [1]}
-    ones = helper.make_tensor("", TensorProto.INT8, [1], [1])
-    return [
-        *(constant(f"{result}/{key}", each) for key, each in constants.items()),
+    flat, ones, counts = f"{result}/flat", f"{result}/ones", f"{result}/counts"
+    nodes = [
         constant(f"{result}/nothing", 0.0),
+        constant(f"{result}/sizes", [0, 0, -1]),
         helper.make_node("Greater", [name, f"{result}/nothing"], [f"{result}/above"]),
         helper.make_node("Cast", [f"{result}/above"], [f"{result}/bytes"], to=TensorProto.UINT8),
-        helper.make_node("Reshape", [f"{result}/bytes", f"{result}/sizes"], [f"{result}/flat"]),
-        helper.make_node("Shape", [f"{result}/flat"], [f"{result}/shape"]),
-        helper.make_node("Gather", [f"{result}/shape", f"{result}/last"], [f"{result}/positions"]),
-        helper.make_node("Concat", [f"{result}/positions", f"{result}/one"], [f"{result}/column"], axis=0),
-        helper.make_node("ConstantOfShape", [f"{result}/column"], [f"{result}/ones"], value=ones),
-        helper.make_node("MatMulInteger", [f"{result}/flat", f"{result}/ones"], [f"{result}/counts"]),
-        helper.make_node("Reshape", [f"{result}/counts", f"{result}/rank"], [f"{result}/count"]),
-        helper.make_node("Cast", [f"{result}/count"], [f"{result}/found"], to=TensorProto.FLOAT),
-        helper.make_node("Cast", [f"{result}/positions"], [f"{result}/all"], to=TensorProto.FLOAT),
-        helper.make_node("Div", [f"{result}/found", f"{result}/all"], [result]),
+        helper.make_node("Reshape", [f"{result}/bytes", f"{result}/sizes"], [flat]),
     ]
+    column = f"{result}/column"
+    if positions is None:
+        nodes += [
+            constant(f"{result}/last", [2]),
+            constant(f"{result}/one", [1]),
+            helper.make_node("Shape", [flat], [f"{result}/shape"]),
+            helper.make_node("Gather", [f"{result}/shape", f"{result}/last"], [f"{result}/positions"]),
+            helper.make_node("Concat", [f"{result}/positions", f"{result}/one"], [column], axis=0),
+        ]
+    else:
+        nodes.append(constant(column, [positions, 1]))
+    one = helper.make_tensor("", TensorProto.INT8, [1], [1])
+    nodes.append(helper.make_node("ConstantOfShape", [column], [ones], value=one))
+    nodes.append(helper.make_node("MatMulInteger", [flat, ones], [counts]))
+    if positions is None:
+        return Led(nodes, (counts, f"{result}/positions"), share)
+    return Led(nodes, (counts,), partial(share, positions=positions))
+
+
+def share(counts: Array, positions: Any) -> Array:
+    """Of how many positions there are. counts   (n, c, 1) whole numbers"""
+    with np.errstate(invalid="ignore"):  # maps without positions
+        return as_float(counts[..., 0]) / as_float(positions)
 
 
 def constant(name: str, value: float | Sequence[int]) -> NodeProto:

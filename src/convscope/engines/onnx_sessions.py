@@ -7,9 +7,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
-import numpy as np
 import onnxruntime
 from onnx import ModelProto
 
@@ -18,6 +19,7 @@ from ..errors import EngineError, ModelError, Unsupported
 from . import onnx_graph
 from .failures import LOWER
 from .onnx_graph import Read
+from .onnx_reductions import Led
 from .onnx_wiring import Wiring
 
 KEPT = 4  # each holds its own rearranged copy of the weights that it needs
@@ -37,46 +39,53 @@ UNSUPPORTED = {
 
 @dataclass(frozen=True)
 class Session:
-    """`run(feed)` gives what `reads` ask for. `inputs`: what has to be fed."""
+    """`run(feed)` gives what `reads` ask for, made of what is `led_out`. `inputs`: what has to be fed."""
 
     runtime: onnxruntime.InferenceSession
     inputs: frozenset[str]
-    outputs: tuple[str, ...]
+    led_out: tuple[Led, ...]
     reads: tuple[Read, ...]
+
+    @cached_property
+    def outputs(self) -> tuple[str, ...]:
+        return tuple(name for led in self.led_out for name in led.names)
 
     def run(self, feed: Mapping[str, Any]) -> dict[Read, Array]:
         """Float32, but positions and what is read natively. `feed` may hold more than that. Raises what ONNX Runtime raises."""
-        values = self.runtime.run(self.outputs, {name: feed[name] for name in self.inputs})
-        return {
-            read: value if read.native or read.reduce == "argmax" else np.asarray(value, np.float32)
-            for read, value in zip(self.reads, values, strict=True)
-        }
+        values = iter(self.runtime.run(self.outputs, {name: feed[name] for name in self.inputs}))
+        return {read: led.made(*islice(values, len(led.names))) for read, led in zip(self.reads, self.led_out, strict=True)}
 
 
 class Sessions:
-    """`get(reads, edited, held)`: a session for them, made once and kept until others are wanted more. Safe among threads."""
+    """`get(reads, edited, held)`: a session for them, made once and kept until others are wanted more. Safe among threads.
+
+    threads   that compute a layer; 0: as many as there are cores
+    """
 
     def __init__(self, model: ModelProto, wiring: Wiring):
         self._model, self._wiring = model, wiring
         self._kept: OrderedDict[object, Session] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, reads: tuple[Read, ...], edited: Collection[str], held: Mapping[str, int] | None = None) -> Session:
-        key = (reads, frozenset(edited), frozenset((held or {}).items()))
+    def get(
+        self, reads: tuple[Read, ...], edited: Collection[str], held: Mapping[str, int] | None = None, *, threads: int = 0
+    ) -> Session:
+        key = (reads, frozenset(edited), frozenset((held or {}).items()), threads)
         with self._lock:
             if key not in self._kept:
-                self._kept[key] = self.build(reads, edited, held)
+                self._kept[key] = self.build(reads, edited, held, threads=threads)
                 if len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(key)
             return self._kept[key]
 
-    def build(self, reads: tuple[Read, ...], edited: Collection[str] = (), held: Mapping[str, int] | None = None) -> Session:
+    def build(
+        self, reads: tuple[Read, ...], edited: Collection[str] = (), held: Mapping[str, int] | None = None, *, threads: int = 0
+    ) -> Session:
         """A new session. `held`: see onnx_graph.part. Raises Unsupported or EngineError."""
         part = onnx_graph.part(self._model, self._wiring, reads, edited, held)
         options = quiet()
-        # Laid out beforehand, what lies between the layers gets places of its own instead of memory that is still in the cache.
-        options.enable_mem_pattern = False
+        options.intra_op_num_threads = threads
         # As written: with its roundings merged into whole-number kernels, a network gives other values once it is watched.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(each) for each in part.handed.values()]
@@ -85,7 +94,7 @@ class Sessions:
             runtime = start(part.model, options)
         except Exception as error:  # ONNX Runtime's errors have no common base of their own
             raise cannot_run(error, opset=onnx_graph.opset(self._model)) from error
-        return Session(runtime, frozenset(each.name for each in runtime.get_inputs()), part.outputs, reads)
+        return Session(runtime, frozenset(each.name for each in runtime.get_inputs()), part.led_out, reads)
 
     def check(self) -> None:
         """Raises Unsupported or EngineError if ONNX Runtime cannot run the network."""

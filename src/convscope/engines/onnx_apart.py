@@ -1,0 +1,54 @@
+"""Whether what an ONNX network makes of a picture depends on that picture alone, so that pictures may go through in parts.
+
+Cores that share out every layer wait for each other after each of them. Where each core has pictures of its own they do not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Sequence
+
+from onnx import ModelProto, NodeProto
+
+from .onnx_graph import Read, needed
+from .onnx_wiring import Wiring, attribute, operator
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+# What these make for a picture depends on what they receive for that picture, as long as both have an entry for each.
+APART = frozenset(
+    {
+        "Conv", "FusedConv", "ConvTranspose", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool",
+        "ReduceMean", "InstanceNormalization", "LRN", "Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Relu", "LeakyRelu",
+        "PRelu", "Elu", "Selu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Softplus", "Softsign", "Gelu", "Erf",
+        "Exp", "Log", "Sqrt", "Neg", "Abs", "Concat", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Pad", "Identity",
+        "Dropout", "Cast", "QuantizeLinear", "DequantizeLinear",
+    }
+)  # fmt: skip
+
+
+def parts(model: ModelProto, wiring: Wiring, proven: Container[str], reads: Sequence[Read]) -> int:
+    """Into how many parts pictures are best split, each for one core: 1 where it is not sure that they may be.
+
+    Whole maps would have to be put together again, which takes longer than is gained: only runs that collapse maps are split.
+
+    proven   tensors with an entry for each picture
+    """
+    if not any(read.axes for read in reads) or not all(read.tensor in proven for read in reads):
+        return 1
+    _, nodes = needed(model.graph.node, (read.tensor for read in reads))
+    known = (node for node in nodes if not wiring.constant.issuperset(node.output))
+    return CORES if all(apart(node, wiring, proven) for node in known) else 1
+
+
+def apart(node: NodeProto, wiring: Wiring, proven: Container[str]) -> bool:
+    """Whether a picture's entry of what `node` makes depends on that picture alone."""
+    kind = operator(node)
+    if kind == "BatchNormalization":
+        sure = len([name for name in node.output if name]) == 1 and not attribute(node, "training_mode", 0)
+    elif kind in ("Softmax", "LogSoftmax"):
+        sure = attribute(node, "axis", -1) in (-1, 1)
+    elif kind == "Reshape":
+        return node.input[0] in proven and node.output[0] in proven
+    else:
+        sure = kind in APART
+    return sure and all(name in proven or name in wiring.constant for name in node.input if name)
