@@ -240,3 +240,14 @@ def test_an_array_that_has_another_length_when_it_runs_is_not_shown():
 def test_a_network_of_ordinary_layers_is_not_run_to_be_opened(monkeypatch):
     monkeypatch.setattr("convscope.engines.onnx.learn", None)
     assert OnnxEngine(chain()).graph["conv2"].shape == (16, 6, 6)
+
+
+def test_a_window_that_lies_in_the_padding_only_is_not_counted():
+    """ONNX' inference counts the last one of a pooling that rounds up, as ONNX Runtime does not."""
+    w = Writer()
+    x = w.node("AveragePool", ["picture"], "pool", kernel_shape=[2, 2], strides=[3, 3], pads=[0, 0, 1, 1], ceil_mode=1)
+    model = w.model(["n", 3, 12, 12], w.conv(x, "conv1", 4, 3, 3, 3), ranks=(4,))
+    engine = OnnxEngine(model)
+    run = engine.run(pictures(model), ["pool", "conv1"])
+    for name in ("pool", "conv1"):
+        assert engine.graph[name].shape == run[name].shape[1:]

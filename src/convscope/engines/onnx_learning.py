@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import TensorProto
+from onnx import NodeProto, TensorProto
 
 from ..core import Array
 from ..errors import EngineError, Shape
 from .onnx_graph import Read
 from .onnx_pictures import NUMBERS
 from .onnx_sessions import Session
-from .onnx_wiring import Type
+from .onnx_wiring import Type, Wiring, attribute
 
 if TYPE_CHECKING:
     from .onnx import OnnxEngine
@@ -29,7 +29,23 @@ def open_questions(engine: OnnxEngine) -> bool:
     fixed = all(shape is not None and None not in shape[1:] for shape in known)
     shapes = [layer.shape for layer in engine.graph]
     lacking = any(shape is None or (fixed and None in shape) for shape in shapes)
-    return None not in known and (lacking or bool(doubtful(engine)))
+    overhanging = any(overhangs(node, engine._wiring) for node in engine._model.graph.node)
+    return None not in known and (lacking or overhanging or bool(doubtful(engine)))
+
+
+def overhangs(node: NodeProto, wiring: Wiring) -> bool:
+    """Whether the last window of a pooling that rounds up lies in the padding only: inference counts it, and ONNX Runtime not."""
+    shape = wiring.shape(node.input[0]) if attribute(node, "ceil_mode", 0) else None
+    kernel = list(attribute(node, "kernel_shape", ()))
+    axes = len(kernel)
+    strides, dilations = (attribute(node, key, [1] * axes) for key in ("strides", "dilations"))
+    pads = attribute(node, "pads", [0] * 2 * axes)
+    for axis, size in enumerate((shape or ())[2:]):
+        before, after, reach = pads[axis], pads[axes + axis], (kernel[axis] - 1) * dilations[axis] + 1
+        last = -(-((size or 0) + before + after - reach) // strides[axis])
+        if size is not None and last * strides[axis] >= size + before:
+            return True
+    return False
 
 
 def doubtful(engine: OnnxEngine) -> list[str]:
@@ -90,10 +106,10 @@ def made(engine: OnnxEngine, name: str, number: int, side: int) -> Array:
 
 
 def learnt(inferred: Type | None, shapes: Sequence[Sequence[int]], first: Shape | None) -> Type:
-    """The shape that runs agree on, None where they do not, with `first` in front; what inference found counts more."""
+    """The shape that runs agree on, None where they do not, with `first` in front; there, what inference found."""
     shape: Shape = tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*shapes, strict=False))
     shape = shape if first is None else (*first, *shape[1:])
     if inferred is None:
         return Type(TensorProto.FLOAT, shape)
     known = inferred.shape if inferred.shape is not None and len(inferred.shape) == len(shape) else shape
-    return Type(inferred.element, tuple(found if size is None else size for size, found in zip(known, shape, strict=True)))
+    return Type(inferred.element, tuple(size if found is None else found for size, found in zip(known, shape, strict=True)))
