@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 from torchvision_ops import torchvision
-from zoo_onnx import NETWORKS, chain, pictures
+from zoo_onnx import NETWORKS, Writer, chain, pictures
 
 import convscope
 from convscope.conformance import check_engine, laws
@@ -138,6 +138,37 @@ def test_another_network_than_the_files_is_refused_with_the_difference(onnx2torc
         Unsupported, match=r"'conv1' gives differs by 0\.0\d+ from ONNX Runtime's values.*Open the file without via"
     ):
         convscope.open(chain(), via="torch")
+
+
+def test_a_limit_that_small_values_do_not_meet_is_compared_too(onnx2torch, monkeypatch):
+    """A converter that forgets that a ReLU6 ends at 6, or what lies behind a certain size, gives a network that seems right."""
+    convert = onnx2torch.convert
+
+    def unlimited(model):
+        module = convert(model)
+        for each in module.modules():
+            for name, child in list(each.named_children()):
+                if isinstance(child, torch.nn.ReLU6):
+                    setattr(each, name, torch.nn.ReLU())
+        return module
+
+    convscope.open(NETWORKS["depthwise_separable"](), via="torch")
+    monkeypatch.setattr(onnx2torch, "convert", unlimited)
+    with pytest.raises(Unsupported, match="'relu6' gives differs by"):
+        convscope.open(NETWORKS["depthwise_separable"](), via="torch")
+
+
+def test_an_output_that_is_refused_is_refused_here_too():
+    w = Writer()
+    x = w.head(w.conv("picture", "conv1", 4, 3, 3, 3), 4)
+    model = w.model(["n", 3, 6, 6], x, w.node("Transpose", [x], "turned_over", perm=[1, 0]), x, ranks=(2, 2, 2))
+    engine = convscope.open(model, via="torch").engine
+    batch = pictures(model, side=6)
+    run = engine.run(batch, ["classes", "output", "output:2"], [Edit("output:2", 2.0)])
+    np.testing.assert_allclose(run["output:2"], 2 * run["output"], rtol=1e-6)
+    np.testing.assert_array_equal(run["output"], run["classes"])
+    with pytest.raises(Unsupported, match="'output:1'.*another first axis"):
+        engine.run(batch, ["output:1"])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ ONNX Runtime has no gradients, so this engine is not Differentiable.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -21,6 +22,7 @@ from ..core import Array, Edit, Graph, Pictures, Run, Tap, as_tap, by_input, inp
 from ..errors import InputError, Shape, Unsupported
 from . import onnx_apart, onnx_graph
 from .cuts import Cut
+from .names import output_names
 from .onnx_card import card
 from .onnx_constants import FLOATS, Constants
 from .onnx_graph import Read
@@ -179,10 +181,24 @@ class OnnxEngine:
         """What the file calls the tensor that a row, or "input" or "output", stands for. Raises UnknownLayer."""
         return self._table.tensors[name] if name in self._table.tensors else self._table.tensors[self.graph[name].name]
 
+    @property
+    def outputs(self) -> list[str]:
+        """The names of the outputs that can be read."""
+        found = []
+        for name in output_names(len(self._model.graph.output)):
+            with contextlib.suppress(Unsupported):
+                self.refuse_unreadable(name)
+                found.append(name)
+        return found
+
+    def refuse_unreadable(self, name: str) -> None:
+        """Raises UnknownLayer; Unsupported for an output that holds no numbers for each picture."""
+        refuse_unreadable(name, self.tensor(name), self._wiring)
+
     def _read(self, tap: Tap, edited: Container[str]) -> Read:
         """Raises UnknownLayer; Unsupported for an output that holds no numbers for each picture."""
+        self.refuse_unreadable(tap.layer)
         tensor = self.tensor(tap.layer)
-        refuse_unreadable(tap.layer, tensor, self._wiring)
         tensor = tensor if tensor in edited else self._wiring.inner(tensor)
         shape, turn = self._wiring.shape(tensor), self.layouts.turn(tensor)
         rank = 0 if shape is None or 0 in shape else len(shape)
@@ -192,8 +208,8 @@ class OnnxEngine:
 
     def on_tensor(self, edit: Edit, pictures: int) -> Edit:
         """The edit, with the tensor that its layer stands for. Raises UnknownLayer, InputError, Unsupported."""
+        self.refuse_unreadable(edit.layer)
         tensor = self.tensor(edit.layer)
-        refuse_unreadable(edit.layer, tensor, self._wiring)
         element = self._wiring.element(tensor)
         whole = element not in FLOATS | {None} or quantised(tensor, self._wiring) is not None
         if whole and tensor != self.inputs.names[0]:  # pixels may be edited to other whole numbers

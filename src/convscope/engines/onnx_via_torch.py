@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from .torch import TorchEngine
 from .torch_trace import TorchTrace
 
 OPSET = 17  # the newest whose operators onnx2torch knows
+MORE = 9  # pixels to a side, for pictures of another size
 CLOSE = 1e-4  # of a layer's largest value: sums in another order, over the depth of a network
 WITHOUT = "Open the file without via='torch': all that needs no gradients works then."
 
@@ -115,6 +116,7 @@ class ConvertedEngine:
     def _inner(self, tap: Tap) -> Tap:
         """What to read in torch. Of a tensor with channels last all, since torch would reduce over the wrong axes."""
         tensor = self._exact.tensor(tap.layer)
+        self._exact.refuse_unreadable(tap.layer)
         whole = self._exact.layouts.last(tensor) and tensor != self._exact.tensor("input")
         return Tap(self._row_of[tensor], "none" if whole else tap.reduce)
 
@@ -146,24 +148,51 @@ class ConvertedEngine:
 
     def _check(self) -> str:
         """How far the values are from ONNX Runtime's, in words. Raises Unsupported."""
-        shape = tuple(size or 1 for size in self._torch.graph.layers[0].shape or ())
-        random = np.random.default_rng(0)
-        pictures = random.normal(size=((self._exact.inputs.batch or 1) * 2, *shape)).astype(np.float32)
-        if self._exact.inputs.whole(self._exact.tensor("input")):
-            pictures = random.integers(0, 256, pictures.shape).astype(np.float32)
-        names = [*self.graph.names, "output"]
-        expected, received, worst = self._exact.run(pictures, names), self.run(pictures, names), 0.0
-        for name in names:
-            largest = max(float(np.abs(expected[name]).max(initial=0)), 1e-6)
-            same_shape = received[name].shape == expected[name].shape
-            off = float(np.abs(received[name] - expected[name]).max(initial=0)) if same_shape else np.inf
-            worst = max(worst, off / largest)
-            if not off <= CLOSE * largest:
-                raise Unsupported(
-                    f"{self._by} makes another network of this one: what '{name}' gives differs by {off:.3g} from ONNX Runtime's "
-                    f"values, of which the largest is {largest:.3g}. {WITHOUT}"
-                )
+        names, worst = [*self.graph.names, *self._exact.outputs], 0.0
+        for pictures in self._trials():
+            expected, received = self._exact.run(pictures, names), self.run(pictures, names)
+            worst = max(worst, *(self._off(name, received[name], expected[name]) for name in names))
         return f"every value agrees with ONNX Runtime's to {max(worst, 1e-8):.0e} of the largest in its layer."
+
+    def _trials(self) -> Iterator[Array]:
+        """Pictures to compare with: of small values, and of ten times as large ones, which meet the limits of a ReLU6 say.
+
+        Of another size too, where the network takes any.
+        """
+        shape = tuple(size or 1 for size in self._torch.graph.layers[0].shape or ())
+        said = self._exact.graph.layers[0].shape or shape
+        number, random = (self._exact.inputs.batch or 1) * 2, np.random.default_rng(0)
+        whole = self._exact.inputs.whole(self._exact.tensor("input"))
+        for times, more in ((1, 0), (10, 0), *(((10, MORE),) if None in said[1:] else ())):
+            sizes = (
+                size + more if known is None and axis else size
+                for axis, (size, known) in enumerate(zip(shape, said, strict=True))
+            )
+            pictures = random.normal(size=(number, *sizes)).astype(np.float32) * times
+            if whole:
+                pictures = random.integers(0, 256, pictures.shape).astype(np.float32)
+            if not more or self._takes(pictures):
+                yield pictures
+
+    def _takes(self, pictures: Array) -> bool:
+        try:
+            self._exact.run(pictures)
+        except EngineError:
+            return False
+        return True
+
+    def _off(self, name: str, received: Array, expected: Array) -> float:
+        """How far, of the largest value. What is not finite has to be so in both. Raises Unsupported."""
+        finite = np.isfinite(expected)
+        largest = max(float(np.abs(expected[finite]).max(initial=0)), 1e-6)
+        same = received.shape == expected.shape and np.array_equal(received[~finite], expected[~finite], equal_nan=True)
+        off = float(np.abs(received[finite] - expected[finite]).max(initial=0)) if same else np.inf
+        if not off <= CLOSE * largest:
+            raise Unsupported(
+                f"{self._by} makes another network of this one: what '{name}' gives differs by {off:.3g} from ONNX Runtime's "
+                f"values, of which the largest is {largest:.3g}. {WITHOUT}"
+            )
+        return off / largest
 
 
 class ConvertedTrace:
