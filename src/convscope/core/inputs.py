@@ -1,0 +1,66 @@
+"""What a network takes: one array of pictures, or one for each of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError, WrongPictureShape
+from .table import Graph
+
+Array = npt.NDArray[np.float32]
+# (n, c, *spatial), or for a network with several inputs such an array for each, by the names of their rows.
+Pictures = Array | Mapping[str, Array]
+
+
+def arrays(pictures: Pictures) -> dict[str, Array]:
+    """By the rows that they go into: a single array into "input"."""
+    return dict(pictures) if isinstance(pictures, Mapping) else {"input": pictures}
+
+
+def each_array(pictures: Pictures, change: Callable[[Array], Array]) -> Pictures:
+    """`change` of every array, whether there is one or several: `each_array(pictures, lambda array: array[::-1])`."""
+    return {name: change(array) for name, array in pictures.items()} if isinstance(pictures, Mapping) else change(pictures)
+
+
+def batch(pictures: Pictures, part: slice) -> Pictures:
+    """Some of the pictures, of every input the same ones."""
+    return each_array(pictures, lambda array: array[part])
+
+
+def count(pictures: Pictures) -> int:
+    """How many pictures there are. Raises InputError where the inputs differ in that."""
+    lengths = {name: (np.shape(array) or (0,))[0] for name, array in arrays(pictures).items()}
+    if len(set(lengths.values())) > 1:
+        counted = ", ".join(f"'{name}' has {length}" for name, length in lengths.items())
+        raise InputError(f"Every input takes as many entries as there are pictures, but {counted}.", received=lengths)
+    return next(iter(lengths.values()), 0)
+
+
+def input_names(graph: Graph) -> list[str]:
+    """ "input", and "input:1" for the second of several, however the rows are called."""
+    return ["input"] + [f"input:{index}" for index in range(1, len(graph.inputs))]
+
+
+def by_input(pictures: Pictures, graph: Graph) -> dict[str, Array]:
+    """The arrays by `input_names`, in that order, whether they were given by these or by the names of the rows.
+
+    raises   InputError for one that is missing, unknown or of another length; WrongPictureShape for one of other axes
+    """
+    names = input_names(graph)
+    known = {row.name: name for name, row in zip(names, graph.inputs, strict=True)}
+    given = {known.get(name, name): array for name, array in arrays(pictures).items()}
+    if set(given) != set(names):
+        wanted, received = (", ".join(map(repr, each)) for each in (names, given))
+        raise InputError(
+            f"This network takes {wanted}, but received {received}. Give an array for each: {{'{names[0]}': array}}.",
+            received=tuple(given),
+            expected=tuple(names),
+        )
+    for name, row in zip(names, graph.inputs, strict=True):
+        if row.shape is not None and np.ndim(given[name]) != len(row.shape) + 1:
+            raise WrongPictureShape(np.shape(given[name]), (None, *row.shape), name if len(names) > 1 else None)
+    count(given)
+    return {name: given[name] for name in names}
