@@ -9,7 +9,6 @@ import contextlib
 import copy
 import functools
 from collections.abc import Container, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from .cuts import Cut
 from .names import output_names
 from .onnx_card import card
 from .onnx_constants import FLOATS, Constants
-from .onnx_graph import Read
+from .onnx_graph import Read, Reads
 from .onnx_held import OnnxHeld
 from .onnx_inputs import Inputs, inputs_of, unread
 from .onnx_layout import Layouts
@@ -147,8 +146,7 @@ class OnnxEngine:
             these = {name: array[at : at + size] for name, array in given.items()}
             return self._pass(session, these, [self.of_batch(each, at, size) for each in changes.values()], of_inputs)
 
-        with ThreadPoolExecutor(beside) as pool:
-            parts = list((pool.map if beside > 1 else map)(some, range(0, max(count, 1), size)))
+        parts = onnx_apart.each(some, range(0, max(count, 1), size), beside)
         whole = parts[0] if len(parts) == 1 else {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         return Run({tap: whole[read] if read.axes else reduced(whole[read], tap.reduce) for tap, read in reads.items()})
 
@@ -160,7 +158,7 @@ class OnnxEngine:
         different = sorted(set(reads.values()))
         computed, given = ([read for read in different if (read.tensor in self.inputs.names) is one] for one in (False, True))
         beside = onnx_apart.parts(self._model, self._wiring, self.axes.proven, computed) if self.axes.batch is None else 1
-        return reads, tuple(computed), tuple(given), beside
+        return reads, Reads(computed), tuple(given), beside
 
     def hold(self, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> OnnxHeld:
         """See Resumable.hold."""

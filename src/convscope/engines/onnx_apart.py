@@ -6,7 +6,9 @@ Cores that share out every layer wait for each other after each of them. Where e
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from onnx import ModelProto, NodeProto
 
@@ -24,6 +26,17 @@ APART = frozenset(
         "Dropout", "Cast", "QuantizeLinear", "DequantizeLinear",
     }
 )  # fmt: skip
+
+
+Part = TypeVar("Part")
+
+
+def each(compute: Callable[[int], Part], starts: Iterable[int], beside: int) -> list[Part]:
+    """What `compute` makes from each of `starts` on, by so many threads at a time."""
+    if beside == 1:
+        return list(map(compute, starts))
+    with ThreadPoolExecutor(beside) as pool:
+        return list(pool.map(compute, starts))
 
 
 def parts(model: ModelProto, wiring: Wiring, proven: Container[str], reads: Sequence[Read]) -> int:

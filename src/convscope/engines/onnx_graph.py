@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,17 @@ class Read(NamedTuple):  # which hash sooner than dataclasses: of a hundred, sev
     axes: tuple[int, ...] = ()
     turn: tuple[int, ...] = ()
     native: bool = False
+
+
+class Reads(tuple[Read, ...]):
+    """Things to read, which are hashed once: of a hundred, each time takes as long as a small layer."""
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return super().__hash__()
 
 
 @dataclass(frozen=True)

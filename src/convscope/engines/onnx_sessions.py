@@ -19,7 +19,7 @@ from ..errors import EngineError, ModelError, Unsupported
 from . import onnx_graph
 from .failures import LOWER
 from .onnx_graph import Read
-from .onnx_reductions import Led
+from .onnx_reductions import Led, as_float
 from .onnx_wiring import Wiring
 
 KEPT = 4  # each holds its own rearranged copy of the weights that it needs
@@ -52,8 +52,17 @@ class Session:
 
     def run(self, feed: Mapping[str, Any]) -> dict[Read, Array]:
         """Float32, but positions and what is read natively. `feed` may hold more than that. Raises what ONNX Runtime raises."""
-        values = iter(self.runtime.run(self.outputs, {name: feed[name] for name in self.inputs}))
-        return {read: led.made(*islice(values, len(led.names))) for read, led in zip(self.reads, self.led_out, strict=True)}
+        values = self.runtime.run(self.outputs, {name: feed[name] for name in self.inputs})
+        if self._as_they_are:
+            return dict(zip(self.reads, values, strict=True))
+        several = iter(values)
+        return {read: led.made(*islice(several, len(led.names))) for read, led in zip(self.reads, self.led_out, strict=True)}
+
+    @cached_property
+    def _as_they_are(self) -> bool:
+        """Whether nothing has to be made of what comes out. Of a hundred maps even looking at each takes some time."""
+        floats = all(each.type == "tensor(float)" for each in self.runtime.get_outputs())
+        return floats and all(led.made is as_float for led in self.led_out)
 
 
 class Sessions:
