@@ -35,7 +35,7 @@ def test_names_that_are_no_text_and_labels_of_any_letters_are_written_as_they_ar
     for number, label in enumerate(labels[:1] + labels[2:] + [labels[1].replace("/", "∕")]):
         grey(tmp_path / "p" / label / f"{number} \u2028.png", 40 * number)
     (tmp_path / "p" / odd / "half.png").write_bytes(b"x")
-    with pytest.warns(ConvscopeWarning, match="knows 5 of 5 classes"):
+    with pytest.warns(ConvscopeWarning, match="does not know 5"):
         found = network().scan(tmp_path / "p", out=tmp_path / "s")
     assert found.record["scanned"] == 5
     assert "caf\\udce9" in found.plan.classes
@@ -328,3 +328,37 @@ def test_archives_with_a_name_twice_and_with_nothing(tmp_path):
         pass
     with pytest.raises(InputError, match="no pictures in"):
         listing(tmp_path / "t.tar")
+
+
+# Activations that let negative values pass
+
+
+@pytest.mark.parametrize("name", ["SiLU", "GELU", "ELU", "LeakyReLU", "Tanh", "Hardswish", "ReLU"])
+def test_a_unit_is_dead_where_it_is_zero_not_where_it_is_never_above_zero(tmp_path, name):
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+    import convscope
+
+    torch.manual_seed(0)
+    head = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(5, 3)]
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), getattr(torch.nn, name)(), *head).eval()
+    with torch.no_grad():
+        module[0].weight[1:3] *= 0.1
+        module[0].bias[1], module[0].bias[2] = -2, -9  # never above zero; of Hardswish and, in float32, GELU the second is zero
+        module[0].weight[3], module[0].bias[3] = 0, 0  # zero in all of them
+    net = convscope.open(module, picture_shape=(3, 8, 8), preprocess="0..1", labels=list(CLASSES))
+    rng = np.random.default_rng(0)
+    pictures = [(rng.integers(0, 255, (8, 8, 3), np.uint8), CLASSES[number % 3]) for number in range(9)]
+    found = net.scan(pictures, out=tmp_path / "s", k=3)
+    maps = net.engine.run(np.stack([each for each, _ in pictures]).transpose(0, 3, 1, 2).astype(np.float32) / 255, ["1"])["1"]
+    zero = (maps == 0).all((0, 2, 3))
+    assert found.units["dead"].tolist() == zero.tolist()
+    assert zero.tolist()[1:4] == [name == "ReLU", name in ("ReLU", "Hardswish", "GELU"), True]
+    assert not any(found.units["nearly_dead"])
+    of_class = np.stack([maps[number::3].mean((0, 2, 3)) for number in range(3)])
+    for unit, value in enumerate(found.units["selectivity"]):
+        assert value is None or (0 <= value <= 1 and of_class[:, unit].min() >= 0)
+    if not zero[1]:
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed: pip install 'convscope[embed]'")
+        assert found.top("0", 1).crops()[0] is not None  # where it is least below zero
+        with pytest.raises(InputError, match="not negative"):
+            found.concepts("0", 2, first=3)

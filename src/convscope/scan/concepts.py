@@ -76,7 +76,9 @@ def concepts(
     if listing.item is None:
         raise InputError("Pictures that come only once cannot be looked at again. Give a list or a folder.")
     numbers, maps = maps_of(engine, listing, preprocess, part, chosen(listing.count or 0, first))
-    positions = np.maximum(maps.transpose(0, 2, 3, 1).reshape(-1, part.units), 0)
+    if maps.min() < 0:
+        raise InputError(f"Concepts are of maps that are not negative, but those of '{part.layer}' are. Take one after a ReLU.")
+    positions = maps.transpose(0, 2, 3, 1).reshape(-1, part.units)
     decomposition = package("sklearn.decomposition", "scikit-learn")
     model = decomposition.NMF(count, init="nndsvda", max_iter=ROUNDS, tol=1e-3, random_state=seed)
     weights = quietly(model, positions)

@@ -106,11 +106,11 @@ class Scan(OfClasses, Tops, RunsAgain):
         return found
 
     def dead(self) -> dict[str, list[int]]:
-        """The units that fired in no picture, by layer; of layers that were read after an activation."""
+        """The units that were zero everywhere in every picture, by layer; of layers that were read after an activation."""
         return self._where("dead")
 
     def nearly_dead(self) -> dict[str, list[int]]:
-        """The units that fired in fewer than one in a thousand pictures."""
+        """The units that fired in fewer than one in a thousand pictures, and were zero in the others."""
         return self._where("nearly_dead")
 
     def always_on(self) -> dict[str, list[int]]:

@@ -22,7 +22,7 @@ def class_selectivity(means: Doubles) -> tuple[Doubles, Whole]:
 
     means     (classes, units): of activations that are not negative, else the index means nothing
     returns   0 for a unit that is the same for all, 1 for one that fires for one class only; NaN with fewer than two classes
-              and for a unit that never fires; the best class is -1 where there is none
+              and for a unit that never fires or whose mean is negative in a class; the best class is -1 where there is none
     """
     seen = ~np.isnan(means[:, 0]) if means.size else np.zeros(len(means), bool)
     if seen.sum() < 2:
@@ -33,7 +33,7 @@ def class_selectivity(means: Doubles) -> tuple[Doubles, Whole]:
     others = (np.nansum(means, axis=0) - highest) / (seen.sum() - 1)
     total = highest + others
     with np.errstate(invalid="ignore", divide="ignore"):
-        index = np.where(total > 0, (highest - others) / total, np.nan)
+        index = np.where((total > 0) & (np.nanmin(means, axis=0) >= 0), (highest - others) / total, np.nan)
     return index, np.where(total > 0, best, -1)
 
 

@@ -32,6 +32,9 @@ def unit_columns(
     activated = per_unit(plan, [part.activated for part in plan.parts])
     pictures = np.asarray(statistics.firing.pictures) / max(count, 1)
     positions = np.asarray(statistics.firing.shares) / max(count, 1)
+    # After a SiLU, an ELU or the like maps are also negative, and a unit that is never above zero is not switched off by that.
+    # A map that is nowhere above zero and whose mean is not below it is zero everywhere.
+    rectified = wide(means.least, plan) >= 0
     columns: Columns = {
         "layer": per_unit(plan, [part.layer for part in plan.parts]),
         "unit": np.concatenate([np.arange(part.units) for part in plan.parts]),
@@ -45,9 +48,9 @@ def unit_columns(
         **{f"max_q{round(100 * share):02d}": inside(statistics.histogram.quantile(share), peaks) for share in QUANTILES},
         "fires_pictures": known(pictures, activated),
         "fires_positions": known(positions, activated),
-        "dead": known(pictures == 0, activated),
+        "dead": known((pictures == 0) & rectified, activated),
         "proven_dead": np.concatenate([told(part.units, silenced.get(part.layer)) for part in plan.parts]),
-        "nearly_dead": known((pictures > 0) & (pictures < NEARLY), activated),
+        "nearly_dead": known((pictures > 0) & (pictures < NEARLY) & rectified, activated),
         "always_on": known(np.asarray(statistics.firing.everywhere) == count, activated),
     }
     return columns | class_columns(plan, statistics, labels, activated)
@@ -60,7 +63,7 @@ def class_columns(plan: Plan, statistics: Statistics, labels: npt.NDArray[np.int
         return {name: known(np.full(plan.units, None), nothing) for name in names}
     selectivity, best = class_selectivity(class_means(statistics.classes))
     # The rest of the list of a unit that fires in few pictures is those of the lowest numbers, which are all of the first class.
-    fires = ~activated | (statistics.top.values > 0)
+    fires = ~activated | (statistics.top.values != 0)
     precision, top_class = top_precision(np.where(fires, labels[statistics.top.pictures], -1))
     information = mutual_information(statistics.classes)
     return {

@@ -64,7 +64,7 @@ class TopPictures:
     @property
     def silent(self) -> npt.NDArray[np.bool_]:
         """(rows,) whether the unit does not fire in the picture, so that its position there means nothing."""
-        result: npt.NDArray[np.bool_] = np.asarray(self.rows["value"] <= 0) & (self.fires and self.measure == "maxima")
+        result: npt.NDArray[np.bool_] = np.asarray(self.rows["value"] == 0) & (self.fires and self.measure == "maxima")
         return result
 
     def _crop(self, pixels: Pixels, y: int, x: int) -> Pixels:

@@ -71,7 +71,7 @@ export class Tiles {
 
   words(unit) {
     const best = this.data.best[unit], value = this.column === "unit" ? null : this.data.columns[this.column][unit];
-    if (this.data.flags.dead[unit]) return "dead: it fired in no picture";
+    if (this.data.flags.dead[unit]) return "dead: zero in every picture";
     const number = this.column === "unit" ? [] : [value === null ? "unknown" : short(value)];
     return [...number, ...(best >= 0 ? [this.facts.classes[best]] : [])].join(" · ");
   }
@@ -81,7 +81,7 @@ export class Tiles {
     const context = canvas.getContext("2d"), side = canvas.width / SIDE, { top, field } = this.data;
     const { spatial, activated } = this.facts.layers[this.layer];
     top.pictures[unit].slice(0, SIDE * SIDE).forEach(async (picture, rank) => {
-      if (activated && top.values[unit][rank] <= 0) return; // it does not fire there, so that no part of the picture drives it
+      if (activated && top.values[unit][rank] === 0) return; // it does not fire there, so that no part of the picture drives it
       const image = await this.beside.image(picture, field?.of);
       if (!image) return;
       const box = boxOf(field, spatial, top.positions[unit][rank]);

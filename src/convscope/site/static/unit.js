@@ -14,7 +14,7 @@ export class UnitPanel {
   show(entry, data, unit) {
     const flags = ["dead", "nearly_dead", "always_on"].filter((name) => data.flags[name][unit]).map((name) => name.replace("_", " "));
     const parts = [heading(`${entry.layer} · unit ${unit}`, "h3"), ...(flags.length ? [paragraph(flags.join(", "))] : [])];
-    const fires = entry.activated ? data.top.values[unit].filter((value) => value > 0).length : data.top.values[unit].length;
+    const fires = entry.activated ? data.top.values[unit].filter((value) => value !== 0).length : data.top.values[unit].length;
     parts.push(this.crops(entry, data, unit, data.top, fires), list(this.numbers(data, unit)));
     if (data.relevance && !data.flags.dead[unit]) {
       parts.push(heading("Where it speaks most for the answer"), this.crops(entry, data, unit, data.relevance), paragraph(data.relevance.said));
