@@ -313,6 +313,24 @@ def test_what_an_edit_changes_may_change_the_way():
         held.run(["act"], [convscope.core.Edit("stem", 0.0, 1000.0)])
 
 
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_pictures_one_by_one_are_no_other_way(count):
+    """Of four, there is one more call for each, of which what it gives is four long."""
+
+    def run(net, x):
+        x = net.stem(x)
+        if x.abs().max() > 100:
+            x = x * 2
+        return net.head(torch.stack([each * 3 for each in x]))
+
+    engine = opened(run, stem=lambda: conv(3, 4), head=lambda: head(4))
+    assert engine.looks
+    assert engine.graph.wired
+    engine.run(np.repeat(NOISE, count, 0), ["head.2", "stack"])
+    with pytest.raises(EngineError, match="from 'mul' on"):
+        engine.run(np.repeat(BRIGHT, count, 0) * 1e6, ["head.2"])
+
+
 def test_as_many_as_the_values_say_is_a_look_at_values():
     def run(net, x):
         x = net.stem(x)

@@ -35,7 +35,7 @@ from .torch_outputs import note_on, outputs_of
 from .torch_reweighed import copied, fill
 from .torch_rules import ReluRule
 from .torch_state import Known
-from .torch_survey import Survey
+from .torch_survey import Step, Survey
 from .torch_trace import TorchTrace
 from .torch_trials import SECOND, TRIAL, Followed, Found, needs_second, together
 from .torch_unopened import not_opened
@@ -75,6 +75,7 @@ class TorchEngine:
         self._functions = {row.name for row in self.graph if row.function}
         self._folded, self._outputs, self._unlike = found.table.folded, tuple(survey.ends), found.unlike
         self.looks = found.looks  # whether its code looks at values, and may go another way for other pictures
+        self._ways: dict[tuple[tuple[int, ...], ...], list[Step]] = {}  # of such a network, by the shapes of what it was given
         size = " x ".join(map(str, self._inputs[0].shape))
         self.assumed = None if picture_shape else f"The network does not say what it takes; pictures of {size} were assumed."
         self._locals, self._layout = Locals(self), Layout(self)
@@ -197,7 +198,7 @@ class TorchEngine:
         if self.looks and self.graph.wired and visit is None:
             survey = self._new_survey()
             way.constants = survey.constants
-            followed = Followed(survey, self.graph, self._folded, watcher, way.enter)
+            followed = Followed(survey, self._way_of_zeros(given), self.graph, watcher, way.enter)
             way.enter, way.functions, visit = followed.enter, True, followed.visit
         way.functions = way.functions or not self._functions.isdisjoint(rows)
         if not (way.functions or way.enter or way.leave or visit):
@@ -312,6 +313,18 @@ class TorchEngine:
 
     def _new_survey(self, *, compare: bool = False) -> Survey:
         return Survey(self.module, compare=compare)
+
+    def _way_of_zeros(self, given: Mapping[str, Array]) -> list[Step]:
+        """What runs for zeros of the same shapes; looked up once for each such."""
+        shapes = tuple(map(np.shape, given.values()))
+        if shapes not in self._ways:
+            survey = self._new_survey()
+            zeros = {name: np.zeros(shape, np.float32) for name, shape in zip(given, shapes, strict=True)}
+            way = Way(survey.enter, functions=True, constants=survey.constants)
+            with torch.no_grad(), EqualOnce(), contextlib.suppress(Exception):  # what fails is followed as far as it ran
+                self._call(zeros, survey.visit, way)
+            self._ways[shapes] = survey.steps
+        return self._ways[shapes]
 
     def _second(self) -> Survey | None:
         """A trial of another number of pictures; None if the network takes none of those that are tried."""

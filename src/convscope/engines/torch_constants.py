@@ -11,6 +11,9 @@ from torch import nn
 from .torch_kept import parts_of
 from .torch_modules import flattened, is_script
 
+PLAIN = frozenset({bool, int, float, str, type(None)})
+TORCHS_OWN = frozenset(vars(nn.Module())) - {"_parameters", "_buffers"}  # its hooks, and the modules in it
+
 
 class Constants:
     """What a module has before it runs, its weights and what it keeps from one run to the next, and what is made of only that.
@@ -22,7 +25,8 @@ class Constants:
         self.left = False
         self._seen: dict[int, weakref.ref[torch.Tensor]] = {}
         for part in parts_of(module):
-            self.add(flattened([value for name, value in vars(part).items() if name != "_modules"]))
+            kept = [value for name, value in vars(part).items() if type(value) not in PLAIN and name not in TORCHS_OWN]
+            self.add(flattened(kept))
             if is_script(part):  # which keeps them elsewhere
                 self.add([*part.parameters(), *part.buffers()])
 

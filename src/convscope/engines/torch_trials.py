@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -139,12 +139,15 @@ def mixing(name: str) -> str:
 
 
 class Followed:
-    """Whether a run of a network whose code looks at values goes the way of its table: refuses to read a row after it has not."""
+    """Whether a run of a network whose code looks at values goes the way of its table: refuses to read a row after it has not.
 
-    def __init__(self, survey: Survey, graph: Graph, folded: Iterable[Layer], watcher: Watcher, enter: Enter | None):
-        self._survey, self._rows, self._watcher, self._enter = survey, graph.layers, watcher, enter
-        self._table = Table(frozenset(graph.names))
-        self._folded = {row.name for row in folded}
+    trial   what ran for as many zeros of this size: it has to run now, made of the same
+    """
+
+    def __init__(self, survey: Survey, trial: Sequence[Step], graph: Graph, watcher: Watcher, enter: Enter | None):
+        self._survey, self._watcher, self._enter = survey, watcher, enter
+        self._steps, self._rows, self._table = trial, graph.layers, Table(frozenset(graph.names))
+        self._followed = 0
         self._astray: str | None = None
 
     def enter(self, module: nn.Module, args: object, kwargs: object) -> None:
@@ -153,11 +156,10 @@ class Followed:
             self._enter(module, args, kwargs)
 
     def visit(self, name: str, tensor: torch.Tensor, maker: nn.Module | Function | None, alias: bool) -> torch.Tensor:
-        before = len(self._survey.steps)
         self._survey.visit(name, tensor, maker, alias)
-        for step in self._survey.steps[before:]:
-            row = self._table.add(step)
-            self._astray = self._astray or self._where(step, row)
+        for step in self._survey.steps[self._followed :]:
+            self._astray = self._astray or self._where(step, self._table.add(step))
+            self._followed += 1
         if self._astray and maker is not None and (name in self._watcher.taps or name in self._watcher.edits):
             self._watcher.refused = EngineError(f"'{name}' was not read: {self._astray}", self._watcher.last)
             raise Enough
@@ -166,11 +168,11 @@ class Followed:
         return given
 
     def _where(self, step: Step, row: Layer | None) -> str | None:
-        """Where the way of this run leaves that of the table."""
-        if row is None and (step.name in self._folded or not self._survey.of_pictures(step)):
-            return None
+        """Where the way of this run leaves that of the trial, or of the table, which is of another number of pictures."""
+        before = self._steps[self._followed] if self._followed < len(self._steps) else None
+        same = before is not None and (before.name, before.parents) == (step.name, step.parents)
         expected = self._rows[row.index] if row and row.index < len(self._rows) else None
-        if row and expected and (expected.name, expected.inputs) == (row.name, row.inputs):
+        if same and (row is None or (expected and (expected.name, expected.inputs) == (row.name, row.inputs))):
             return None
         return (
             "the code of this network looks at values, and for these pictures it took another way than the layer table shows, "
