@@ -6,7 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 from zoo_onnx import NETWORKS, Writer, chain, pictures
 
 from convscope.conformance import check_engine
-from convscope.core import Edit, Tap
+from convscope.core import Edit, Tap, reduced
 from convscope.engines import onnx_sessions
 from convscope.engines.onnx import OnnxEngine
 from convscope.engines.onnx_learning import learn, open_questions
@@ -248,6 +248,9 @@ def test_a_window_that_lies_in_the_padding_only_is_not_counted():
     x = w.node("AveragePool", ["picture"], "pool", kernel_shape=[2, 2], strides=[3, 3], pads=[0, 0, 1, 1], ceil_mode=1)
     model = w.model(["n", 3, 12, 12], w.conv(x, "conv1", 4, 3, 3, 3), ranks=(4,))
     engine = OnnxEngine(model)
-    run = engine.run(pictures(model), ["pool", "conv1"])
+    reductions = [Tap(name, reduce) for name in ("pool", "conv1") for reduce in ("mean", "max", "argmax", "active")]
+    run = engine.run(pictures(model), ["pool", "conv1", *reductions])
     for name in ("pool", "conv1"):
         assert engine.graph[name].shape == run[name].shape[1:]
+    for tap in reductions:
+        np.testing.assert_allclose(run[tap], reduced(run[tap.layer], tap.reduce), rtol=1e-5, atol=1e-6, err_msg=str(tap))

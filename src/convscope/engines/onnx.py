@@ -28,7 +28,7 @@ from .onnx_graph import Read, Reads
 from .onnx_held import OnnxHeld
 from .onnx_inputs import Inputs, inputs_of, unread
 from .onnx_layout import Layouts
-from .onnx_learning import learn, open_questions
+from .onnx_learning import learn, open_questions, overhangs
 from .onnx_pictures import FirstAxes, checked, fixed_batch, refuse_unreadable, refuse_without_pictures
 from .onnx_quantised import quantised, real_weights
 from .onnx_rows import inner_convolutions, table, unlike_evaluation
@@ -200,9 +200,16 @@ class OnnxEngine:
         tensor = tensor if tensor in edited else self._wiring.inner(tensor)
         shape, turn = self._wiring.shape(tensor), self.layouts.turn(tensor)
         rank = 0 if shape is None or 0 in shape else len(shape)
-        if tap.reduce == "none" or rank < 3 or tensor in self.inputs.names or too_old(tap, self._model):
+        if tap.reduce == "none" or rank < 3 or tensor in self.inputs.names or self._reduced_here(tap):
             return Read(tensor, turn=turn)
         return Read(tensor, tap.reduce, tuple(range(2, rank)), turn)
+
+    def _reduced_here(self, tap: Tap) -> bool:
+        """Whether it is not done by ONNX Runtime: TopK of a number that is an input came with opset 10; the share active is of as
+        many places as inference says there are.
+        """
+        too_old = tap.reduce in ("argmax", "active") and onnx_graph.opset(self._model) < 11
+        return too_old or (tap.reduce == "active" and any(overhangs(node, self._wiring) for node in self._model.graph.node))
 
     def on_tensor(self, edit: Edit, pictures: int) -> Edit:
         """The edit, with the tensor that its layer stands for. Raises UnknownLayer, InputError, Unsupported."""
@@ -256,11 +263,6 @@ class OnnxEngine:
         if name in self._constants:
             return self._constants.array(name)
         return self._sessions.build((Read(name),)).run({})[Read(name)]
-
-
-def too_old(tap: Tap, model: onnx.ModelProto) -> bool:
-    """Whether this set of operators cannot reduce so on the device: TopK of a number that is an input came with 10."""
-    return tap.reduce in ("argmax", "active") and onnx_graph.opset(model) < 11
 
 
 def refuse_rearranged(model: onnx.ModelProto) -> None:
