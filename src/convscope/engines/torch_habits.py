@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ALIKE = 1e-3  # of the largest value: two pictures may be computed in another order than one
 EXPOSING = frozenset({"numpy", "__array__", "__dlpack__", "data_ptr"})  # after these, nobody sees what is written
 REDUCING = frozenset("mean var std var_mean std_mean sum amax amin max min median norm vector_norm".split())  # noqa: SIM905
+MIXING = REDUCING | {"batch_norm"}
 WRITING = frozenset(
     f"__i{name}__"
     for name in "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()  # noqa: SIM905
@@ -60,11 +61,14 @@ class Habits(TorchFunctionMode):
     def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         with Unwatched():
-            given = [(each, version(each), memory(each)) for each in flattened((args, kwargs))]
+            places = ((each, memory(each)) for each in flattened((args, kwargs)))
+            given = [(each, version(each), at) for each, at in places if at in self._sharing or at in self._others]
             sharing = [each for *_, place in given for each in self._sharing.get(place, ())]
             if sharing and may_write(function, kwargs):
                 self._copies |= {id(each): (each.data, each.data.clone()) for each in sharing if id(each) not in self._copies}
         out = function(*args, **kwargs)
+        if not given and name_of(function) not in MIXING:
+            return out
         with Unwatched():
             self._seen(function, args, kwargs, out, given, sharing)
         return out

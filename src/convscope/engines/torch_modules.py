@@ -95,7 +95,7 @@ def visiting(names: Mapping[nn.Module, str], visit: Visit, way: Way) -> Iterator
     calls, enter, thread = way.counts.modules, way.enter, threading.get_ident()
 
     def begin(module: nn.Module, args: Any, kwargs: Any) -> None:
-        if threading.get_ident() != thread:
+        if threading.get_ident() != thread or module not in names:  # a copy has the hooks too
             return
         if enter:
             with way.unseen():
@@ -103,7 +103,7 @@ def visiting(names: Mapping[nn.Module, str], visit: Visit, way: Way) -> Iterator
         way.running.append(module)
 
     def end(module: nn.Module, args: Any, out: Any) -> Any:
-        if threading.get_ident() != thread:
+        if threading.get_ident() != thread or module not in names:
             return None
         while way.running and way.running.pop() is not module:
             pass  # one that was left by an exception
@@ -176,7 +176,10 @@ def memory(tensor: torch.Tensor) -> int:
 
 def version(tensor: torch.Tensor) -> int:
     """How often `tensor` was written into."""
-    return 0 if tensor.is_inference() else tensor._version
+    try:
+        return tensor._version
+    except RuntimeError:  # in inference mode there is no count
+        return 0
 
 
 def not_compiled() -> AbstractContextManager[Any]:
