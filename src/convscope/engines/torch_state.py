@@ -141,10 +141,11 @@ class Parameters:
         self._places = Places(parameters)
         self._trained = [each.requires_grad for each in parameters]
         self._versions = versions(parameters)
-        self._gradients = [each.grad for each in parameters]
+        self._leaves = [each for each in parameters if each.is_leaf]  # of a copied script they are none, and have no gradient
+        self._gradients = [each.grad for each in self._leaves]
         pairs = zip(parameters, self._places.data, strict=True)
         self._copies = [(data, data.clone()) for each, data in pairs if id(each) in written]
-        for each, gradient in zip(parameters, self._gradients, strict=True):
+        for each, gradient in zip(self._leaves, self._gradients, strict=True):
             if gradient is not None:
                 each.grad = None  # a backward pass inside the network would add to it
 
@@ -153,8 +154,8 @@ class Parameters:
         if [each.requires_grad for each in self._all] != self._trained:
             for each, trained in zip(self._all, self._trained, strict=True):
                 each.requires_grad = trained
-        if not all(map(is_, (each.grad for each in self._all), self._gradients)):
-            for each, gradient in zip(self._all, self._gradients, strict=True):
+        if not all(map(is_, (each.grad for each in self._leaves), self._gradients)):
+            for each, gradient in zip(self._leaves, self._gradients, strict=True):
                 each.grad = gradient
         with torch.no_grad():
             for data, before in self._copies:
