@@ -130,7 +130,7 @@ def test_the_table_as_a_file(net, tmp_path):
     [
         ({"at": "conv9"}, UnknownLayer, "conv2"),
         ({"at": "convs"}, InputError, "one at a time"),
-        ({"units": [4]}, InputError, "units 0 to 3"),
+        ({"units": [4]}, InputError, "no unit 4: it has 0 to 3"),
         ({"fill": "noise"}, WrongOption, "mean"),
         ({"fill": "mean"}, InputError, "over="),
         ({"target": "cta"}, WrongClass, "'cat'"),

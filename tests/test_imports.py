@@ -60,7 +60,7 @@ ALLOWED = {
     "intervening": {"core", "edited", "errors", "methods", "network", "pictures", "results"},
     "ablating": {"core", "errors", "methods", "network", "pictures", "results", "scan"},
     "checking": {"core", "errors", "methods", "network", "pictures", "results"},
-    "why": {"ablating", "explaining", "intervening", "methods", "network", "results"},
+    "why": {"ablating", "errors", "explaining", "intervening", "methods", "network", "results"},
     "explaining": {"core", "errors", "filling", "methods", "network", "one_input", "pictures", "results"},
 }
 

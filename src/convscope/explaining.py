@@ -125,7 +125,8 @@ def comparison(
     """See Network.compare."""
     default = COMPARED if isinstance(network.engine, Differentiable) else COMPARED_WITHOUT_GRADIENTS
     mapped = any_maps(network.graph)
-    names = [name for name in default if mapped or METHODS[name].place != "layer"] if methods is None else list(methods)
+    usual_ones = [name for name in default if mapped or METHODS[name].place != "layer"]
+    names = usual_ones if methods is None else [methods] if isinstance(methods, str) else list(methods)
     if not names:
         raise InputError("No method was asked for: 'methods' is empty.", received=methods)
     for name in names:

@@ -19,6 +19,8 @@ def read_labels(labels: Labels) -> list[str]:
     labels   a list, taken as it is; a text file with one name per line; or a folder or .zip file with a folder per class, whose
              sorted names are the classes, as Keras' image_dataset_from_directory and torchvision's ImageFolder number them
     """
+    if not isinstance(labels, str | os.PathLike | Iterable):
+        raise InputError(f"Labels are a list of names, but received {labels!r}. {FORMS}", received=labels)
     if not isinstance(labels, str | os.PathLike):
         return [str(label) for label in labels]
     path = Path(labels)

@@ -279,6 +279,9 @@ def _found(preprocess: tuple[str, str] | None) -> dict[str, Any]:
 def _as_preprocess(given: Preprocess | Mapping[str, Any] | str) -> Preprocess:
     if isinstance(given, Preprocess):
         return given
+    if not isinstance(given, str | Mapping):
+        raise InputError(f"What is done to pictures is said by a Preprocess, its dict or a name, but received {given!r}.",
+                         received=given)  # fmt: skip
     return Preprocess.parse(given) if isinstance(given, str) else Preprocess.from_dict({"origin": "given", **given})
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import ablating, explaining, intervening
+from .errors import InputError
 from .methods.interventions import Region, Units
 from .methods.maps import Progress
 from .methods.resume import MEMORY
@@ -144,6 +145,8 @@ class Why:
         return ablating.effect(self, pictures, at, target, units, off, truth, first, memory, progress)
 
     def contrast(self: Any, other: Network, pictures: Any, *, top: int = 5) -> Contrast:
-        """The answers of this network and of `other`, a changed one, to the same pictures, side by side."""
+        """The answers of this network and of `other`, a changed one, to the same pictures, side by side. Raises InputError."""
+        if not hasattr(other, "info"):
+            raise InputError(f"A network is contrasted with another Network, but received {other!r}.", received=other)
         what = " ".join(note for note in other.info.notes if note not in self.info.notes)
         return intervening.contrasted(self, other, pictures, top, what)

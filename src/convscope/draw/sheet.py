@@ -70,8 +70,9 @@ class Sheet:
             raise InputError(f"There is nothing to draw: the maps have shape {self.tiles.shape}.", received=self.tiles.shape)
         if len(self.labels) != len(self.tiles):
             raise InputError(f"{len(self.tiles)} maps need as many labels, but received {len(self.labels)}.")
-        if self.columns < 1:
-            raise InputError(f"A sheet needs at least one column, but received columns={self.columns}.", received=self.columns)
+        if not isinstance(self.columns, int) or self.columns < 1:
+            message = f"The columns of a sheet are a number from 1 on, but received {self.columns!r}."
+            raise InputError(message, received=self.columns)
         if self.signal is not None and self.tiles.shape[1:] != (1, len(self.signal.centres)):
             raise InputError(
                 f"Maps over this signal have {len(self.signal.centres)} positions, but received {self.tiles.shape}.",

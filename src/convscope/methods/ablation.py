@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..core import Array, Edit, Engine, Held, Pictures, batch, count
 from ..errors import InputError
+from .asked import unit_numbers
 from .linear import each_way
 from .resume import MEMORY, QUICK, Progress, at_once, chunks, held
 
@@ -215,8 +216,4 @@ def accuracy_without(
 def checked_units(layer: str, values: Array, units: Sequence[int] | None) -> list[int]:
     """Raises InputError for one that the layer does not have."""
     number = values.shape[1] if values.ndim > 1 else 0
-    chosen = list(range(number)) if units is None else [int(unit) for unit in units]
-    wrong = [unit for unit in chosen if not 0 <= unit < number]
-    if wrong or not chosen:
-        raise InputError(f"'{layer}' has units 0 to {number - 1}, but received {wrong or 'none'}.", received=chosen)
-    return chosen
+    return unit_numbers(range(number) if units is None else units, number, layer)

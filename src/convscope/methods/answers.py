@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core import Array
 from ..errors import InputError, Unsupported
+from .asked import is_whole
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ def probabilities(output: Array) -> tuple[Array, str]:
 
 def answers(probability: Array, labels: Sequence[str] | None, *, top: int) -> list[list[Answer]]:
     """Per picture the `top` most probable classes, the most probable first; ties in the order of the classes."""
-    if top < 1:
-        raise InputError(f"At least one answer has to be asked for, but received top={top}.", received=top)
+    if not is_whole(top) or top < 1:
+        raise InputError(f"How many answers to give is a whole number from 1 on, but received top={top!r}.", received=top)
     order = np.argsort(-probability, axis=1, kind="stable")[:, :top]
     return [
         [Answer(labels[i] if labels else f"class {i}", int(i), float(row[i])) for i in best]

@@ -92,6 +92,9 @@ def class_number(asked: Any, labels: Sequence[str] | None, count: int) -> int:
             return found[0]
     if isinstance(asked, str) and asked.removeprefix("-").isdecimal():  # the command line has only text
         asked = int(asked)
+    if isinstance(asked, list):
+        message = f"A target is one class, or a pair of them, ('cat', 'dog'), but received the list {asked}."
+        raise InputError(message, received=asked)
     if isinstance(asked, bool) or not isinstance(asked, int | np.integer) or not 0 <= asked < count:
         raise WrongClass(asked, labels, count)
     return int(asked)

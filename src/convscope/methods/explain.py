@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, wraps
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from ..core import Array, Differentiable, Engine
 from ..errors import InputError, WrongOption
 from . import backward_rules, cam, extremal, gradients, perturbation
+from .asked import is_whole
 from .attribution import Attribution, differentiable
 from .maps import Progress
 from .targets import Target
@@ -27,10 +28,6 @@ SAYS: dict[Sign, str] = {
     "of a changed rule": "red and blue are the signs of what the changed rule lets flow back, neither for it nor against",
     "of no answer": "red and blue are two sides of what is strongest there, whatever the answer",
 }
-
-
-def is_whole(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 # As annotations have them: in words, and whether a value is of the kind.

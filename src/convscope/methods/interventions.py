@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..core import Array, Edit, Engine, Pictures, Tap, batch, count
 from ..errors import InputError
+from .asked import unit_numbers
 from .maps import reading
 
 Units = int | Sequence[int] | None
@@ -30,14 +31,10 @@ def place(engine: Engine, layer: str, *, activated: bool = True) -> str:
 
 def selection(shape: Sequence[int], units: Units, region: Region, layer: str) -> Array:
     """(c, *spatial) or (c, 1, 1), 1 where something is to be changed and 0 elsewhere. Raises InputError."""
-    chosen = range(shape[0]) if units is None else [units] if isinstance(units, int | np.integer) else list(units)
-    if wrong := [unit for unit in chosen if isinstance(unit, bool) or not 0 <= unit < shape[0]]:
-        raise InputError(f"'{layer}' has no unit {wrong[0]}: it has 0 to {shape[0] - 1}.", received=wrong[0], expected=shape[0])
-    if not len(chosen):
-        raise InputError(f"No unit of '{layer}' was named. Name some, or None for all.", received=units)
+    chosen = list(range(shape[0])) if units is None else unit_numbers(units, shape[0], layer)
     spatial = tuple(shape[1:])
     mask = np.zeros((shape[0], *[1] * len(spatial)), np.float32)
-    mask[list(chosen)] = 1
+    mask[chosen] = 1
     return mask if region is None else mask * within(region, spatial, layer)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from ..core import Array
 from ..errors import InputError
 from ..methods.ablation import Dropped
+from ..methods.asked import picture_number
 from ..methods.effect import Worth
 from ..methods.maps import Reading
 from .provenance import NetworkInfo, Shown
@@ -208,9 +209,7 @@ class Effect:
         return self.labels[number] if self.labels else f"class {number}"
 
     def _checked(self, picture: int) -> int:
-        if not -len(self.worths) <= picture < len(self.worths):
-            raise InputError(f"There is no picture {picture}: {len(self.worths)} were looked at.", received=picture)
-        return picture
+        return picture_number(picture, len(self.worths), "looked at")
 
 
 def _as_csv(path: str | Path, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> Path:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core import Array
 from ..errors import InputError, UnknownLayer
+from ..methods.asked import picture_number
 from ..methods.attribution import Attribution
 from ..methods.centres import over
 from ..methods.explain import SAYS, Method
@@ -99,9 +100,7 @@ class Explanation:
 
         Of features, which have no positions, (features,) as they are.
         """
-        if not -len(self.pictures) <= picture < len(self.pictures):
-            raise InputError(f"There is no picture {picture}: {len(self.pictures)} were explained.", received=picture)
-        values: Array = self.values[picture]
+        values: Array = self.values[picture_number(picture, len(self.pictures), "explained")]
         if self.method.place != "input" or values.ndim == 1:
             return values
         result: Array = values.max(0) if self.method.sign == "magnitude" else values.sum(0)
@@ -176,9 +175,14 @@ class Explanation:
         }  # fmt: skip
 
     def save(self, path: str | Path) -> Path:
-        """Write the values as `.npz`: by layer, with the scores, the checks, and `about` as JSON. Raises OutputError."""
+        """Write the values as `.npz`: by layer, with scores, checks, and `about` as JSON. Raises OutputError, InputError."""
         from ..draw import write_whole
 
+        if Path(path).suffix != ".npz":
+            raise InputError(
+                f"The values of an explanation are written as .npz, but received '{path}'. Write a picture by sheet().save().",
+                received=str(path),
+            )
         arrays: dict[str, Any] = {f"values/{name}": each.values for name, each in self.attributions.items()}
         arrays |= {f"units/{name}": each.units for name, each in self.attributions.items() if each.units is not None}
         arrays |= {"score": self.score} | ({} if self.delta is None else {"delta": self.delta})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core import Array
-from ..errors import InputError
+from ..methods.asked import how_many
 
 if TYPE_CHECKING:
     from ..draw import Sheet
@@ -20,7 +20,7 @@ def sheet(filters: Filters, first: int | None, channels: int | None, scale: str,
         return matrix(filters, scale, colour)
     if values.shape[1] == 1:
         return tiles(filters, first, scale, colour)
-    most = some(channels)
+    most = how_many(channels)
     if most is None or values.shape[1] <= most:
         return panels(filters, first, scale, colour)
     return strongest(filters, first, most, scale, colour)
@@ -48,7 +48,7 @@ def tiles(filters: Filters, first: int | None, scale: str, colour: str) -> Sheet
     """Depthwise kernels, and those over a single channel: a tile each."""
     from ..draw import Sheet, nearly_square
 
-    kernels = filters.values[: some(first)]
+    kernels = filters.values[: how_many(first)]
     flat, form, note = planes(kernels[:, 0])
     depthwise = filters.layer.kind in ("depthwise", "separable")
     each = "one tile per channel, each over its own input channel" if depthwise else "one input channel"
@@ -68,7 +68,7 @@ def panels(filters: Filters, first: int | None, scale: str, colour: str) -> Shee
     """A row per filter and a column per input channel."""
     from ..draw import Sheet
 
-    kernels = filters.values[: some(first)]
+    kernels = filters.values[: how_many(first)]
     rows, columns = kernels.shape[:2]
     flat, form, note = planes(kernels.reshape(rows * columns, *kernels.shape[2:]))
     return Sheet(
@@ -90,7 +90,7 @@ def strongest(filters: Filters, first: int | None, channels: int, scale: str, co
     """A row per filter with the input channels that weigh most in it, by the norm of their part of the kernel."""
     from ..draw import Sheet
 
-    kernels = filters.values[: some(first)]
+    kernels = filters.values[: how_many(first)]
     norms = np.linalg.norm(kernels.reshape(*kernels.shape[:2], -1), axis=2)
     chosen = np.argsort(-norms, axis=1, kind="stable")[:, :channels]
     picked = np.take_along_axis(kernels, chosen.reshape(*chosen.shape, *[1] * (kernels.ndim - 2)), axis=1)
@@ -119,13 +119,6 @@ def planes(kernels: Array) -> tuple[Array, str, str]:
         return kernels[:, None, :], "curve", ""
     flat, note = as_planes(kernels)
     return flat, "map", note
-
-
-def some(first: int | None) -> int | None:
-    """How many to draw; None for all. Raises InputError."""
-    if first is not None and (isinstance(first, bool) or not isinstance(first, int) or first < 1):
-        raise InputError(f"How many to draw is a number from 1 on, or None for all, but received {first!r}.", received=first)
-    return first
 
 
 def of(shown: int, there: int) -> str:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ..core import Array, Layer
 from ..errors import InputError
 from ..methods import kernel_numbers
+from ..methods.asked import how_many
 from ..methods.filters import KERNELS
 from . import filter_sheets
 from .tables import save_table
@@ -129,7 +130,7 @@ class Filters:
                 f"{self.values.shape}{f' in {self.groups} groups' if self.groups > 1 else ''}. Use sheet() instead.",
                 received=self.values.shape,
             )
-        kernels = self.values[: filter_sheets.some(first)]
+        kernels = self.values[: how_many(first)]
         channels = (0, 1, 2) if self.order == "rgb" else (2, 1, 0)
         return Sheet(
             tiles=np.ascontiguousarray(kernels[:, channels].transpose(0, 2, 3, 1)),

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..core import Array, Layer
 from ..errors import InputError, WrongOption
+from ..methods.asked import how_many, picture_number, unit_numbers
 from ..methods.maps import Reading
 from ..methods.ranking import MEASURES, ORDERS, Evidence, ranked, statistics
 from . import arrays, map_sheets
@@ -88,9 +89,7 @@ class FeatureMaps:
         return ("mean" if self.evidence is None else "answer") if by == "auto" else by
 
     def _picture(self, picture: int) -> int:
-        if not -len(self.values) <= picture < len(self.values):
-            raise InputError(f"There is no picture {picture}: {len(self.values)} were read.", received=picture)
-        return picture % len(self.values)
+        return picture_number(picture, len(self.values), "read")
 
     def dead(self, picture: int = 0) -> tuple[int, ...] | None:
         """The units whose map is zero everywhere for this picture. None before an activation, where that means nothing."""
@@ -217,10 +216,11 @@ class FeatureMaps:
     def _chosen(self, picture: int, first: int | None, units: Sequence[int] | None, order: str) -> tuple[list[int], str]:
         """Unit numbers, and in words how they were chosen. Raises InputError, WrongOption."""
         number, there = self._picture(picture), self.values.shape[1]
-        chosen = list(self.ranked(order, picture=number)[:first]) if units is None else list(units)
-        if wrong := [unit for unit in chosen if not 0 <= unit < there]:
-            raise InputError(f"'{self.layer.name}' has no unit {wrong[0]}: it has 0 to {there - 1}.", received=wrong[0])
-        return chosen, f", {self.ranking(order, picture=number)}" if units is None and there > 1 else ""
+        most = how_many(first)
+        if units is not None:
+            return unit_numbers(units, there, self.layer.name), ""
+        how = f", {self.ranking(order, picture=number)}" if there > 1 else ""
+        return list(self.ranked(order, picture=number)[:most]), how
 
     def _repr_html_(self) -> str:
         from ..show.html import sheets
