@@ -21,6 +21,12 @@ MIXING = {
     "a softmax over the pictures": "z = Softmax <axis = 0> (y)",
     "less the mean of all pictures": "a = Constant <value_ints = [0]> ()\n mean = ReduceMean (y, a)\n z = Sub (y, mean)",
     "sums over the pictures before": "a = Constant <value = int64 {0}> ()\n z = CumSum (y, a)",
+    "each with every other": """
+        all_axes = Constant <value_ints = [1, 2, 3]> ()\n last = Constant <value_ints = [3]> ()\n mean = ReduceMean (y, all_axes)
+        flat = Squeeze (mean, all_axes)\n pairs = Sub (mean, flat)\n apart = ReduceMean (pairs, last)\n z = Mul (y, apart)""",
+    "a softmax over numbers of pictures": """
+        all_axes = Constant <value_ints = [1, 2, 3]> ()\n mean = ReduceMean (y, all_axes)\n flat = Squeeze (mean, all_axes)
+        shares = Softmax <axis = -1> (flat)\n column = Unsqueeze (shares, all_axes)\n z = Mul (y, column)""",
     "the picture's number": """
         shape = Shape <start = 0, end = 1> (y)\n n = Squeeze (shape)\n zero = Constant <value = int64 {0}> ()
         one = Constant <value = int64 {1}> ()\n numbers = Range (zero, n, one)\n as_float = Cast <to = 1> (numbers)

@@ -55,7 +55,10 @@ def parts(model: ModelProto, wiring: Wiring, proven: Container[str], reads: Sequ
 
 def apart(node: NodeProto, wiring: Wiring, proven: Container[str]) -> bool:
     """Whether a picture's entry of what `node` makes depends on that picture alone."""
-    kind = operator(node)
+    kind, flowing = operator(node), [name for name in node.input if name in wiring.flowing]
+    ranks = {wiring.rank(name) for name in flowing}
+    if len(ranks) != 1 or not ranks.isdisjoint({None, 0, 1}):  # (n, 1) + (n,) has every picture with every other
+        return False
     if kind == "BatchNormalization":
         sure = len([name for name in node.output if name]) == 1 and not attribute(node, "training_mode", 0)
     elif kind in ("Softmax", "LogSoftmax"):
