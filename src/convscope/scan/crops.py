@@ -92,11 +92,23 @@ def field(graph: Graph, part: Part, picture: tuple[int, int], sizes: Sizes | Non
         return around(
             part, picture, tuple(WINDOW * side / places for side, places in zip(picture, part.spatial, strict=True)), str(why)
         )
+    seen = with_edges(seen, middles, picture)
     extent = tuple(int((stop - start).max(initial=0)) for start, stop in zip(seen.starts, seen.stops, strict=True))
     if any(each > LARGE * side for each, side in zip(extent, picture, strict=True)):
         return middle(part, seen, middles, picture, extent)
     starts, stops = (tuple(tuple(axis.tolist()) for axis in ends) for ends in (seen.starts, seen.stops))
     return Field(starts, stops, picture, f"what it sees, its receptive field of {extent[0]} x {extent[1]} pixels")
+
+
+def with_edges(seen: Edges, middles: Sequence[npt.NDArray[np.float64]] | None, picture: tuple[int, int]) -> Edges:
+    """A position that sees nothing but padding is shown by the pixels where it stands, at that edge."""
+    if middles is None:
+        return seen
+    nearest = [np.clip(np.round(each), 0, side - 1).astype(np.int64) for each, side in zip(middles, picture, strict=True)]
+    blind = [stop <= start for start, stop in zip(seen.starts, seen.stops, strict=True)]
+    starts = tuple(np.where(where, at, start) for where, at, start in zip(blind, nearest, seen.starts, strict=True))
+    stops = tuple(np.where(where, at + 1, stop) for where, at, stop in zip(blind, nearest, seen.stops, strict=True))
+    return Edges(starts, stops)
 
 
 def whole(part: Part, picture: tuple[int, int], words: str) -> Field:
