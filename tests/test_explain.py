@@ -155,6 +155,18 @@ def test_options_on_the_command_line_are_numbers_lists_or_words():
             settings_of([wrong])
 
 
+def test_a_map_of_zeros_says_so(net, picture):
+    nothing = net.explain(picture, "saliency", target=Unit("relu1", 3))  # of the unit that is dead for every picture
+    assert not nothing.values.any()
+    assert any(note.startswith("every value at 'input' is zero") for note in nothing.notes)
+    assert not any("is zero" in note for note in net.explain(picture, "saliency", target="cat").notes)
+    green = np.zeros_like(picture)
+    green[:, ::2, 1] = 255  # of which the red unit sees nothing
+    one_of_two = net.explain([picture, green], "input-x-gradient", target=Unit("conv1", 0))
+    assert [bool(values.any()) for values in one_of_two.values] == [True, False]
+    assert any("at 'input' of pictures 1 is zero" in note for note in one_of_two.notes)
+
+
 def test_a_network_without_maps_is_explained_by_the_picture_and_says_so():
     torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
     layers = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3))

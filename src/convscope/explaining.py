@@ -112,7 +112,7 @@ def explained(network: Network, prepared: Prepared, asked: Asked) -> Explanation
         network=network.info,
         preprocess=prepared.preprocess,
         asked=asked.plain(),
-        notes=tuple(dict.fromkeys((*notes, *follows(network, how, found), *(n for each in found.values() for n in each.notes)))),
+        notes=tuple(dict.fromkeys((*notes, *follows(network, how, found), *said_of(found)))),
         shown=shown_input(prepared),
         looks=prepared.looks,
     )
@@ -142,6 +142,16 @@ def comparison(
         for name in names
     ]
     return Comparison(tuple(found))
+
+
+def said_of(found: Mapping[str, Attribution]) -> Iterator[str]:
+    """What is noteworthy of what was found. A map of zeros has two reasons, which look the same."""
+    for place, each in found.items():
+        yield from each.notes
+        zero = [number for number, values in enumerate(each.values) if not values.any()]
+        if zero:
+            of = "" if len(zero) == len(each.values) else f" of pictures {', '.join(map(str, zero))}"
+            yield f"every value at '{place}'{of} is zero: nothing there moves this score, or no gradient flows back from it"
 
 
 def shown_input(prepared: Prepared) -> str:

@@ -51,7 +51,8 @@ def listing(source: Any, get: Get | None = None) -> Listing:
         return of_sequence(source, get or one)
     if isinstance(source, Iterable):
         return of_iterable(source, get or one)
-    raise InputError(f"A {type(source).__name__} is no collection of pictures. {FORMS}", received=type(source))
+    what = f"a value of type {type(source).__name__}"
+    raise InputError(f"No collection of pictures was given, but {what}. {FORMS}", received=type(source))
 
 
 def is_address(source: Any) -> bool:
