@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 
 import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
+from torch.nn.utils import prune  # noqa: E402
 from torch.utils import checkpoint  # noqa: E402
 from zoo_torch import Written, conv, head  # noqa: E402
 
@@ -114,7 +115,15 @@ def checkpointed(reentrant):
     return Written(run, body=nn.Sequential(conv(3, 4), nn.BatchNorm2d(4), nn.Dropout(), nn.ReLU(), conv(4, 4)), head=head(4))
 
 
+def hooking(net, x):
+    net.body.register_forward_hook(lambda _module, _args, out: out + 1)
+    net.head.register_forward_pre_hook(lambda _module, args: (args[0] * 2,))
+    net.body.register_full_backward_hook(lambda *_given: None)
+    return net.head(net.body(x))
+
+
 AWKWARD = {
+    "hooks": lambda: Written(hooking, body=nn.Conv2d(3, 4, 3), head=head(4)),
     **{f"weights {how}": lambda how=how: Renormed(how) for how in ("replaced", "written", "counted", "numpy", "another")},
     "things kept": Keeping,
     "random numbers": lambda: Written(drawing, head=head(3)),
@@ -133,7 +142,7 @@ def everything(module):
         found[f"{path} attributes"] = {name: plain(value) for name, value in vars(part).items() if name[0] != "_"}
         found[f"{path} order"] = [*vars(part), *part._modules, *part._parameters, *part._buffers]
         found[f"{path} parts"] = list(map(id, (*part._parameters.values(), *part._buffers.values(), *part._modules.values())))
-        found[f"{path} hooks"] = len(part._forward_hooks) + len(part._forward_pre_hooks)
+        found[f"{path} hooks"] = list(map(len, (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks)))
     found |= {name: [each, each.data_ptr(), each.requires_grad, each.grad] for name, each in module.named_parameters()}
     found |= dict(module.named_buffers())
     return {name: plain(each) for name, each in found.items()}
@@ -341,3 +350,30 @@ def test_means_within_pictures_are_none_over_them():
 
     module = Written(run, norm=nn.InstanceNorm2d(3), head=nn.Sequential(nn.BatchNorm2d(3), head(3)))
     assert TorchEngine(module, picture_shape=(3, 8, 8)).notes == ()
+
+
+def test_what_is_read_is_what_flows_after_the_hooks_of_the_user():
+    """Before, after, of all modules; those that make weights; and what they see is what flows in the network itself."""
+    seen = []
+    module = nn.Sequential(
+        prune.l1_unstructured(nn.Conv2d(3, 4, 3), "weight", 0.5), nn.ReLU(), nn.Conv2d(4, 4, 3), head(4)
+    ).eval()
+    module[0].register_forward_pre_hook(lambda _module, args: (args[0] * 2,))
+    module[0].register_forward_hook(lambda _module, _args, out: out + 1)
+    module[2].register_forward_hook(lambda _module, _args, out: seen.append(out) or out.clone().mul_(3))
+    everywhere = nn.modules.module.register_module_forward_hook(
+        lambda part, _args, out: out - 1 if isinstance(part, nn.ReLU) else None
+    )
+    try:
+        read = TorchEngine(module, picture_shape=(3, 8, 8)).run(BATCH, ["0", "1", "2", "output"])
+        flows = []
+        last = [part.register_forward_hook(lambda _module, _args, out: flows.append(out.clone())) for part in module[:3]]
+        with torch.no_grad():
+            output = module(torch.from_numpy(BATCH))
+        for each in last:
+            each.remove()
+    finally:
+        everywhere.remove()
+    for name, flow in zip(("0", "1", "2", "output"), (*flows, output), strict=True):
+        np.testing.assert_array_equal(read[name], flow.numpy())
+    assert len(seen) > 1

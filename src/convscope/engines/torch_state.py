@@ -15,7 +15,7 @@ from torch import nn
 from .torch_kept import Found, keeps_things, parts_of, refill
 from .torch_modules import version
 
-REGISTERED = ("_parameters", "_buffers", "_modules")
+REGISTERED = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
 SMALL = 1 << 16  # numbers: tensors of no more are copied together
 PLAIN = frozenset({torch.Tensor, nn.Parameter, getattr(nn, "Buffer", nn.Parameter)})
 
@@ -68,9 +68,10 @@ class Tables:
 
     def __init__(self, parts: Sequence[nn.Module], keeping: Sequence[nn.Module]):
         every = [vars(each) for each in parts]
-        parameters, buffers, modules = ([each[name] for each in every if is_table(each.get(name))] for name in REGISTERED)
-        self._registered = list(filter(None, parameters + buffers + modules))
-        self._empty = [each for each in parameters + buffers + modules if not each]
+        parameters, buffers, *others = ([each[name] for each in every if is_table(each.get(name))] for name in REGISTERED)
+        tables = [*parameters, *buffers, *chain.from_iterable(others)]
+        self._registered = list(filter(None, tables))
+        self._empty = [each for each in tables if not each]
         self._flat = list(self._values())
         self._attributes = [vars(each) for each in keeping]
         # A third of what dict(each) costs.
