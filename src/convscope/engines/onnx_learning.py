@@ -64,8 +64,13 @@ def learn(engine: OnnxEngine) -> bool:
     batch, free = engine.inputs.batch, any(None in (shape or ())[1:] for shape in engine.inputs.shapes.values())
     numbers = (2, 3) if batch is None else (batch,) * (1 + free)
     unsure = doubtful(engine)
-    rows = (engine.tensor(layer.name) for layer in engine.graph if layer.kind != "input")
-    session = engine._sessions.build(tuple(Read(name) for name in dict.fromkeys([*rows, *unsure])))
+    wrong = any(overhangs(node, engine._wiring) for node in engine._model.graph.node)
+    lacking = (layer.name for layer in engine.graph if wrong or layer.shape is None or None in layer.shape)
+    rows = (engine.tensor(name) for name in lacking if name not in {row.name for row in engine.graph.inputs})
+    reads = tuple(Read(name) for name in dict.fromkeys([*rows, *unsure]))
+    if not reads:
+        return True
+    session = engine._sessions.build(reads)
     trials = tried(engine, session, numbers, free)
     if len(trials) < len(numbers):
         return batch is not None or not tried(engine, session, (1,), free)
