@@ -14,9 +14,11 @@ from zoo_keras import conv  # noqa: E402
 
 from convscope.core import Edit  # noqa: E402
 from convscope.engines.keras import KerasEngine  # noqa: E402
-from convscope.errors import Unsupported  # noqa: E402
+from convscope.engines.keras_windows import window_of  # noqa: E402
+from convscope.errors import EngineError, Unsupported  # noqa: E402
 
 WORDS = np.array([[1, 2, 0, 0, 3], [0, 4, 1, 0, 0]], np.float32)
+BACKEND = keras.backend.backend()
 PICTURES = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
 
 
@@ -121,3 +123,119 @@ def test_a_built_network_of_which_keras_kept_no_shape_is_asked_for_it():
     model._build_shapes_dict = None  # as where Keras cannot go through a network without numbers, and builds it as it runs
     with pytest.raises(Unsupported, match=r"picture_shape=\(3, 224, 224\)"):
         KerasEngine(model)
+
+
+class Several(keras.Model):
+    """Returns more than arrays."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = conv(4, "conv")
+
+    def call(self, x):
+        return {"maps": self.conv(x), "nothing": None, "number": 3.0}
+
+
+def test_outputs_that_are_no_arrays_are_passed_by():
+    model = Several()
+    model.conv.build((None, 8, 8, 3))
+    run = KerasEngine(model, picture_shape=(3, 8, 8)).run(PICTURES, ["conv", "output"])
+    np.testing.assert_array_equal(run["output"], run["conv"])
+
+
+def test_two_rows_of_one_name_are_refused():
+    start, relu = keras.Input((8, 8, 3)), L.ReLU(name="relu")
+    x = L.Activation("tanh", name="tanh")(relu(relu(start)))
+    model = keras.Model(start, x)
+    model.get_layer("tanh").name = "relu#2"  # which TensorFlow would not take for a name from the beginning
+    if BACKEND == "tensorflow":
+        with pytest.raises(EngineError):
+            KerasEngine(model)
+    else:
+        with pytest.raises(Unsupported, match="would be called 'relu#2'"):
+            KerasEngine(model)
+
+
+def test_a_network_that_was_changed_is_opened_again():
+    """What was compiled would go on with the layer as it was, and the table with its activation."""
+    start = keras.Input((8, 8, 3))
+    model = keras.Model(start, L.Dense(4, activation="softmax", name="classes")(L.Flatten(name="flat")(start)))
+    engine = KerasEngine(model)
+    np.testing.assert_allclose(engine.run(PICTURES)["output"].sum(1), 1, atol=1e-5)
+    model.get_layer("classes").activation = None
+    for call in (engine.run, engine.trace, lambda pictures: engine.hold(pictures, "flat")):
+        with pytest.raises(Unsupported, match="was changed after it was opened"):
+            call(PICTURES)
+    expected = numbers(model(PICTURES.transpose(0, 2, 3, 1)))
+    np.testing.assert_allclose(KerasEngine(model).run(PICTURES)["output"], expected, atol=1e-5)
+
+
+class Times(L.Layer):
+    factor = 1.0
+
+    def call(self, x):
+        return x * self.factor
+
+
+def test_a_copy_that_answers_otherwise_is_refused():
+    start, times = keras.Input((None, None, 3)), Times(name="times")
+    model = keras.Model(start, conv(2, "conv")(times(start)))
+    engine = KerasEngine(model)
+    np.testing.assert_allclose(engine.with_weights({}).run(PICTURES)["output"], engine.run(PICTURES)["output"], atol=1e-6)
+    times.factor = 3.0  # of which get_config knows nothing
+    with pytest.raises(Unsupported, match="copy of this model gives other answers"):
+        engine.with_weights({})
+
+
+class Mirrored(L.Conv2D):
+    """Looks beyond what a Conv2D of its arguments would."""
+
+    def call(self, x):
+        return super().call(ops.pad(x, [[0, 0], [2, 2], [2, 2], [0, 0]], mode="reflect"))
+
+
+def test_where_a_layer_with_a_call_of_its_own_looks_is_not_known():
+    own, plain = Mirrored(4, 5, name="own"), L.Conv2D(4, 5)
+    assert window_of(plain, "convolution", 2) is not None
+    assert window_of(own, "convolution", 2) is None
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="modules of torch run on torch")
+def test_a_module_of_torch_is_channels_first_and_stays_in_training():
+    import torch
+
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(inplace=True))
+    start = keras.Input((3, 8, 8))
+    wrapper = keras.layers.TorchModuleWrapper(module, name="torch", output_shape=(None, 4, 6, 6))
+    engine = KerasEngine(keras.Model(start, wrapper(start)))
+    module.train()
+    assert [row.shape for row in engine.graph] == [(3, 8, 8), (4, 6, 6)]
+    found = engine.run(PICTURES, ["torch"])["torch"]
+    assert all(each.training for each in module.modules())
+    with torch.no_grad():
+        np.testing.assert_allclose(found, module.eval()(torch.from_numpy(PICTURES)).numpy(), atol=1e-6)
+
+
+class Looping(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.last = conv(3, "conv"), conv(2, "last")
+
+    def call(self, x):
+        _, x = ops.while_loop(lambda at, _: at < 3, lambda at, x: (at + 1, self.conv(x)), (0, x))
+        return self.last(x)
+
+
+def test_what_runs_in_a_loop_of_the_backend_is_read_on_torch_and_refused_elsewhere():
+    model = Looping()
+    model.conv.build((None, 8, 8, 3))
+    model.last.build((None, 8, 8, 3))
+    native = PICTURES.transpose(0, 2, 3, 1)
+    expected = [numbers(each).transpose(0, 3, 1, 2) for each in (model.conv(native), model(native))]
+    engine = KerasEngine(model, picture_shape=(3, 8, 8))
+    np.testing.assert_allclose(engine.run(PICTURES, ["last"])["last"], expected[1], atol=1e-5)
+    if BACKEND == "torch":
+        np.testing.assert_allclose(engine.run(PICTURES, ["conv", "conv#2"])["conv"], expected[0], atol=1e-5)
+    else:
+        with pytest.raises(EngineError, match=f"cannot be read on {BACKEND}. Read layers before or after it"):
+            engine.run(PICTURES, ["conv", "output"])

@@ -68,10 +68,12 @@ class KerasEngine:
 
     def with_weights(self, weights: Mapping[str, Mapping[str, Array]]) -> KerasEngine:
         """See Reweighable.with_weights."""
-        from .keras_reweighed import copied, fill
+        from .keras_reweighed import check_same, copied, fill
 
         rows = {layer: self.graph[layer] for layer in weights}
-        result = KerasEngine(copied(self.model))
+        copy = copied(self.model)
+        check_same(self.model, copy, self._inputs)
+        result = KerasEngine(copy)
         for layer, row in rows.items():
             fill(result.operation(row.name), row.kind, weights[layer], layer)
         return result
@@ -164,7 +166,9 @@ class KerasEngine:
         return numbers
 
     def _received(self, pictures: Mapping[str, Array]) -> list[Native]:
-        """What Keras receives. Raises WrongPictureShape; InputError if the network wants whole numbers and they are none."""
+        """What Keras receives. Raises Unsupported for a model that was changed; WrongPictureShape; InputError if the network
+        wants whole numbers and they are none."""
+        self._forward.operations.check_unchanged()
         return [self._as_received(*each) for each in zip(pictures.items(), self.graph.inputs, self._inputs.starts, strict=True)]
 
     def _as_received(self, given: tuple[str, Array], row: Layer, start: Start) -> Native:

@@ -16,6 +16,7 @@ from typing import Any
 
 import keras
 
+from ..errors import Unsupported
 from .names import numbered
 
 # Networks share layers, and calls are replaced on the layers: one forward of ours at a time, whichever engine it is of.
@@ -60,6 +61,7 @@ class Watch:
             undo.enter_context(kept_values(self._operations.model))
             for operation, path in self._operations.paths.items():
                 undo.enter_context(kept_values(operation))
+                undo.enter_context(kept_modes(operation))
                 undo.enter_context(replaced(operation, partial(self._around, operation, path)))
             yield
 
@@ -115,6 +117,17 @@ def kept_values(operation: Any) -> Iterator[None]:
         object.__setattr__(operation, "_remat_mode", mode)
 
 
+@contextmanager
+def kept_modes(operation: Any) -> Iterator[None]:
+    """A module of torch in a layer is put into evaluation by that layer, and put back here."""
+    modes = [(each, each.training) for each in operation.modules()] if type(operation).__name__ == "TorchModuleWrapper" else []
+    try:
+        yield
+    finally:
+        for each, training in modes:
+            each.training = training
+
+
 class Operations:
     """Every operation of a model but its inputs.
 
@@ -127,6 +140,22 @@ class Operations:
         self.paths: dict[Any, str] = {}
         self._walk(model, "")
         self.networks = frozenset(operation for operation in self.paths if parts(operation))
+        self._made = self._making()
+
+    def check_unchanged(self) -> None:
+        """Raises Unsupported where the model is made of other parts, or with other activations, than when it was opened."""
+        if self._made != self._making():
+            raise Unsupported(
+                f"'{self.model.name}' was changed after it was opened: it has other layers or activations now. Open it again."
+            )
+
+    def _making(self) -> list[tuple[Any, ...]]:
+        """Each part, with what it computes that is no weight and that people change."""
+        made = [(each, getattr(each, "activation", None)) for outer in (self.model, *self.networks) for each in parts(outer)]
+        return [
+            (each, activation if callable(activation) else None, getattr(each, "quantization_mode", None))
+            for each, activation in made
+        ]
 
     def _walk(self, outer: Any, prefix: str) -> None:
         taken = set(self.paths.values())

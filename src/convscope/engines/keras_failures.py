@@ -11,6 +11,10 @@ from ..errors import EngineError
 from .failures import first_line, is_out_of_memory, too_little
 
 NODE = re.compile(r"(?:^|\n)([^\n]+)\n\s*\[\[\{\{node ([^}]+)\}\}\]\]")  # TensorFlow's reason, and where; the code stands before
+# A value of a graph within the graph, as TensorFlow and JAX see that it has left it.
+LEAKED = re.compile(
+    r"is out of scope and cannot be used here|^UnexpectedTracerError|Computation compiled for \d+ inputs but called"
+)
 
 
 def failure(error: Exception, reached: str | None, inside: Exception | None, shapes: Sequence[Sequence[int]]) -> EngineError:
@@ -21,6 +25,12 @@ def failure(error: Exception, reached: str | None, inside: Exception | None, sha
     """
     received, cause = ", ".join(str(tuple(each)) for each in shapes), inside or error
     known = inside is not None or keras.backend.backend() == "torch"
+    if LEAKED.search(f"{type(cause).__name__}: {cause}"):
+        return EngineError(
+            "What runs in a loop or branch of the backend's own (ops.while_loop, ops.cond, a function compiled by itself) "
+            f"cannot be read on {keras.backend.backend()}. Read layers before or after it, or use Keras on torch.",
+            None,
+        )
     if is_out_of_memory(cause):
         return EngineError(too_little(cause, f"pictures of shape {received}"), reached if known else None)
     found = NODE.search(str(cause))

@@ -186,7 +186,7 @@ class Forward:
         given = [reader.read(name, array) for name, array in zip(self.inputs.names, pictures, strict=True)]
         if reader.done:
             return
-        outputs = keras.tree.flatten(self.inputs.call(self.model, given))
+        outputs = list(filter(keras.ops.is_tensor, keras.tree.flatten(self.inputs.call(self.model, given))))
         for name, value in zip(output_names(len(outputs)), outputs, strict=True):
             reader.read(name, value)
         if reader.missed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,8 +69,17 @@ def survey(model: Any, operations: Operations, inputs: Inputs) -> Table:
     for name, (spec, made_by) in zip(output_names(len(run.outputs)), run.outputs, strict=True):
         last = places.get(made_by or "", places[rows[-1].name]).channels_last
         places[name] = Place(None, name, last, len(spec.shape), is_whole(spec.dtype))
+    check_names([*(row.name for row in rows), *inputs.names[1:], *output_names(len(run.outputs))[1:]])
     unused = not_called(operations, run.calls)
     return Table(Graph(tuple(rows), wiring.complete, model.count_params(), unused), places)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raises Unsupported where two have one name, of which only one could ever be read."""
+    if twice := next((name for name, times in Counter(names).items() if times > 1), None):
+        raise Unsupported(
+            f"Two rows of this network would be called '{twice}'. Rename the layer that has a '#' or ':' in its name."
+        )
 
 
 def not_called(operations: Operations, calls: Sequence[Call]) -> tuple[str, ...]:
@@ -109,7 +119,7 @@ def dry_run(model: Any, operations: Operations, inputs: Inputs) -> DryRun:
 
         watches.append(Watch(operations, visit))
         with watches[-1].standing():
-            outputs = keras.tree.flatten(inputs.call(model, given))
+            outputs = list(filter(keras.ops.is_tensor, keras.tree.flatten(inputs.call(model, given))))
         names = {
             id(each): name
             for call, parts in zip(calls, arrays, strict=True)
@@ -214,7 +224,9 @@ def states_layout(calls: Sequence[Call]) -> bool:
 
 
 def layout_of(operation: Any, inherited: Any) -> Any:
-    """Whether an operation's channels are last: as its data_format says, else as what feeds it has them."""
+    """Whether an operation's channels are last: as its data_format says, else as what feeds it has them. torch's are first."""
+    if type(operation).__name__ == "TorchModuleWrapper":
+        return False
     stated = getattr(operation, "data_format", None)
     return inherited if stated is None or isinstance(operation, keras.layers.Flatten) else stated == "channels_last"
 

@@ -11,7 +11,11 @@ import numpy.typing as npt
 
 from ..core import Array, Kind
 from ..errors import InputError, Unsupported
+from .keras_arrays import host
+from .keras_inputs import Inputs
 from .keras_rows import own_weights, within
+
+SIZE = 64  # of a picture where the network takes any
 
 
 def copied(model: Any) -> Any:
@@ -26,6 +30,25 @@ def copied(model: Any) -> Any:
             "models can be cloned."
         ) from error
     return clone
+
+
+def check_same(model: Any, copy: Any, inputs: Inputs) -> None:
+    """Raises Unsupported for a copy that answers otherwise: Keras copies what a layer says in `get_config`, and no more."""
+    random, shapes = np.random.default_rng(0), [start.shape for start in inputs.starts]
+    numbers = [random.integers(0, 2, [batch or 1, *(size or SIZE for size in sizes)]) for batch, *sizes in shapes]
+    given = [keras.ops.convert_to_tensor(each.astype(start.dtype)) for each, start in zip(numbers, inputs.starts, strict=True)]
+    with keras.StatelessScope():
+        try:
+            outputs = keras.tree.flatten(inputs.call(model, given))
+        except Exception:  # noqa: BLE001 - it takes pictures of other sizes
+            return
+        copied = keras.tree.flatten(inputs.call(copy, given))
+    pairs = [(host(a), host(b)) for a, b in zip(outputs, copied, strict=True) if keras.ops.is_tensor(a)]
+    if not all(np.allclose(a, b, rtol=1e-3, atol=1e-4, equal_nan=True) for a, b in pairs):
+        raise Unsupported(
+            "Keras' copy of this model gives other answers, so that no other weights can be tried in it. Let the `get_config` of "
+            "your layers say all that they were made with."
+        )
 
 
 def fill(operation: Any, kind: Kind, weights: Mapping[str, Array], layer: str) -> None:

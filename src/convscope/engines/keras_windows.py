@@ -7,11 +7,15 @@ from typing import Any
 import keras
 
 from ..core import CONVOLUTIONS, Kind, Window
+from .keras_calls import is_of_keras
 
 
 def window_of(operation: Any, kind: Kind, axes: int) -> Window | None:
-    """Of a convolution, pooling, padding, cropping or upsampling to nearest that is a layer; None for any other."""
-    if not isinstance(operation, keras.Layer) or axes < 1:
+    """Of a convolution, pooling, padding, cropping or upsampling to nearest that is a layer of Keras' own; None for any other.
+
+    A layer that derives from one of these with a `call` of its own may look elsewhere: it may pad first.
+    """
+    if not isinstance(operation, keras.Layer) or axes < 1 or not is_of_keras(operation):
         return None
     if kind in CONVOLUTIONS and hasattr(operation, "kernel_size"):
         sizes = operation.kernel_size, operation.strides, getattr(operation, "dilation_rate", 1)
