@@ -140,9 +140,7 @@ def compare(name: str, module: nn.Module) -> Line:
             compared += 1
             wrong += not close(run[row], expected.numpy())
     mine = [run[row.name] for row in engine.graph if row.function]
-    theirs = [
-        each.numpy() for each in recording.functions or () if each.shape[:1] == pictures.shape[:1] and each.is_floating_point()
-    ]
+    theirs = [each.numpy() for each in recording.functions or () if is_shown(each, pictures)]
     unmatched = without_partner(mine, theirs)
     missing += len(theirs) - (len(mine) - len(unmatched))
     below = by_operators(module, torch.from_numpy(pictures)) if unmatched else {}
@@ -161,8 +159,8 @@ def opened(module: nn.Module) -> tuple[TorchEngine, np.ndarray]:
 
 
 def is_shown(tensor: torch.Tensor, pictures: np.ndarray) -> bool:
-    """Whether it has a row: numbers, with an axis of pictures."""
-    return tensor.shape[:1] == pictures.shape[:1] and tensor.is_floating_point()
+    """Whether it has a row: numbers, with an axis of pictures, and not another one, by which timm's csatv2 mixes them."""
+    return tensor.is_floating_point() and tensor.shape[:1] == pictures.shape[:1] != tensor.shape[1:2]
 
 
 def run_names(engine: TorchEngine) -> frozenset[str]:
