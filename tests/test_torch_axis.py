@@ -247,6 +247,25 @@ def test_pictures_that_are_mixed_are_said_to_be():
     assert not plain.notes
 
 
+def test_pictures_that_attend_to_each_other_are_said_to():
+    """As in timm's csatv2, where vectors are transposed that have an axis less than was thought."""
+
+    def run(net, x):
+        maps = net.stem(x)
+        keys = maps.flatten(1)
+        return net.head(((keys @ keys.transpose(-1, -2)).softmax(-1) @ keys).reshape(maps.shape))
+
+    engine = opened(run, stem=lambda: conv(3, 4), head=lambda: head(4))
+    assert "'matmul' has a value for each two of the pictures" in " ".join(engine.notes)
+    assert not {"matmul", "softmax"} & set(engine.graph.names)
+
+    def alone(net, x):
+        keys = net.stem(x).flatten(2)
+        return net.head((keys @ keys.transpose(-1, -2)).softmax(-1).reshape(len(x), 4, 4, 1))
+
+    assert not opened(alone, stem=lambda: conv(3, 4), head=lambda: head(4)).notes
+
+
 ZEROS, NOISE, BRIGHT = (
     np.zeros((1, 3, 8, 8), np.float32),
     np.random.default_rng(5).random((1, 3, 8, 8), np.float32),

@@ -61,7 +61,8 @@ def together(first: Survey, second: Survey | None) -> Found:
     mixed = next((step.name for step in second.steps if step.name in kept and not step.alike), None)
     wired = not (table.unknown or changed or added or (looks and other.unknown))
     notes = [another_way(changed or added)] if looks and (changed or added) else []
-    notes += [mixing(mixed)] if mixed else []
+    crossed = crossed_in(first, second)
+    notes += [mixing(mixed)] if mixed else [crossing(crossed)] if crossed else []
     unlike |= {name for name in first.ends if not second.ends.get(name, (False, False))[0]}
     return Found(table, kept, wired, frozenset(unlike), looks, tuple(notes))
 
@@ -106,6 +107,15 @@ def alike(step: Step, twin: Step) -> bool:
     return (one.native, one.shape) == (other.native, other.shape) and (twin.alike or not (step.counted or twin.counted))
 
 
+def crossed_in(first: Survey, second: Survey) -> str | None:
+    """The first step with an axis of pictures beside that of the pictures: q @ k.T of vectors, a picture each."""
+    in_both = [
+        {step.name for step in survey.steps if survey.of_pictures(step) and (step.row.shape or ())[:1] == (survey.pictures,)}
+        for survey in (first, second)
+    ]
+    return next((step.name for step in first.steps if all(step.name in each for each in in_both)), None)
+
+
 def base(name: str) -> str:
     return name.partition("#")[0].partition(":")[0]
 
@@ -135,6 +145,13 @@ def mixing(name: str) -> str:
     return (
         f"In '{name}' equal pictures do not give equal values: it mixes the pictures that it is given together, or draws at "
         "random. To see a picture alone, give it alone."
+    )
+
+
+def crossing(name: str) -> str:
+    return (
+        f"'{name}' has a value for each two of the pictures that it is given together: what follows may depend on the others. "
+        "To see a picture alone, give it alone."
     )
 
 
