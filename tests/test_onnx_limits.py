@@ -12,7 +12,7 @@ import convscope
 from convscope.core import Edit, Tap
 from convscope.engines.onnx import OnnxEngine
 from convscope.engines.onnx_sessions import KEPT
-from convscope.errors import EngineError, Unsupported
+from convscope.errors import EngineError, NotAModel, Unsupported
 from convscope.pictures import Picture
 
 
@@ -64,6 +64,14 @@ def test_a_thousand_calls_need_no_more_memory_than_a_hundred():
 def test_a_file_of_a_newer_kind_says_which_is_the_newest():
     with pytest.raises(Unsupported, match=r"IR version 99, and the newest that can be read here is \d+.*install a newer onnx"):
         OnnxEngine(chain(ir=99))
+
+
+def test_a_file_that_is_larger_than_any_message_is_not_read(tmp_path):
+    path = tmp_path / "net.onnx"
+    with path.open("wb") as file:
+        file.truncate(2**31)  # which takes no place on the disk
+    with pytest.raises(NotAModel, match="2 GB or more.*save_as_external_data"):
+        convscope.open(path)
 
 
 def test_memory_that_is_not_there_is_counted():

@@ -18,6 +18,7 @@ from .onnx_sessions import brief, cannot_run
 if TYPE_CHECKING:
     from .onnx_via_torch import ConvertedEngine
 
+LARGEST = 2**31  # bytes: protobuf reads no message of so many
 # How other kinds of files begin.
 BEGINNINGS = {
     b"PK\x03\x04": "it is a zip file, such as a .keras or a .pt file.",
@@ -68,6 +69,10 @@ def read(path: Path) -> ModelProto:
     """The message in a file, as it is. Raises NotAModel."""
     if path.is_dir():
         raise NotAModel(path, "it is a folder. Give the file of the network.")
+    if path.is_file() and path.stat().st_size >= LARGEST:
+        raise NotAModel(
+            path, "it has 2 GB or more, as no ONNX message can. Save its weights beside it, with save_as_external_data=True."
+        )
     try:
         content = path.read_bytes()
     except OSError as error:
