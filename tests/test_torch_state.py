@@ -377,3 +377,32 @@ def test_what_is_read_is_what_flows_after_the_hooks_of_the_user():
     for name, flow in zip(("0", "1", "2", "output"), (*flows, output), strict=True):
         np.testing.assert_array_equal(read[name], flow.numpy())
     assert len(seen) > 1
+
+
+class Counting(nn.Module):
+    def __init__(self, how):
+        super().__init__()
+        self.register_buffer("steps", torch.ones(1))
+        self.how, self.head = how, head(3)
+
+    def forward(self, x):
+        if self.how == "counted":
+            self.steps += 1
+        elif self.how == "uncounted":
+            self.steps.data += 1
+        return self.head(x * self.steps)
+
+
+CHANGED = {f"weights {how}": AWKWARD[f"weights {how}"] for how in ("replaced", "written", "counted", "another")}
+CHANGED |= {f"a buffer {how}": lambda how=how: Counting(how) for how in ("counted", "uncounted")}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_gradients_are_those_at_the_weights_that_ran(name):
+    """And not at those that were put back: of networks that are linear in the picture, the change of the output says which."""
+    engine = TorchEngine(CHANGED[name](), picture_shape=(3, 8, 8))
+    output = engine.run(BATCH)["output"]
+    seed = np.ones_like(output)
+    gradient = engine.trace(BATCH, ["input"]).pullback({"output": seed}, ["input"])["input"]
+    change = (engine.run(BATCH + 1)["output"] - output).sum()
+    np.testing.assert_allclose(gradient.sum(), change, rtol=1e-3)

@@ -129,7 +129,7 @@ class TorchEngine:
 
     def _recorded(self, pictures: Pictures, taps: Iterable[Tap], edits: Mapping[str, Edit]) -> dict[str, torch.Tensor]:
         """What was tapped, as part of a computation that begins there: what lies before is computed without gradients."""
-        recorder, saved = Recorder(taps, edits), Saved(copies=self._writes)
+        recorder, saved = Recorder(taps, edits), Saved(copies=self._writes, parameters=bool(self._habits.known.written))
         keeping = torch.autograd.graph.saved_tensors_hooks(saved.keep, lambda tensor: tensor)
         with torch.enable_grad(), keeping:
             self._forward(pictures, recorder, Way(standing=lambda: frozen(self.module)))

@@ -121,7 +121,7 @@ class Contents:
     def __init__(self, tensors: list[torch.Tensor], compared: bool):
         self._places, self._tensors, self._compared, self._versions = Places(tensors), tensors, compared, versions(tensors)
         groups: dict[Any, list[torch.Tensor]] = {}
-        for kind, each in zip(kinds(tensors), self._places.data, strict=True):
+        for kind, each in zip(kinds(tensors), tensors, strict=True):
             groups.setdefault(kind or id(each), []).append(each)
         with torch.no_grad():
             self._groups = [(kind, group, together(kind, group, copied=True)) for kind, group in groups.items()]

@@ -141,15 +141,16 @@ class Recorder(Watcher):
 class Saved:
     """What gradients need later. As it is, which costs nothing, until it is seen that the network writes into it; then in copies.
 
-    copies   of all but parameters
+    copies      of all but parameters
+    parameters  and of these: the network writes into them, and they are put back before a gradient is taken
     """
 
-    def __init__(self, *, copies: bool):
-        self._copies, self._seen = copies, list[tuple[torch.Tensor, int]]()
+    def __init__(self, *, copies: bool, parameters: bool = False):
+        self._parameters, self._copies, self._seen = parameters, copies or parameters, list[tuple[torch.Tensor, int]]()
 
     def keep(self, tensor: torch.Tensor) -> torch.Tensor:
-        if isinstance(tensor, nn.Parameter):
-            return tensor
+        if isinstance(tensor, nn.Parameter) and not self._parameters:
+            return tensor.detach()  # as it is now: the network may have put another in its place
         # Detached: what a step gave and keeps for its own gradient would otherwise hold that step, and nothing would ever be
         # freed. It has the memory and the version of the tensor itself.
         tensor = tensor.detach()
