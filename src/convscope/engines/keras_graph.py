@@ -69,7 +69,8 @@ def survey(model: Any, operations: Operations, inputs: Inputs) -> Table:
     for name, (spec, made_by) in zip(output_names(len(run.outputs)), run.outputs, strict=True):
         last = places.get(made_by or "", places[rows[-1].name]).channels_last
         places[name] = Place(None, name, last, len(spec.shape), is_whole(spec.dtype))
-    check_names([*(row.name for row in rows), *inputs.names[1:], *output_names(len(run.outputs))[1:]])
+    ends = [end for end, start in zip(inputs.names, inputs.starts, strict=True) if end != start.name]
+    check_names([*(row.name for row in rows), *ends, *output_names(len(run.outputs))])
     unused = not_called(operations, run.calls)
     return Table(Graph(tuple(rows), wiring.complete, model.count_params(), unused), places)
 
