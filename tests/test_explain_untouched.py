@@ -99,7 +99,7 @@ REFUSED = {
     "a target without a gradient": (
         None, lambda net: net.explain(PICTURES, "saliency", target=lambda output: output.max(1)), "occlusion, rise, score-cam",
     ),
-    "a unit to switch off that does not exist": (None, lambda net: net.ablate(PICTURES, units=[7]), "units 0 to 5"),
+    "a unit to switch off that does not exist": (None, lambda net: net.ablate(PICTURES, units=[7]), "no unit 7: it has 0 to 5"),
     "a region that does not fit": (None, lambda net: net.ablate(PICTURES, region=np.ones((2, 2), bool)), r"shape \(2, 2\)"),
     "gradients that are not finite": ("root", lambda net: net.explain(PICTURES, "saliency"), "not finite.*no slope"),
     "no ReLUs for guided backpropagation": ("smooth", lambda net: net.explain(PICTURES, "guided-backprop"), "No ReLU was found"),

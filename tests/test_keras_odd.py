@@ -80,6 +80,7 @@ def test_a_mask_made_of_what_is_not_held_is_held():
 
 def test_one_number_for_the_whole_batch_is_no_row_and_does_not_hide_what_it_is_made_of():
     keras.utils.set_random_seed(0)
+    keras.utils.clear_session(free_memory=False)  # operations are numbered from the start of the process
     start = keras.Input((8, 8, 3), name="picture")
     left, right = conv(4, "left")(start), conv(4, "right")(start)
     engine = KerasEngine(keras.Model(start, L.ReLU(name="relu")(right * ops.mean(left))))

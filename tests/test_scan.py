@@ -464,7 +464,7 @@ def test_pictures_of_several_sizes_need_a_size(tmp_path):
         (lambda scan: scan.units["meen"], WrongOption, "'mean'"),
         (lambda scan: scan.of("relu9"), UnknownLayer, "relu9"),
         (lambda _: network().scan([1], out="x", k=0), InputError, "'k'"),
-        (lambda _: network().scan(7, out="x"), InputError, "no collection"),
+        (lambda _: network().scan(7, out="x"), InputError, "No collection"),
         (lambda _: network().scan("nowhere", out="x"), InputError, "There is no 'nowhere'"),
     ],
 )
