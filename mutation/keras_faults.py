@@ -30,11 +30,10 @@ def pictures(name):
 
 
 def edit_after_the_tap(self, name, value):
-    for tap in self._taps.get(name, ()):
-        last = self.places[name].channels_last
-        part = keras_forward.reduced(value, tap.reduce, last)
-        self.seen[tap] = self.keep(part, last and len(part.shape) > 2)
-    return self._edited(name, value) if name in self.edits else value
+    edits, self.edits = self.edits, {}
+    value = READ(self, name, value)
+    self.edits = edits
+    return self._edited(name, value) if name in edits else value
 
 
 def in_training(self, reader, pictures):
@@ -87,7 +86,7 @@ def in_the_same_memory(self, *question):
     """As in the run before."""
     found = RUN(self, *question)
     for number, each in enumerate(found):
-        array = MEMORY.setdefault((number, each.shape), np.empty_like(each))
+        array = MEMORY.setdefault((number, each.shape, each.dtype), np.empty_like(each))
         array[...] = each
         found[number] = array
     return found
@@ -98,7 +97,7 @@ MODULE = importlib.import_module(f"convscope.engines.keras_{BACKEND}")
 OF_BACKEND = {"torch": "Torch", "tensorflow": "TensorFlow", "jax": "Jax"}[BACKEND]
 RUNS = getattr(MODULE, f"{OF_BACKEND}Backend")
 TRACED = [each for name, each in vars(MODULE).items() if name in (f"{OF_BACKEND}Traced", "CompiledTrace")]
-RUN, REPLACED = RUNS.run, keras_calls.replaced
+RUN, REPLACED, READ = RUNS.run, keras_calls.replaced, keras_forward.Reader._read
 MEMORY = {}
 if BACKEND != "torch":  # each question is compiled there: fewer of them, and none twice
     compare.MOST, holding.CUTS, keras_backends.KEPT = 5, 1, 200  # of five, two have one shape
@@ -106,7 +105,7 @@ FAULTS = {
     "the last call of a shared layer only": lambda: patch.object(keras_calls, "numbered", lambda path, _count: path),
     "in training mode": lambda: patch.object(keras_forward.Forward, "_run", in_training),
     "reduced over the wrong axis": lambda: patch.object(keras_forward, "reduced", first_axis_wrong),
-    "edited after instead of before the tap": lambda: patch.object(keras_forward.Reader, "read", edit_after_the_tap),
+    "edited after instead of before the tap": lambda: patch.object(keras_forward.Reader, "_read", edit_after_the_tap),
     "a patch left behind": lambda: patch.object(keras_calls, "replaced", left_behind),
     "a gradient with respect to another layer": gradients_of_another,
     "layout not moved": lambda: patch.object(RUNS, "run", unturned),

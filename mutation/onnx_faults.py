@@ -8,7 +8,6 @@ from unittest.mock import patch
 import numpy as np
 import zoo_onnx
 
-from convscope.core import Edit
 from convscope.engines import onnx as engines
 from convscope.engines import onnx_sessions
 from convscope.engines.onnx import OnnxEngine
@@ -36,8 +35,8 @@ def same_buffer(self, feed):
     return {read: BUFFERS.setdefault((read, value.shape), value) for read, value in RUN(self, feed).items()}
 
 
-def without_edits(self, reads, _edited):
-    return GET(self, reads, ())
+def without_edits(self, reads, _edited, *held, **threads):
+    return GET(self, reads, (), *held, **threads)
 
 
 def edit_once(edits):
@@ -51,12 +50,12 @@ def scale_only(self, edit, pictures):
 
 def unlike_the_batch(self, edit, start, size):
     found = OF_BATCH(self, edit, start, size)
-    return Edit(found.layer, np.abs(np.asarray(found.scale)), found.shift)
+    return replace(found, scale=np.asarray(np.abs(found.scale), np.float32))
 
 
-def wrong_reduction(self, tap):
-    read = READ(self, tap)
-    return replace(read, axes=read.axes[:1]) if read.axes else read
+def wrong_reduction(self, tap, edited):
+    read = READ(self, tap, edited)
+    return read._replace(axes=read.axes[:1]) if read.axes else read
 
 
 def mirrored(self, name, array):

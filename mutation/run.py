@@ -42,7 +42,10 @@ def noticed(module: object, fault: Callable[[], AbstractContextManager[object]])
             try:
                 check_engine(module.engine(name), module.pictures(name))
             except Exception as error:  # noqa: BLE001 - an engine may fail outright
-                return f"{name}: {str(error).partition(chr(10))[0]}"
+                said = str(error).partition("\n")[0]
+                if "TypeError" in said:  # called otherwise than what it stands for: no law has noticed that
+                    raise RuntimeError(f"This fault does not fit the engine any more: {said}") from error
+                return f"{name}: {said}"
     return None
 
 

@@ -44,11 +44,11 @@ def edit_after_the_tap(self, name, tensor):
 
 
 @contextmanager
-def hooks_left_behind(names, visit, way):
-    with VISITING(names, visit, way):
+def hooks_left_behind(module, known):
+    with UNTOUCHED(module, known):
         yield
-    for module in names:
-        module.register_forward_hook(lambda _module, _args, out: out * 1.01 if isinstance(out, torch.Tensor) else out)
+    for each in module.modules():
+        each.register_forward_hook(lambda _module, _args, out: out * 1.01 if isinstance(out, torch.Tensor) else out)
 
 
 def of_another_call(self, name):
@@ -61,14 +61,14 @@ def turned(pictures):
     return FROM_NUMPY(pictures.transpose(0, 1, 3, 2).copy() if pictures.ndim == 4 else pictures)
 
 
-VISITING, HANDLE, FROM_NUMPY = torch_modules.visiting, engines.TorchTrace._handle, torch.from_numpy
+UNTOUCHED, HANDLE, FROM_NUMPY = engines.untouched, engines.TorchTrace._handle, torch.from_numpy
 FAULTS = {
     "no copy of what is read": lambda: patch.object(torch_watchers, "to_numpy", without_a_copy),
     "evaluation mode forgotten, statistics not put back": lambda: patch.object(engines, "untouched", nothing_put_back),
     "reduced over the wrong axis": lambda: patch.object(torch_watchers, "reduced", over_one_axis),
     "a shared layer keeps its last call only": lambda: patch.object(torch_modules, "numbered", lambda name, _call: name),
     "edited after instead of before the tap": lambda: patch.object(torch_watchers.Watcher, "_taken", edit_after_the_tap),
-    "hooks left behind": lambda: patch.object(engines, "visiting", hooks_left_behind),
+    "hooks left behind": lambda: patch.object(engines, "untouched", hooks_left_behind),
     "a gradient with respect to another call": lambda: patch.object(engines.TorchTrace, "_handle", of_another_call),
     "height and width exchanged": lambda: patch.object(engines.torch, "from_numpy", turned),
 }
