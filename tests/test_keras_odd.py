@@ -12,10 +12,11 @@ from keras import layers as L  # noqa: E402
 from keras import ops  # noqa: E402
 from zoo_keras import conv  # noqa: E402
 
+import convscope  # noqa: E402
 from convscope.core import Edit  # noqa: E402
 from convscope.engines.keras import KerasEngine  # noqa: E402
 from convscope.engines.keras_windows import window_of  # noqa: E402
-from convscope.errors import EngineError, Unsupported  # noqa: E402
+from convscope.errors import EngineError, InputError, Unsupported  # noqa: E402
 
 WORDS = np.array([[1, 2, 0, 0, 3], [0, 4, 1, 0, 0]], np.float32)
 BACKEND = keras.backend.backend()
@@ -199,6 +200,32 @@ def test_where_a_layer_with_a_call_of_its_own_looks_is_not_known():
     own, plain = Mirrored(4, 5, name="own"), L.Conv2D(4, 5)
     assert window_of(plain, "convolution", 2) is not None
     assert window_of(own, "convolution", 2) is None
+
+
+class Standardised(L.Conv2D):
+    """As in BiT: what it convolves with is not what it keeps."""
+
+    def call(self, x):
+        kernel = self.kernel - ops.mean(self.kernel, (0, 1, 2), keepdims=True)
+        return ops.conv(x, kernel, padding="valid")
+
+
+def test_a_kernel_of_a_layer_with_a_call_of_its_own_is_not_shown_as_it_acts():
+    start = keras.Input((8, 8, 3))
+    own, last = Standardised(4, 3, use_bias=False, name="own"), L.Conv2D(2, 3, name="last")
+    network = convscope.open(keras.Model(start, last(own(start))))
+    kept = np.moveaxis(ops.convert_to_numpy(own.kernel), (3, 2), (0, 1))
+    assert set(network.engine.weights("own")) == {"raw_kernel"}
+    assert "perhaps not the kernels as they act" in network.filters("own").note
+    assert network.filters("own").silent is None
+    assert network.filters("last").note == ""
+    np.testing.assert_array_equal(network.filters("own").values, kept)
+    with pytest.raises(InputError, match="no filters to replace"):
+        network.with_filters("own", np.ones((3, 3), np.float32))
+    other = network.engine.with_weights({"own": {"raw_kernel": kept[::-1].copy()}})
+    np.testing.assert_allclose(
+        other.run(PICTURES, ["own"])["own"], network.engine.run(PICTURES, ["own"])["own"][:, ::-1], atol=1e-5
+    )
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="modules of torch run on torch")

@@ -13,7 +13,7 @@ from ..core import Array, Kind
 from ..errors import InputError, Unsupported
 from .keras_arrays import host
 from .keras_inputs import Inputs
-from .keras_rows import own_weights, within
+from .keras_rows import own_weights, raw_names, within
 
 SIZE = 64  # of a picture where the network takes any
 
@@ -57,8 +57,9 @@ def fill(operation: Any, kind: Kind, weights: Mapping[str, Array], layer: str) -
     own: dict[str, Any] = {}
     for weight in own_weights(operation) + (own_weights(inner) if inner is not operation else []):
         own[weight.name if weight.name not in own else weight.path] = weight
-    for name, values in weights.items():
-        native = values
+    names = {called: name for name, called in raw_names(inner, kind).items() if name in own}
+    for called, values in weights.items():
+        name, native = names.get(called, called), values
         if name in own and name.endswith("kernel"):
             native = native_kernel(values, name, kind, tuple(own[name].shape))
         if name not in own or native.shape != tuple(own[name].shape):

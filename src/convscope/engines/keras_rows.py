@@ -100,6 +100,8 @@ def activation_of(operation: Any, kind: Kind) -> str | None:
 def weights_of(operation: Any, kind: Kind) -> dict[str, Array]:
     """`kernel` (out, in / groups, *kernel), or `depthwise_kernel` and `pointwise_kernel`; `bias`; others by Keras' names.
 
+    Of a layer with a `call` of its own they are called as in RAW: it may standardise or turn them before it convolves.
+
     raises   Unsupported for a kernel that GPTQ or AWQ packed
     """
     found = {}
@@ -111,7 +113,16 @@ def weights_of(operation: Any, kind: Kind) -> dict[str, Array]:
         values = kernel_values(inner, name)
         equation = getattr(inner, "equation", None)
         found[name] = einsum_kernel(values, equation) if equation else protocol_kernel(values, name, kind)
-    return found
+    raw = raw_names(inner, kind)
+    return {raw.get(name, name): values for name, values in found.items()}
+
+
+def raw_names(operation: Any, kind: Kind) -> dict[str, str]:
+    """How kernels are called of which it is not known how they act; empty where it is."""
+    return {} if is_of_keras(operation) or kind not in (*CONVOLUTIONS, "dense") else RAW
+
+
+RAW = {"kernel": "raw_kernel", "depthwise_kernel": "raw_kernel", "pointwise_kernel": "raw_pointwise_kernel"}
 
 
 def own_weights(operation: Any) -> list[Any]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 UNLIKE = {
     "inner_kernel": "the layer does more than convolve with these",
-    "raw_kernel": "the weights that its kernels are made of, not the kernels",
+    "raw_kernel": "weights of a layer that computes in a way of its own, perhaps not the kernels as they act",
 }
 
 
