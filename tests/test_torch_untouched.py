@@ -16,7 +16,7 @@ from zoo_torch import PICTURES, ZOO, Written, conv, head  # noqa: E402
 from convscope.core import Edit  # noqa: E402
 from convscope.engines.memory import KEPT, SMALLEST, Pool  # noqa: E402
 from convscope.engines.torch import TorchEngine  # noqa: E402
-from convscope.engines.torch_kept import parts_of  # noqa: E402
+from convscope.engines.torch_attributes import parts_of  # noqa: E402
 from convscope.engines.torch_state import Known, State  # noqa: E402
 from convscope.errors import EngineError, InputError  # noqa: E402
 

@@ -25,7 +25,7 @@ from torchvision_ops import torchvision  # noqa: E402
 from convscope.engines.torch import TorchEngine  # noqa: E402
 from convscope.engines.torch_functions import KEEPING, name_of  # noqa: E402
 from convscope.engines.torch_graph import is_looked_into  # noqa: E402
-from convscope.engines.torch_modules import flattened  # noqa: E402
+from convscope.engines.torch_tensors import flattened  # noqa: E402
 
 LARGEST = 60_000_000  # parameters; larger ones of a family differ in width only
 PICTURES = 5  # so that no other first axis, as of keys and values, or of queries too, is taken for that of the pictures

@@ -26,19 +26,19 @@ from .torch_functions import EqualOnce, Functions
 from .torch_graph import is_looked_into, weights_of
 from .torch_habits import Habits
 from .torch_held import TorchHeld
-from .torch_inputs import Input, PictureShape, arguments, check_whole, possible_inputs, shapes_of
-from .torch_kernels import Kernels, acting_in, notes_on_kernels, weights_as
+from .torch_inputs import Input, PictureShape, arguments, check_whole, shapes_of
+from .torch_kernels import acting_in, notes_on_kernels, weights_as
 from .torch_layout import Layout
 from .torch_local import Locals
-from .torch_modules import Visit, Way, both, frozen, is_script, names_of, notes_on, unwrapped, visiting
-from .torch_outputs import note_on, outputs_of
+from .torch_modules import Visit, Way, frozen, is_script, names_of, notes_on, unwrapped, visiting
+from .torch_opening import opened
+from .torch_outputs import outputs_of
 from .torch_reweighed import copied, fill
 from .torch_rules import ReluRule
 from .torch_state import Known
 from .torch_survey import Step, Survey
 from .torch_trace import TorchTrace
-from .torch_trials import SECOND, TRIAL, Followed, Found, needs_second, together
-from .torch_unopened import not_opened
+from .torch_trials import Followed
 from .torch_untouched import RUNNING, Overwritten, untouched
 from .torch_watchers import Enough, Reader, Recorder, Saved, Watcher
 
@@ -67,7 +67,8 @@ class TorchEngine:
         self._pool = Pool()
         tensors = chain(self.module.parameters(), self.module.buffers(), [torch.empty(0)])
         self._like = next(each for each in tensors if each.is_floating_point())
-        survey, found, note = self._survey(picture_shape)
+        self._inputs: tuple[Input, ...]  # of the run that worked
+        survey, found, note = opened(self, picture_shape)
         self._habits.settle()
         self._odd &= found.kept  # rows whose kernels may not be the weights that they keep
         self.graph: Graph = found.table.graph(self.module, self._names, survey.ran, wired=found.wired)
@@ -196,7 +197,7 @@ class TorchEngine:
                 self._wrong_shape(name, received[name], (*each.shape[:1], *[None] * len(each.shape[1:])))
         rows = (*watcher.taps, *watcher.edits)
         if self.looks and self.graph.wired and visit is None:
-            survey = self._new_survey()
+            survey = Survey(self.module)
             way.constants = survey.constants
             followed = Followed(survey, self._way_of_zeros(given), self.graph, watcher, way.enter)
             way.enter, way.functions, visit = followed.enter, True, followed.visit
@@ -274,63 +275,14 @@ class TorchEngine:
         tensor = torch.from_numpy(np.array(array, np.float32, order="C")).to(self._like.device, self._like.dtype)
         return tensor.contiguous(memory_format=layout)
 
-    def _tried(self, survey: Survey, pictures: int, *, noise: bool = False) -> Any:
-        """What the module returns for so many pictures of zeros, or of the same noise, 0..1, seen by `survey`."""
-        random = np.random.default_rng(0)
-        ones = [random.random((1, *each.shape), np.float32) * (noise and not each.whole) for each in self._inputs]
-        names = end_names("input", len(self._inputs))
-        trial = {name: one.repeat(pictures, 0) for name, one in zip(names, ones, strict=True)}
-        with torch.no_grad(), EqualOnce():
-            way = Way(survey.enter, functions=True, constants=survey.constants, look=survey.look)
-            kernels = Kernels(self.module, way)
-            way.standing = lambda: both(self._habits.watching(), kernels)
-            result = self._call(trial, kernels.catching(survey.visit), way)
-        self._odd |= kernels.odd
-        return result
-
-    def _survey(self, picture_shape: PictureShape | None) -> tuple[Survey, Found, str | None]:
-        """Run to find the layers, with each likely shape of pictures until one works; and a note on the outputs."""
-        failed: ConvscopeError | None = None
-        for inputs in possible_inputs(self.module, picture_shape):
-            self._inputs = inputs
-            survey = self._new_survey()
-            try:
-                note = note_on(self._tried(survey, TRIAL), TRIAL)
-                second = self._second() if needs_second(survey) else None
-            except Exception as error:
-                shapes = [(TRIAL, *each.shape) for each in inputs]
-                failed = failed or failure(error, survey.last, shapes, raised_in(error, self._names))
-            else:
-                return survey, together(survey, second), note
-        raise not_opened(failed, self.module, picture_shape, self._runs_alone)
-
-    def _runs_alone(self, inputs: tuple[Input, ...]) -> bool:
-        self._inputs = inputs
-        with contextlib.suppress(Exception):
-            self._tried(self._new_survey(), 1)
-            return True
-        return False
-
-    def _new_survey(self, *, compare: bool = False) -> Survey:
-        return Survey(self.module, compare=compare)
-
     def _way_of_zeros(self, given: Mapping[str, Array]) -> list[Step]:
         """What runs for zeros of the same shapes; looked up once for each such."""
         shapes = tuple(map(np.shape, given.values()))
         if shapes not in self._ways:
-            survey = self._new_survey()
+            survey = Survey(self.module)
             zeros = {name: np.zeros(shape, np.float32) for name, shape in zip(given, shapes, strict=True)}
             way = Way(survey.enter, functions=True, constants=survey.constants)
             with torch.no_grad(), EqualOnce(), contextlib.suppress(Exception):  # what fails is followed as far as it ran
                 self._call(zeros, survey.visit, way)
             self._ways[shapes] = survey.steps
         return self._ways[shapes]
-
-    def _second(self) -> Survey | None:
-        """A trial of another number of pictures; None if the network takes none of those that are tried."""
-        for pictures, noise in SECOND:
-            survey = self._new_survey(compare=True)
-            with contextlib.suppress(Exception):
-                self._tried(survey, pictures, noise=noise)
-                return survey
-        return None

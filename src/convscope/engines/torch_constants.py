@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from .torch_kept import parts_of
-from .torch_modules import flattened, is_script
+from .torch_attributes import parts_of
+from .torch_modules import is_script
+from .torch_tensors import flattened
 
 PLAIN = frozenset({bool, int, float, str, type(None)})
 TORCHS_OWN = frozenset(vars(nn.Module())) - {"_parameters", "_buffers"}  # its hooks, and the modules in it

@@ -13,7 +13,8 @@ from torch.overrides import TorchFunctionMode
 from ..core import Kind
 from .names import array_names, numbered
 from .torch_constants import Constants
-from .torch_modules import Unwatched, Visit, flattened, is_alias, rebuilt, version
+from .torch_modules import Unwatched, Visit
+from .torch_tensors import flattened, is_alias, rebuilt, version
 
 NAMES: dict[Kind, str] = {
     "activation": """

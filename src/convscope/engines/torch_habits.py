@@ -14,9 +14,10 @@ from torch.overrides import TorchFunctionMode
 
 from ..core import each_array, input_names
 from ..errors import ConvscopeError
-from .torch_kept import Found, is_torchs_own, parts_of
-from .torch_modules import Unwatched, flattened, memory, version
+from .torch_attributes import Found, is_torchs_own, parts_of
+from .torch_modules import Unwatched
 from .torch_state import Known, equal
+from .torch_tensors import flattened, memory, version
 from .torch_untouched import Overwritten
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ in-place ReLUs say, run again.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,8 +17,9 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from .torch_kept import ATOMS, OWN
-from .torch_modules import Counts, Way, flattened, is_record, memory, rebuilt, version
+from .torch_attributes import state
+from .torch_modules import Counts, Way
+from .torch_tensors import flattened, is_record, memory, rebuilt, version
 
 Key = tuple[nn.Module, int]  # a module and how often it had come to its end before: one call
 PLAIN = (str, bytes, bool, int, float, complex, type(None), torch.dtype, torch.device, torch.Size)
@@ -282,21 +282,3 @@ def is_plain(value: Any) -> bool:
 
 def copied(value: Any) -> Any:
     return rebuilt(value, iter([each.detach().clone() for each in flattened(value)]))
-
-
-def state(module: nn.Module) -> dict[tuple[int, str], Any]:
-    """What modules have as attributes and buffers, and how often the tensors in it were written into."""
-    return {
-        (id(each), name): standing(value)
-        for each in module.modules()
-        for name, value in (*vars(each).items(), *each._buffers.items())
-        if name not in OWN
-    }
-
-
-def standing(value: Any) -> Any:
-    """Equal as long as nobody can tell a difference, if all that it is about stays alive."""
-    if type(value) in ATOMS:
-        return value
-    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple | set | deque) else ()
-    return id(value), [(id(each), version(each)) for each in flattened(value)], list(map(id, inside))

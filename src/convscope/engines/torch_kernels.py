@@ -14,7 +14,8 @@ from torch.overrides import TorchFunctionMode
 
 from ..core import Array, input_names
 from .torch_graph import acting, has_kernel, is_quantised, to_numpy
-from .torch_modules import Visit, Way, memory, version
+from .torch_modules import Visit, Way
+from .torch_tensors import memory, version
 from .torch_watchers import Enough
 
 if TYPE_CHECKING:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
@@ -18,6 +16,7 @@ from torch import nn
 
 from ..errors import Unsupported
 from .names import array_names, numbered
+from .torch_tensors import flattened, is_passed_on, rebuilt
 
 if TYPE_CHECKING:
     from .torch_constants import Constants
@@ -136,13 +135,6 @@ def handed_on(module: nn.Module, args: Any, out: Any, name: str, visit: Visit, w
     return None if unchanged else result
 
 
-def is_passed_on(tensor: torch.Tensor, args: Any) -> bool:
-    """Whether it is a view, or among the arguments that it was made from."""
-    if len(args) == 1 and isinstance(args[0], torch.Tensor):
-        return tensor is args[0] or tensor._is_view()
-    return is_alias(tensor, flattened(args))
-
-
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
     """No gradients for weights inside, which nobody asks for and which would cost as much again."""
@@ -154,32 +146,6 @@ def frozen(module: nn.Module) -> Iterator[None]:
     finally:
         for each in trained:
             each.requires_grad = True
-
-
-def is_alias(tensor: torch.Tensor, given: Iterable[torch.Tensor]) -> bool:
-    """Whether it is a view, or passed on as it was given: what is written into it is written into others."""
-    return tensor._is_view() or any(tensor is each for each in given)
-
-
-def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
-    """Nothing for a nested tensor, each part of which has its own."""
-    return () if tensor.is_nested else tuple(tensor.shape)
-
-
-def memory(tensor: torch.Tensor) -> int:
-    """Where its numbers are: the same for all that share them."""
-    try:
-        return tensor.untyped_storage().data_ptr() or id(tensor)
-    except (NotImplementedError, RuntimeError):  # sparse ones
-        return id(tensor)
-
-
-def version(tensor: torch.Tensor) -> int:
-    """How often `tensor` was written into."""
-    try:
-        return tensor._version
-    except RuntimeError:  # in inference mode there is no count
-        return 0
 
 
 def not_compiled() -> AbstractContextManager[Any]:
@@ -257,46 +223,3 @@ def names_of(module: nn.Module) -> dict[nn.Module, str]:
         if path and not is_compiled(each) and "parametrizations" not in parts and not path.startswith(unseen):
             names[each] = ".".join(parts)
     return names or {module: type(module).__name__.lower()}
-
-
-def flattened(value: Any) -> list[torch.Tensor]:
-    """The tensors in a tensor, or in tuples, lists, dicts and dataclasses of such, in order."""
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if is_record(value):
-        value = [getattr(value, each.name) for each in dataclasses.fields(value)]
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    return [tensor for each in value for tensor in flattened(each)] if isinstance(value, tuple | list) else []
-
-
-def is_record(value: Any) -> bool:
-    """A dataclass, but not one that is a dict too, as the outputs of Hugging Face's networks are."""
-    return dataclasses.is_dataclass(value) and not isinstance(value, type | Mapping)
-
-
-def rebuilt(value: Any, tensors: Iterator[torch.Tensor]) -> Any:
-    """`value` with its tensors replaced by the next of `tensors`: the inverse of `flattened`."""
-    if isinstance(value, torch.Tensor):
-        return next(tensors)
-    if is_record(value):
-        copied = copy.copy(value)
-        for each in dataclasses.fields(value):
-            object.__setattr__(copied, each.name, rebuilt(getattr(value, each.name), tensors))
-        return copied
-    if isinstance(value, Mapping):
-        return refilled(value, {key: rebuilt(each, tensors) for key, each in value.items()})
-    if isinstance(value, tuple | list):
-        parts = [rebuilt(each, tensors) for each in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    return value
-
-
-def refilled(value: Mapping[Any, Any], parts: dict[Any, Any]) -> Mapping[Any, Any]:
-    """A copy, and not made anew: a defaultdict needs its default, and others know what else they need."""
-    if not isinstance(value, MutableMapping):
-        return type(value)(parts)  # type: ignore[call-arg]
-    filled = copy.copy(value)
-    for key, each in parts.items():
-        filled[key] = each
-    return filled

@@ -9,7 +9,7 @@ import torch
 
 from ..errors import Unsupported
 from .names import end_names
-from .torch_modules import flattened
+from .torch_tensors import flattened
 
 
 def outputs_of(result: Any, pictures: int) -> list[torch.Tensor]:

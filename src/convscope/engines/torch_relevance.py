@@ -19,9 +19,9 @@ from .torch_functions import KEEPING, KINDS, name_of
 from .torch_graph import is_looked_into
 from .torch_inputs import shapes_of
 from .torch_library import library
-from .torch_modules import flattened, rebuilt
 from .torch_reweighed import copied
 from .torch_rules import is_in_place
+from .torch_tensors import flattened, rebuilt
 
 if TYPE_CHECKING:
     from .torch import TorchEngine

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from .torch_kept import Found, keeps_things, parts_of, refill
-from .torch_modules import version
+from .torch_attributes import Found, keeps_things, parts_of, refill
+from .torch_tensors import version
 
 REGISTERED = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
 SMALL = 1 << 16  # numbers: tensors of no more are copied together

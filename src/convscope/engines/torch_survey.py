@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import weakref
-from collections import Counter
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from ..core import Graph, Layer
-from ..errors import Shape, Unsupported
+from ..core import Layer
+from ..errors import Shape
 from .names import is_input
 from .torch_axis import is_kept_by, is_kept_by_layer
 from .torch_constants import Constants
 from .torch_functions import KEEPING, Function
-from .torch_graph import activation_in, has_kernel, is_looked_into, kernel_of, kind_of, native_of, size_of, sizes_of
-from .torch_modules import Unwatched, flattened, shape_of, version
+from .torch_graph import activation_in, has_kernel, is_looked_into, kernel_of, kind_of, native_of, sizes_of
+from .torch_modules import Unwatched
+from .torch_tensors import flattened, shape_of, version
 from .torch_windows import window_of, window_of_call
 
 Given = Sequence[tuple[torch.Tensor, int]]  # tensors, and how often each had been written into when it was used
@@ -240,58 +240,6 @@ class Survey:
 
     def _counted(self, given: Given) -> bool:
         return any(known.counted for _, known in self._sources(given) if known)
-
-
-class Table:
-    """The rows of a layer table, made of steps: those of `kept`, with what is behind them over steps that have no row.
-
-    folded   functions and layers without a row: what they give has another first axis, as a view with windows folded into it
-    unknown  the rows of which it is not known what is behind them
-    """
-
-    def __init__(self, kept: Container[str]):
-        self.rows: list[Layer] = []
-        self.folded: list[Layer] = []
-        self.unknown: set[str] = set()
-        self._kept = kept
-        self._behind: dict[str, Parents] = {}
-        self._counted: set[int] = set()
-
-    def add(self, step: Step) -> Layer | None:
-        """Its row."""
-        behind = self._over(step.parents)
-        self._behind[step.name] = (step.name,) if step.name in self._kept else behind
-        row = replace(step.row, index=len(self.rows), inputs=behind or ())
-        if step.name not in self._kept:
-            self.folded += [row] if step.unseen else []
-            return None
-        if row.kind == "network":
-            row = replace(row, inputs=())
-        elif behind is None:
-            self.unknown.add(row.name)
-        if step.call is not None and step.call in self._counted:
-            row = replace(row, parameters=0, trainable=0)
-        elif step.call is not None:
-            self._counted.add(step.call)
-        self.rows.append(row)
-        return row
-
-    def graph(self, module: nn.Module, names: Mapping[nn.Module, str], ran: Container[nn.Module], *, wired: bool) -> Graph:
-        """Raises Unsupported where two rows have one name, of which only one could ever be read."""
-        called = Counter(row.name for row in self.rows)
-        if twice := next((name for name, times in called.items() if times > 1), None):
-            raise Unsupported(f"Two layers of this network are called '{twice}'. Rename one of the modules.")
-        unused = tuple(name for each, name in names.items() if each not in ran and kind_of(each) != "network")
-        return Graph(tuple(self.rows), wired, size_of(module), unused)
-
-    def _over(self, parents: Parents) -> Parents:
-        found: list[str] = []
-        for each in parents or ():
-            behind = self._behind.get(each)
-            if behind is None:
-                return None
-            found += behind
-        return None if parents is None else tuple(dict.fromkeys(found))
 
 
 def is_alike(tensor: torch.Tensor) -> bool:

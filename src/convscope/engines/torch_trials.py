@@ -13,7 +13,8 @@ from ..core import Graph, Layer
 from ..errors import EngineError
 from .torch_functions import Function
 from .torch_modules import Enter
-from .torch_survey import Step, Survey, Table
+from .torch_survey import Step, Survey
+from .torch_table import Table
 from .torch_watchers import Enough, Watcher
 
 TRIAL = 2  # pictures in the first trial, all of them zeros

@@ -16,7 +16,7 @@ from .memory import Pool
 from .names import is_input
 from .torch_functions import Function
 from .torch_graph import to_numpy
-from .torch_modules import version
+from .torch_tensors import version
 
 
 class Enough(BaseException):

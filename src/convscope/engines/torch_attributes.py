@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, MutableMapping, MutableSequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, MutableSequence
 from functools import partial
 from operator import is_
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+
+from .torch_tensors import flattened, version
 
 OWN = frozenset(vars(nn.Module())) - {"_non_persistent_buffers_set"}  # its switch, its tables and its hooks
 ATOMS = frozenset({int, float, bool, str, bytes, complex, type(None), torch.Size, torch.dtype, torch.device})
@@ -111,3 +113,21 @@ def relist(values: MutableSequence[Any], before: list[Any]) -> None:
     if len(values) != len(before) or not all(map(is_, values, before)):
         values.clear()
         values.extend(before)
+
+
+def state(module: nn.Module) -> dict[tuple[int, str], Any]:
+    """What modules have as attributes and buffers, and how often the tensors in it were written into."""
+    return {
+        (id(each), name): standing(value)
+        for each in module.modules()
+        for name, value in (*vars(each).items(), *each._buffers.items())
+        if name not in OWN
+    }
+
+
+def standing(value: Any) -> Any:
+    """Equal as long as nobody can tell a difference, if all that it is about stays alive."""
+    if type(value) in ATOMS:
+        return value
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple | set | deque) else ()
+    return id(value), [(id(each), version(each)) for each in flattened(value)], list(map(id, inside))
