@@ -128,6 +128,22 @@ def test_a_curve_over_depth_and_the_alignment_of_a_scan(scan):
     assert alike[0, 1] == pytest.approx(1)  # conv1 and relu1 are read at the same place
 
 
+def test_layers_of_two_networks_are_aligned_over_the_same_pictures(scan, tmp_path):
+    changed = network().without({"conv1": [0, 2]}).scan(scan.folder.parent / "p", LAYERS, out=tmp_path / "scan", features=LAYERS)
+    found = scan.alike(changed)
+    assert found.shape == (len(LAYERS), len(LAYERS))
+    similar = []
+    for one in (scan.features("relu2"), changed.features("relu1")):
+        centred = np.asarray(one, np.float64) - np.mean(one, 0, dtype=np.float64)
+        similar.append(centred @ centred.T)
+    expected = (similar[0] * similar[1]).sum() / np.linalg.norm(similar[0]) / np.linalg.norm(similar[1])
+    assert found[LAYERS.index("relu2"), LAYERS.index("relu1")] == pytest.approx(expected)
+    assert found[0, 0] < 0.999  # the networks are not the same
+    write_pictures(tmp_path / "fewer", 12)
+    with pytest.raises(InputError, match="these are of different ones"):
+        scan.alike(network().scan(tmp_path / "fewer", LAYERS, out=tmp_path / "few", features=LAYERS))
+
+
 @pytest.mark.parametrize("ending", [".parquet", ".csv", ".npz"])
 def test_exported_features_are_the_scans(scan, tmp_path, ending):
     path = scan.embed("relu2").export(tmp_path / f"f{ending}")
