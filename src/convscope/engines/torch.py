@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ..core import Array, Edit, Graph, Part, Pictures, Rule, Run, Tap, as_tap, by_input, each_array, input_names, merged
-from ..errors import ConvscopeError, Shape, Unsupported, WrongPictureShape
+from ..errors import ConvscopeError, InputError, Shape, Unsupported, WrongPictureShape
 from .cuts import Cut
 from .failures import is_out_of_memory
 from .memory import Pool
@@ -33,7 +33,7 @@ from .torch_local import Locals
 from .torch_modules import Visit, Way, frozen, is_script, names_of, notes_on, unwrapped, visiting
 from .torch_opening import opened
 from .torch_outputs import outputs_of
-from .torch_reweighed import copied, fill
+from .torch_reweighed import copied, fill, free, own_name
 from .torch_rules import ReluRule
 from .torch_state import Known
 from .torch_survey import Step, Survey
@@ -104,10 +104,17 @@ class TorchEngine:
     def with_weights(self, weights: Mapping[str, Mapping[str, Array]]) -> TorchEngine:
         """See Reweighable.with_weights."""
         rows = {layer: self.graph[layer].name for layer in weights}
-        made = acting_in(self, self._odd.intersection(rows.values()))
+        module = copied(self.module)
+        twins = dict(zip(self.module.modules(), module.modules(), strict=True))
+        for layer, row in rows.items():
+            if row not in self._modules:
+                raise InputError(f"'{layer}' has no weights that could be replaced. Name a layer that has.", received=layer)
+            twin = twins[self._modules[row]]
+            free(twin, [own_name(twin, name) for name in weights[layer]])
+        result = TorchEngine(module, picture_shape=shapes_of(self._inputs))
+        made = acting_in(result, result._odd.intersection(rows.values()))
         if name := next((name for name, row in rows.items() if row in made and made[row].made), None):
             raise Unsupported(f"The kernels of '{name}' are made of other weights in every run, and cannot be replaced.")
-        result = TorchEngine(copied(self.module), picture_shape=shapes_of(self._inputs))
         for layer, row in rows.items():
             fill(result._modules[row], weights[layer], layer)
         return result

@@ -3,44 +3,93 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize, prune
 
 from ..core import Array
 from ..errors import InputError, Unsupported
 from .torch_graph import has_kernel, is_quantised
 
+# The hooks of torch that make a weight before every call, and what each keeps beside it.
+MAKERS = ("WeightNorm", "SpectralNorm")
+BESIDE = ("_orig", "_mask", "_g", "_v", "_u")
+
 
 def copied(module: nn.Module) -> nn.Module:
     """A deep copy. Raises Unsupported for a module that cannot be copied."""
+    kept = (value for part in module.modules() for value in vars(part).values())
+    # What hooks made of weights that are trained: torch copies none of these, and the next call makes it again.
+    made = {id(each): each.detach().clone() for each in kept if isinstance(each, torch.Tensor) and not each.is_leaf}
     try:
-        return copy.deepcopy(module)
+        return copy.deepcopy(module, dict[int, Any](made))
     except Exception as error:
         raise Unsupported(f"This network cannot be copied ({error}), so that no other weights can be tried in it.") from error
 
 
+class Fixed(nn.Module):
+    """In place of a parametrisation: what it made, as a parameter."""
+
+    def __init__(self, made: torch.Tensor):
+        super().__init__()
+        self.original = nn.Parameter(made.detach().clone())
+
+    def forward(self) -> torch.Tensor:
+        return self.original
+
+
+def free(module: nn.Module, names: Iterable[str]) -> None:
+    """Let what a parametrisation of torch, a pruning or a norm of the weights makes in every call be parameters.
+
+    Done by hand: torch's own ways to remove these write into the weights, which other layers may share, and into the class of a
+    parametrised layer, which a copy of it shares with the layer that was copied.
+    """
+    for name in names:
+        if parametrize.is_parametrized(module, name):
+            made: Any = module.parametrizations
+            made[name] = Fixed(getattr(module, name))
+        makers = [key for key, hook in module._forward_pre_hooks.items() if makes(hook, name)]
+        for key in makers:
+            del module._forward_pre_hooks[key]
+        if makers:
+            kept = vars(module).pop(name)
+            for beside in (f"{name}{each}" for each in BESIDE):
+                module._parameters.pop(beside, None)
+                module._buffers.pop(beside, None)
+            module.register_parameter(name, nn.Parameter(kept.detach().clone()))
+
+
+def makes(hook: Any, name: str) -> bool:
+    if isinstance(hook, prune.BasePruningMethod):
+        return hook._tensor_name == name
+    own = type(hook).__module__.startswith("torch.nn.utils.") and type(hook).__name__ in MAKERS
+    return own and hook.name == name
+
+
+def own_name(module: nn.Module, name: str) -> str:
+    """Of weights as the engine calls them, as torch does."""
+    return "weight" if has_kernel(module) and name.endswith("kernel") else name
+
+
 def fill(module: nn.Module, weights: Mapping[str, Array], layer: str) -> None:
     """Put `weights`, named and laid out as those that the engine gives, into a module. Raises InputError."""
-    kernel = has_kernel(module)
     if is_quantised(module):
         raise Unsupported(f"The weights of '{layer}' are quantised, and cannot be replaced.")
     with torch.no_grad():
         for name, values in weights.items():
-            path = "weight" if kernel and name.endswith("kernel") else name
+            path = own_name(module, name)
             own: Any = module
             for part in path.split("."):
                 own = getattr(own, part, None)
             given = torch.from_numpy(values.copy())
-            if kernel and path == "weight" and isinstance(module, nn.modules.conv._ConvTransposeNd):
+            if has_kernel(module) and path == "weight" and isinstance(module, nn.modules.conv._ConvTransposeNd):
                 # From (out, in / groups, *kernel) back to torch's (in, out / groups, *kernel).
                 given = given.reshape(module.groups, -1, *given.shape[1:]).transpose(1, 2).flatten(0, 1)
             if not isinstance(own, torch.Tensor) or own.shape != given.shape:
                 expected = tuple(own.shape) if isinstance(own, torch.Tensor) else None
                 message = f"'{layer}' has no weights '{name}' of shape {values.shape}."
                 raise InputError(message, received=values.shape, expected=expected)
-            if nn.utils.parametrize.is_parametrized(module, "weight") and path == "weight":
-                raise Unsupported(f"The weights of '{layer}' are made from others (a parametrisation), and cannot be replaced.")
             own.copy_(given)
