@@ -23,7 +23,7 @@ A message says what happened, what was received and what to do, a sentence each.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 
 Shape = tuple[int | None, ...]
@@ -34,7 +34,12 @@ class ConvscopeError(Exception):
 
 
 class ModelError(ConvscopeError):
-    """Something about the network, as given."""
+    """Something about the network, as given.
+
+    rows   where all that stands against a run is that these rows cannot be read in it, {row: why}: the others can
+    """
+
+    rows: Mapping[str, str] = {}
 
 
 class Unsupported(ModelError):
@@ -213,6 +218,14 @@ class UnusedLayer(UnknownLayer):
         )
 
 
+class LeftOut(UnknownLayer):
+    """A layer that was among those asked for, and could not be read."""
+
+    def __init__(self, name: str, known: Sequence[str], why: str):
+        self.name, self.known = name, tuple(known)
+        ModelError.__init__(self, why)
+
+
 class UnknownRow(UnknownLayer):
     """No row of that number in the layer table."""
 
@@ -223,6 +236,13 @@ class UnknownRow(UnknownLayer):
 
 class ConvscopeWarning(UserWarning):
     """Something that may not be meant."""
+
+
+def not_read(errors: Mapping[str, ModelError]) -> ModelError:
+    """The first of `errors`, which says of all rows that it is of why they cannot be read."""
+    first = next(iter(errors.values()))
+    first.rows = {row: str(error) for row, error in errors.items()}
+    return first
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
@@ -20,7 +20,7 @@ from .methods import maps as reading
 from .methods.answers import Answer
 from .methods.heaviest import groups_of, slices
 from .methods.receptive import ReceptiveField
-from .methods.select import At, Row, name_of, select, written
+from .methods.select import At, Row, asked_one_by_one, name_of, select, written
 from .methods.sizes import at_size, fits, of_no_size
 from .pictures import Prepared, Preprocess, prepare_inputs
 from .results import FeatureMaps, Filters, MapSet, NetworkInfo, Shown
@@ -175,7 +175,7 @@ class Network(Why, Scanning):
     def answers(self, pictures: Any, *, top: int = 5, progress: reading.Progress | None = None) -> dict[str, list[Answer]]:
         """As `predict`, by the name of the picture, and with the class numbers."""
         prepared = self._prepared(pictures)
-        output = self._read(prepared.inputs, ["output"], progress)["output"]
+        output = self._read(prepared.inputs, ["output"], progress)[0]["output"]
         rows = answering.answers(answering.probabilities(output)[0], self.labels, top=top)
         return dict(zip(prepared.names, rows, strict=True))
 
@@ -189,9 +189,14 @@ class Network(Why, Scanning):
         # Curves stand over a signal only where the sizes are known; a run over a signal costs little.
         graph = self._graph_for(prepared.values.shape[1:], whole=bool(top) or signals is not None)
         readings = [reading.reading(self.graph, name, activated=activated) for name in select(self.graph, at)]
-        values = self._read(prepared.inputs, [each.read_at for each in readings] + ["output"] * bool(top), how.progress)
-        answers, answers_from = self._answer(values["output"], top) if top else (None, None)
-        evidence = self._evidence(prepared.inputs, [each.read_at for each in readings], answers, how.evidence)
+        optional = reading.optional(readings, asked_one_by_one(self.graph, at))
+        names = [each.read_at for each in readings] + ["output"] * bool(top)
+        values, left = self._read(prepared.inputs, names, how.progress, optional | {"output"})
+        left_out = {each.layer: each.without(left[each.read_at]) for each in readings if each.read_at in left}
+        readings = [each for each in readings if each.read_at not in left]
+        left_out |= {name: why for name, why in left.items() if name == "output"}
+        answers, answers_from = self._answer(values["output"], top) if "output" in values else (None, None)
+        evidence = self._evidence(prepared.inputs, [each.read_at for each in readings], answers, how.evidence, optional)
         maps = {
             each.layer: FeatureMaps(
                 graph[each.layer],
@@ -213,6 +218,7 @@ class Network(Why, Scanning):
             answers_from=answers_from,
             filters=self._first_filters() if top else None,
             kernels=slices(self.engine, list(maps)) if top else {},
+            left_out=left_out,
         )
 
     def _graph_for(self, shape: tuple[int, ...], *, whole: bool) -> Graph:
@@ -222,7 +228,7 @@ class Network(Why, Scanning):
         return at_size(self.engine, shape) if whole else of_no_size(self.graph)
 
     def _evidence(
-        self, pictures: Pictures, names: Sequence[str], answers: Answers | None, how: str
+        self, pictures: Pictures, names: Sequence[str], answers: Answers | None, how: str, optional: Container[str]
     ) -> dict[str, ranking.Evidence]:
         """How much the units of `names` speak for the best answer. Nothing for no classifier, and where it cannot be measured."""
         if answers is None or how == "none":
@@ -230,7 +236,8 @@ class Network(Why, Scanning):
         best = [row[0] for row in answers]
         classes = np.array([each.index for each in best], np.intp)
         try:
-            found = ranking.evidence(self.engine, pictures, list(dict.fromkeys(names)), classes, limited=how == "some")
+            names = list(dict.fromkeys(names))
+            found = ranking.evidence(self.engine, pictures, names, classes, limited=how == "some", optional=optional)
         except ModelError:
             if how == "all":
                 raise
@@ -250,14 +257,17 @@ class Network(Why, Scanning):
             return None
         return self.filters(convolutions[0].name)
 
-    def _read(self, pictures: Pictures, names: Sequence[str], progress: reading.Progress | None) -> dict[str, Array]:
-        values = reading.read(self.engine, pictures, names, progress)
+    def _read(
+        self, pictures: Pictures, names: Sequence[str], progress: reading.Progress | None, optional: Container[str] = ()
+    ) -> tuple[dict[str, Array], dict[str, str]]:
+        """The values of `names`; of `optional` those that cannot be read are left out, and the second says why."""
+        values, left = reading.readable(self.engine, pictures, names, optional, progress)
         # A sum is NaN or infinite if a value is; only then is it worth looking for the cause.
         with np.errstate(over="ignore", invalid="ignore"):
             finite = all(np.isfinite(each.sum()) for each in values.values())
         if not finite:
             self._refuse_broken_weights()
-        return values
+        return values, left
 
     def _refuse_broken_weights(self) -> None:
         for layer in self.graph:

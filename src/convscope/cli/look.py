@@ -73,7 +73,8 @@ def look(
         )
     page = page_of(saved, single_file)
     if as_json:
-        print_json({"page": str(page), "pictures": answers_of(maps), "layers": [row_of(maps, name) for name in maps]})
+        layers, left_out = [row_of(maps, name) for name in maps], dict(maps.left_out)
+        print_json({"page": str(page), "pictures": answers_of(maps), "layers": layers, "left_out": left_out})
     else:
         print_look(network, maps)
         print(f"\nThe page: {page}")
@@ -118,7 +119,7 @@ def maps(
         )
     if as_json:
         where = {"study": str(saved), "page": str(page_of(saved, single_file)), "files": list(map(str, written))}
-        print_json({**where, "layers": [row_of(result, name) for name in result]})
+        print_json({**where, "layers": [row_of(result, name) for name in result], "left_out": dict(result.left_out)})
     else:
         print_maps(result)
         count = len(result) * len(result.pictures)

@@ -39,6 +39,8 @@ def print_maps(maps: MapSet) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for name, number_of, extent, counts in rows:
         print(f"  {name:{widths[0]}}  {number_of:>{widths[1]}}  {extent:{widths[2]}}  {counts}")
+    for why in maps.left_out.values():
+        print(f"  left out: {why}")
 
 
 def print_notes(network: Network, answered: bool = False) -> None:

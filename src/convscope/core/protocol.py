@@ -47,7 +47,8 @@ class Engine(Protocol):
         """Read `taps` while `pictures` pass: (n, c, *spatial), or of several inputs {name: array}. Without taps, the output.
 
         What is read is what the next layer received, after any edit. Stops as soon as the last tap is known.
-        Raises UnknownLayer, UnusedLayer, WrongPictureShape, EngineError.
+        Raises UnknownLayer, UnusedLayer, WrongPictureShape, EngineError. Where only some of the taps cannot be read, the error's
+        `rows` says which and why: without them the run succeeds.
         """
         ...
 

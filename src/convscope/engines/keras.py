@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from ..core import Array, Edit, Graph, Layer, Pictures, Rule, Run, Tap, as_tap, by_input, each_array, merged, reduced
-from ..errors import ConvscopeError, InputError, Shape, Unsupported, WrongPictureShape
+from ..errors import ConvscopeError, InputError, ModelError, Shape, Unsupported, WrongPictureShape
 from .cuts import Cut, crossing
 from .failures import no_gradient
 from .keras_arrays import to_native, to_protocol
@@ -196,6 +196,10 @@ class KerasEngine:
         self._forward.reached = self._forward.failure = None  # of an earlier run
         try:
             yield
+        except ModelError as error:
+            unread = error.rows  # by the forward's names
+            error.rows = {**unread, **{row: unread[end] for row, end in self._ends.items() if end in unread}}
+            raise
         except ConvscopeError:
             raise
         except Exception as error:

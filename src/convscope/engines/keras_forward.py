@@ -10,7 +10,7 @@ import keras
 from keras.src.backend import get_keras_mask, set_keras_mask  # what Keras itself keeps of a mask beside a tensor
 
 from ..core import Edit, Reduce, Tap
-from ..errors import EngineError, InputError
+from ..errors import EngineError, InputError, ModelError, Unsupported, not_read
 from .keras_arrays import check_fit
 from .keras_calls import Call, Enough, Operations, Watch
 from .keras_graph import Place
@@ -58,7 +58,8 @@ class Reader:
     networks: Container[Any] = ()
     seen: dict[Tap, Any] = field(default_factory=dict)
     edited: set[str] = field(default_factory=set)
-    refused: InputError | None = None
+    refused: InputError | Unsupported | None = None
+    unread: dict[str, ModelError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._taps: dict[str, list[Tap]] = {}
@@ -99,6 +100,8 @@ class Reader:
     def _read(self, name: str, value: Any) -> Any:
         if name in self.held:
             value = keras.ops.cast(self.held[name], value.dtype)
+        if "complex" in str(value.dtype) and (name in self.edits or name in self._taps):
+            return self._unread(name, value)
         if name in self.edits:
             value = self._edited(name, value)
         if name in self.nudges:
@@ -110,6 +113,16 @@ class Reader:
             last = self.places[name].channels_last and len(part.shape) > 2
             self.seen[tap] = part if tap.reduce == "argmax" else self.keep(part, last)
         return self.hand_on(value) if name in self._taps else value
+
+    def _unread(self, name: str, value: Any) -> Any:
+        """Of complex numbers only the real parts would be drawn, with nothing that says so."""
+        error = Unsupported(f"'{name}' holds complex numbers, which no map can show. Take the layer before or after it.")
+        if name in self.edits:
+            self.refused = error
+            raise Enough from error
+        self.unread[name] = error
+        self.seen |= dict.fromkeys(self._taps[name])
+        return value
 
     def _edited(self, name: str, value: Any) -> Any:
         shape, last = tuple(value.shape), self.places[name].channels_last and len(value.shape) > 2
@@ -175,6 +188,8 @@ class Forward:
             self.assigned = any(before.get(key) is not value for key, value in scope.state_mapping.items())
         if reader.refused:
             raise reader.refused
+        if reader.unread:
+            raise not_read(reader.unread)
         return [reader.seen[tap] for tap in plan.taps]
 
     def is_last(self, tap: Tap) -> bool:
@@ -190,7 +205,8 @@ class Forward:
         for name, value in zip(output_names(len(outputs)), outputs, strict=True):
             reader.read(name, value)
         if reader.missed:
-            raise EngineError(f"'{reader.missed[0]}' did not run for these pictures: the network took another way.")
+            says = "'{}' did not run for these pictures: the network took another way."
+            raise not_read({name: EngineError(says.format(name)) for name in reader.missed})
 
 
 def reduced(value: Any, reduce: Reduce, channels_last: bool) -> Any:

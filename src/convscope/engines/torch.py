@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ..core import Array, Edit, Graph, Part, Pictures, Rule, Run, Tap, as_tap, by_input, each_array, input_names, merged
-from ..errors import ConvscopeError, InputError, Shape, Unsupported, WrongPictureShape
+from ..errors import ConvscopeError, InputError, Shape, Unsupported, WrongPictureShape, not_read
 from .cuts import Cut
 from .failures import is_out_of_memory
 from .memory import Pool
@@ -221,15 +221,16 @@ class TorchEngine:
         except ConvscopeError:
             raise
         except Exception as error:
-            if watcher.taps and not watcher.refused:
+            if watcher.taps and not (watcher.refused or watcher.unread):
                 for name, each in zip(given, self._inputs, strict=True):
                     if received[name][1:] != each.shape:
                         self._wrong_shape(name, received[name], each.shape, error)
                 last = watcher.last if way.wanted is None else self._last(given, watcher, error)
                 raise failure(error, last, list(received.values()), raised_in(error, self._names)) from error
         watcher.check()
-        if (unlike := next((name for name in rows if name in self._unlike), None)) and len(next(iter(given.values()))) > 1:
-            raise Unsupported(f"The first axis of '{unlike}' is not that of the pictures. Take a layer, or one picture.")
+        if (unlike := [name for name in rows if name in self._unlike]) and len(next(iter(given.values()))) > 1:
+            says = "The first axis of '{}' is not that of the pictures. Take a layer, or one picture."
+            raise not_read({name: Unsupported(says.format(name)) for name in unlike})
 
     def _last(self, pictures: Mapping[str, Array], watcher: Watcher, error: Exception) -> str | None:
         """The layer that was reached before the network failed: it runs again, and all layers are looked at."""

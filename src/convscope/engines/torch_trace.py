@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..core import Array, Run, Tap, as_tap
-from ..errors import InputError, Unsupported
+from ..errors import InputError, Unsupported, not_read
 from .failures import no_gradient
 from .names import is_input
 from .torch_graph import to_numpy
@@ -52,6 +52,7 @@ class TorchTrace:
                  pictures has no gradient of zero, but none
         """
         self._run_again_for([*seeds, *wrt])
+        self._check_flow_through([*seeds, *wrt])
         weights = [self._seed(name, seed) for name, seed in seeds.items()]
         ends, starts = ([self._handle(name) for name in names] for names in (seeds, wrt))
         with self._standing():
@@ -81,9 +82,11 @@ class TorchTrace:
     def _handle(self, name: str) -> torch.Tensor:
         if name not in self._handles:
             raise InputError(f"'{name}' was not tapped in this trace. Tap it to take gradients there.", received=name)
-        if not self._handles[name].requires_grad:
-            raise Unsupported(f"Nothing flows back through '{name}': {NO_FLOW}.")
         return self._handles[name]
+
+    def _check_flow_through(self, names: Sequence[str]) -> None:
+        if stuck := [name for name in names if not self._handle(name).requires_grad]:
+            raise not_read({name: Unsupported(f"Nothing flows back through '{name}': {NO_FLOW}.") for name in stuck})
 
     def _seed(self, name: str, seed: Array) -> torch.Tensor:
         handle, received = self._handle(name), np.shape(seed)

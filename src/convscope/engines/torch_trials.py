@@ -179,8 +179,7 @@ class Followed:
             self._astray = self._astray or self._where(step, self._table.add(step))
             self._followed += 1
         if self._astray and maker is not None and (name in self._watcher.taps or name in self._watcher.edits):
-            self._watcher.refused = EngineError(f"'{name}' was not read: {self._astray}", self._watcher.last)
-            raise Enough
+            self._watcher.leave_out(name, EngineError(f"'{name}' was not read: {self._astray}", self._watcher.last))
         given = self._watcher.visit(name, tensor, maker, alias)
         self._survey.hand_on(tensor, given)
         return given

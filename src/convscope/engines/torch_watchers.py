@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..core import Array, Edit, Reduce, Tap
-from ..errors import ConvscopeError, EngineError, InputError, Unsupported
+from ..errors import ConvscopeError, EngineError, InputError, ModelError, Unsupported, not_read
 from .memory import Pool
 from .names import is_input
 from .torch_functions import Function
@@ -33,7 +33,9 @@ class Watcher(ABC):
         self.edits = dict(edits)
         self._asked = tuple(tap for each in self.taps.values() for tap in each), dict(edits)
         self.last: str | None = None
-        self.refused: ConvscopeError | None = None  # kept, since a network may catch what is raised inside it
+        # Kept, since a network may catch what is raised inside it. Rows that cannot be read do not stand in the way of others.
+        self.refused: ConvscopeError | None = None
+        self.unread: dict[str, ModelError] = {}
         self.pictures = 0
         self._replaced: list[tuple[str, torch.Tensor, int]] = []
 
@@ -50,11 +52,11 @@ class Watcher(ABC):
             self.last = name
         if name not in self.taps and name not in self.edits:
             return tensor
+        given = tensor
         try:
             given = self._taken(name, tensor)
         except ConvscopeError as error:
-            self.refused = error
-            raise Enough from error
+            self.leave_out(name, error)
         if given is not tensor and isinstance(maker, Function) and maker.in_place:
             given = tensor.copy_(given)  # others know it by its place
         elif given is not tensor:
@@ -65,6 +67,16 @@ class Watcher(ABC):
         if not self.taps and not at_end:
             self.stop(maker)
         return given
+
+    def leave_out(self, name: str, error: ConvscopeError) -> None:
+        """`name` cannot be read. Raises Enough where nothing else is to be, and where it was to be edited."""
+        if name in self._asked[1] or not isinstance(error, ModelError):
+            self.refused = error
+            raise Enough from error
+        self.unread[name] = error
+        del self.taps[name]
+        if not self.taps:
+            raise Enough from error
 
     def stop(self, _maker: nn.Module | Function | None) -> None:
         """All is read."""
@@ -83,6 +95,8 @@ class Watcher(ABC):
         """Raises what stands against the result, after the run."""
         if self.refused:
             raise self.refused
+        if self.unread:
+            raise not_read(self.unread)
         for name, tensor, before in self._replaced:
             if version(tensor) != before:
                 # What was handed on instead does not get what is written into the original.
@@ -90,8 +104,9 @@ class Watcher(ABC):
                     f"The network writes into what '{name}' returned by another name for the same memory, so that it cannot "
                     "be edited or differentiated there. Take the layer before or after it."
                 )
-        for name in (*self.taps, *self.edits):
-            raise EngineError(f"'{name}' did not run for these pictures: the network took another way.", self.last)
+        if missed := (*self.edits, *self.taps):
+            says = "'{}' did not run for these pictures: the network took another way."
+            raise not_read({name: EngineError(says.format(name), self.last) for name in missed})
 
     @abstractmethod
     def take(self, name: str, tensor: torch.Tensor, taps: Sequence[Tap]) -> torch.Tensor:

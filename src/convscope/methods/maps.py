@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..core import Array, Engine, Graph, Pictures, Run, Tap, batch, count
+from ..errors import ModelError
 from .blocks import activation_after, is_activated
 
 # So many pictures pass at a time: enough to keep two cores busy, few enough that VGG16's maps of a batch fit in 1 GB.
@@ -29,6 +30,10 @@ class Reading:
             return f"after its activation ({self.read_at})"
         return "its own output, after an activation" if self.activated else "its own output, before any activation"
 
+    def without(self, why: str) -> str:
+        """That the layer is not there, since what is read for it could not be."""
+        return why if self.read_at == self.layer else f"'{self.layer}' is read after its activation. {why}"
+
 
 def reading(graph: Graph, layer: str, *, activated: bool) -> Reading:
     """How `layer` is read: with `activated`, after the activation that alone follows it, where there is one."""
@@ -38,6 +43,27 @@ def reading(graph: Graph, layer: str, *, activated: bool) -> Reading:
     return Reading(
         layer, row.name, own or after is not None, row.activation or (row.native if row.kind == "activation" else None)
     )
+
+
+def optional(readings: Sequence[Reading], named: Container[str]) -> frozenset[str]:
+    """What may be left out of what is read: that of which no layer is meant by its name."""
+    return frozenset(each.read_at for each in readings) - {each.read_at for each in readings if each.layer in named}
+
+
+def readable(
+    engine: Engine, pictures: Pictures, names: Sequence[str], optional: Container[str], progress: Progress | None = None
+) -> tuple[dict[str, Array], dict[str, str]]:
+    """As `read`, without those of `optional` that cannot be read for these pictures; of these {name: why}."""
+    left: dict[str, str] = {}
+    while True:
+        asked = [name for name in names if name not in left]
+        try:
+            return read(engine, pictures, asked, progress), left
+        except ModelError as error:
+            rows = {name: why for name, why in error.rows.items() if name in optional and name in asked}
+            if not rows or len(rows) == len(set(asked)):
+                raise
+            left |= rows
 
 
 def read(engine: Engine, pictures: Pictures, names: Sequence[str], progress: Progress | None = None) -> dict[str, Array]:

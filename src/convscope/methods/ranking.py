@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from ..core import Array, Differentiable, Edit, Engine, Pictures, Resumable, Tap, batch, count
+from ..errors import ModelError
 from .costs import multiply_adds
 from .resume import at_once, chunks, held
 from .scores import Scores, scores
@@ -63,7 +64,13 @@ def ranked(measure: Array, then: Array | None = None) -> npt.NDArray[np.intp]:
 
 
 def evidence(
-    engine: Engine, pictures: Pictures, layers: Sequence[str], classes: npt.NDArray[np.intp], *, limited: bool = True
+    engine: Engine,
+    pictures: Pictures,
+    layers: Sequence[str],
+    classes: npt.NDArray[np.intp],
+    *,
+    limited: bool = True,
+    optional: Container[str] = (),
 ) -> dict[str, tuple[Array, str]]:
     """`{layer: ((n, c), how)}`, how much each unit speaks for class `classes[n]` of picture n, and by which measure.
 
@@ -72,12 +79,13 @@ def evidence(
 
     limited   switch off as many units of each layer as BUDGET allows, those with the greatest mean; a layer of which
               that are too few is left out, as is one that comes after the scores
+    optional  of these, those without a gradient of their own (whole numbers, sparse tensors) are left out
     """
     at = scores(engine)
     layers = [name for name in layers if at.layer == "output" or engine.graph[name].index <= engine.graph[at.layer].index]
     if isinstance(engine, Differentiable):
         how = f"gradient x activation of {at.said}"
-        return {name: (each, how) for name, each in by_gradient(engine, pictures, layers, classes, at).items()}
+        return {name: (each, how) for name, each in with_gradients(engine, pictures, layers, classes, at, optional).items()}
     found = {}
     for name in layers:
         units = (engine.graph[name].shape or (1,))[0] or 1
@@ -88,6 +96,24 @@ def evidence(
             drops = by_switching_off(engine, pictures, name, classes, at, most=most)
             found[name] = drops, f"the drop of {at.said}, when it is switched off{tried}"
     return found
+
+
+def with_gradients(
+    engine: Differentiable,
+    pictures: Pictures,
+    layers: Sequence[str],
+    classes: npt.NDArray[np.intp],
+    at: Scores,
+    optional: Container[str],
+) -> dict[str, Array]:
+    """As `by_gradient`, without those of `optional` that have none."""
+    try:
+        return by_gradient(engine, pictures, layers, classes, at)
+    except ModelError as error:
+        rest = [name for name in layers if name not in error.rows or name not in optional]
+        if not rest or len(rest) == len(layers):
+            raise
+    return with_gradients(engine, pictures, rest, classes, at, optional)
 
 
 def by_gradient(

@@ -31,6 +31,13 @@ def select(graph: Graph, at: At) -> tuple[str, ...]:
     return tuple(name for name in graph.names if name in chosen)
 
 
+def asked_one_by_one(graph: Graph, at: At) -> frozenset[str]:
+    """Those of `select(graph, at)` that are meant by themselves, by name or index, and not by a word or a pattern."""
+    parts = list(at) if isinstance(at, Sequence) and not isinstance(at, str) else [at]
+    found = ((plain(part), _one(graph, part)) for part in parts)
+    return frozenset(name for part, names in found for name in names if part == name or str(part).lstrip("-").isdigit())
+
+
 def _one(graph: Graph, part: object) -> tuple[str, ...]:
     part = plain(part)
     if isinstance(part, bool) or not isinstance(part, str | int):

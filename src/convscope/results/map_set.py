@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from ..errors import InputError, UnknownLayer
+from ..errors import InputError, LeftOut, UnknownLayer
 from ..methods.answers import Answer
 from ..methods.heaviest import Slices
 from ..methods.select import Row, name_of
@@ -40,9 +40,13 @@ class MapSet(Mapping[str, FeatureMaps]):
     filters: Filters | None = None  # of the first convolution
     kernels: Mapping[str, Slices] = field(default_factory=dict)  # by layer, what of its kernels weighs most
     why: Explanation | None = None  # of the first answer
+    # Of a group that was asked for ("all", "block5_*"), what could not be read, and why: {layer: a sentence}.
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, layer: Row) -> FeatureMaps:
         name = name_of(self.network.graph, layer)
+        if name in self.left_out:
+            raise LeftOut(name, list(self.maps), self.left_out[name])
         if name not in self.maps:
             raise UnknownLayer(name, list(self.maps))
         return self.maps[name]
@@ -163,4 +167,5 @@ class MapSet(Mapping[str, FeatureMaps]):
 
     def __repr__(self) -> str:
         names = ", ".join(f"{name} {tuple(each.values.shape[1:])}" for name, each in self.maps.items())
-        return f"MapSet({len(self.pictures)} pictures; {names})"
+        left = "".join(f"\nLeft out: {why}" for why in dict.fromkeys(self.left_out.values()))
+        return f"MapSet({len(self.pictures)} pictures; {names}){left}"

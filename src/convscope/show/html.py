@@ -45,6 +45,7 @@ def maps(found: MapSet) -> str:
             f"{count:,} values are too many for a page within a notebook. maps.save('study') writes the page to a folder; "
             f"maps['{next(iter(found))}'] shows one layer."
         )
+        below += "".join(f" Left out: {why}" for why in found.left_out.values())
         return table(("layer", "maps", "size"), rows, below)
     return frame(found)
 

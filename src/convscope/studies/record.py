@@ -58,6 +58,7 @@ def record_of(maps: MapSet, place: Place, threads: ThreadPoolExecutor, drawn: Dr
     record = _network(maps) | {
         "pictures": [_picture(maps, number, file, place) for number, file in enumerate(files)],
         "maps": [each | seen[each["layer"]] for each in entries],
+        "left_out": dict(maps.left_out),
         "filters": [_filters(maps.filters, place)] if maps.filters else [],
         "why": why(maps.why, place, files, whole=drawn is not None),
         "blocks": blocks(maps),
