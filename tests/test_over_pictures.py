@@ -89,6 +89,29 @@ def test_the_page_lays_them_over_as_the_sheets_do():
             np.testing.assert_array_equal(found, np.floor(expected + 0.5))
 
 
+WIDENED = {
+    "transposed, kernel 4": lambda: torch.nn.ConvTranspose2d(1, 1, 4, stride=4),
+    "transposed, kernel 8": lambda: torch.nn.ConvTranspose2d(1, 1, 8, stride=4, padding=2),
+    "twice transposed": lambda: [torch.nn.ConvTranspose2d(1, 1, 4, stride=2, padding=1) for _ in range(2)],
+    "nearest": lambda: torch.nn.Upsample(scale_factor=4),
+    "adaptive": lambda: torch.nn.AdaptiveAvgPool2d(16),
+}
+
+
+@pytest.mark.parametrize("kind", WIDENED)
+def test_a_map_made_as_large_as_the_picture_again_lies_over_it_place_by_place(kind):
+    """As of a segmentation: each pixel has a place of its own, though several places are made of the same pixels."""
+    widened = WIDENED[kind]()
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 4, stride=4), *(widened if isinstance(widened, list) else [widened]))
+    _, maps = maps_of(net)
+    name = list(maps)[-1]
+    maps[name].values[:] = values = np.random.default_rng(0).normal(size=(1, 1, 16, 16)).astype(np.float32)
+    for axis in over(maps.network.graph, name, (16, 16)):
+        np.testing.assert_allclose(axis, np.arange(16))
+    by_hand = blended(maps.pictures[0].pixels, values[0, 0], "nearest", float(np.abs(values).max()))
+    np.testing.assert_array_equal(maps.overlay(name, units=[0]).tiles[0], by_hand)
+
+
 def test_a_crop_sheet_says_in_one_line_what_it_is():
     _, maps = maps_of(picks(strided()))
     assert repr(maps.crops("0")).endswith("what units see where they are strongest', 2 crops)")

@@ -90,7 +90,7 @@ def test_a_crop_is_what_acts_on_its_position_or_the_middle_of_that(found, positi
                 cut += 1
                 assert start <= box[0] < box[1] <= stop
                 if start > 0 and stop < side and box[0] > 0 and box[1] < side:
-                    assert abs(sum(box) - start - stop) <= 2
+                    assert abs(sum(box) - start - stop) <= 4  # twice two pixels: after a transposed layer places stand apart
         assert ("the middle of what it sees" in field.words) == (layer in ("6", "8", "10")), layer
     assert cut
     assert blind

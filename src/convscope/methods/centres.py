@@ -16,7 +16,8 @@ def centres(
 ) -> tuple[npt.NDArray[np.float64], ...] | None:
     """Per spatial axis, (places,): the middle of the pixels, or of the samples, that each place of `layer` depends on.
 
-    As if the picture had no edges, so that neighbours are as far apart as they are; near the edges it may lie outside.
+    As if the picture had no edges, so that neighbours are as far apart as they are; near the edges it may lie outside. Where a
+    layer has made a map larger, several places depend on the same pixels, and stand beside each other there.
     of        the row of the input whose pixels are meant, by default the first
     returns   None where places depend on the whole picture, and so stand over no part of it
     raises    as `edges`
@@ -31,6 +32,8 @@ def centres(
         low, high = walk(graph, layer, (places, places.copy()), axis, known, of)
         if not np.isfinite(high - low).all():
             return None
+        if (np.diff(low + high) <= 0).any():  # of places that stand on one another all but one would not be drawn
+            low, high = walk(graph, layer, (places, places.copy()), axis, known, of, whole=False)
         found.append((low + high) / 2)
     return tuple(found)
 

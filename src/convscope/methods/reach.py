@@ -75,10 +75,11 @@ def source(place: int, size: int, fill: str) -> int:
     return -place if place < 0 else 2 * (size - 1) - place
 
 
-def walk(graph: Graph, layer: str, value: Ends, axis: int, sizes: Any, of: str | None = None) -> Ends:
+def walk(graph: Graph, layer: str, value: Ends, axis: int, sizes: Any, of: str | None = None, *, whole: bool = True) -> Ends:
     """Which places of an input without edges the places `value` of `layer` depend on. Raises Unsupported as `spans`.
 
-    of   the row of the input, by default the first
+    of      the row of the input, by default the first
+    whole   as for `back`
     """
     rows = {each.name: each for each in graph}
     start, end = graph.layers[0].name if of is None else of, graph[layer].name
@@ -93,7 +94,7 @@ def walk(graph: Graph, layer: str, value: Ends, axis: int, sizes: Any, of: str |
             step = step_from(row, rows[each], axis, sizes)
             if step.flattened and not mixed[name]:
                 raise not_shown(row)
-            got = back(step, need)
+            got = back(step, need, whole=whole)
             needs[each] = (np.minimum(needs[each][0], got[0]), np.maximum(needs[each][1], got[1])) if each in needs else got
             mixed[each] = mixed[name] or step.mixing or mixed.get(each, False)
     if start not in needs:
@@ -101,18 +102,25 @@ def walk(graph: Graph, layer: str, value: Ends, axis: int, sizes: Any, of: str |
     return needs[start]
 
 
-def back(step: Step, value: Ends) -> Ends:
-    """The places before a step that those after it are made of."""
+def back(step: Step, value: Ends, *, whole: bool = True) -> Ends:
+    """The places before a step that those after it are made of.
+
+    whole   False: where there are more places after it than before it, of parts of places too. Those that are all made of the
+            same ones then stay apart, as they lie in the map, and do not fall on one another
+    """
     low, high = value
+    up, down = (np.ceil, np.floor) if whole else (np.asarray, np.asarray)
     if step.how == "everything" or (step.how == "pooled" and step.out == 1):
         return np.full_like(low, -np.inf), np.full_like(high, np.inf)
-    if step.how == "pooled":
+    if step.how == "pooled" and (whole or step.out <= step.size):
         return np.floor(low * step.size / step.out), np.ceil((high + 1) * step.size / step.out) - 1
+    if step.how == "pooled":
+        return low * step.size / step.out, (high + 1) * step.size / step.out - 1
     if step.window is None:
         return value
     window, reach = step.window, (step.window.kernel - 1) * step.window.dilation
     if window.transposed:
-        return np.ceil((low + window.before - reach) / window.stride), np.floor((high + window.before) / window.stride)
+        return up((low + window.before - reach) / window.stride), down((high + window.before) / window.stride)
     return low * window.stride - window.before, high * window.stride - window.before + reach
 
 
