@@ -20,6 +20,7 @@ from .methods import maps as reading
 from .methods.answers import Answer
 from .methods.heaviest import groups_of, slices
 from .methods.receptive import ReceptiveField
+from .methods.scores import ends_in_sigmoid
 from .methods.select import At, Row, asked_one_by_one, name_of, select, written
 from .methods.sizes import at_size, fits, of_no_size
 from .pictures import Prepared, Preprocess, prepare_inputs
@@ -167,7 +168,10 @@ class Network(Why, Scanning):
     def predict(self, pictures: Any, *, top: int = 5, progress: reading.Progress | None = None) -> list[list[tuple[str, float]]]:
         """Per picture the `top` classes with their probabilities, 0..1: [[("cat", 0.98), ...], ...].
 
-        raises   Unsupported for a network that is no classifier; InputError and its kinds
+        They sum to one over all classes, unless the network ends in a sigmoid: then each class has one of its own.
+
+        raises   Unsupported for a network that is no classifier; EngineError for an answer that is not finite; InputError and
+                 its kinds
         """
         rows = self.answers(pictures, top=top, progress=progress).values()
         return [[(each.label, each.probability) for each in row] for row in rows]
@@ -176,7 +180,8 @@ class Network(Why, Scanning):
         """As `predict`, by the name of the picture, and with the class numbers."""
         prepared = self._prepared(pictures)
         output = self._read(prepared.inputs, ["output"], progress)[0]["output"]
-        rows = answering.answers(answering.probabilities(output)[0], self.labels, top=top)
+        answering.check_finite(output, prepared.names)
+        rows = answering.answers(self._probabilities(output)[0], self.labels, top=top)
         return dict(zip(prepared.names, rows, strict=True))
 
     def _prepared(self, pictures: Any) -> Prepared:
@@ -196,6 +201,7 @@ class Network(Why, Scanning):
         readings = [each for each in readings if each.read_at not in left]
         left_out |= {name: why for name, why in left.items() if name == "output"}
         answers, answers_from = self._answer(values["output"], top) if "output" in values else (None, None)
+        notes = answering.noted(prepared.notes, values.get("output"))
         evidence = self._evidence(prepared.inputs, [each.read_at for each in readings], answers, how.evidence, optional)
         maps = {
             each.layer: FeatureMaps(
@@ -211,7 +217,7 @@ class Network(Why, Scanning):
         return MapSet(
             maps=maps,
             network=self.info if graph is self.graph else replace(self.info, graph=graph),
-            pictures=tuple(map(Shown, prepared.names, prepared.shown, prepared.notes)),
+            pictures=tuple(map(Shown, prepared.names, prepared.shown, notes)),
             preprocess=prepared.preprocess,
             asked={"at": written(at), "activated": activated},
             answers=answers,
@@ -246,10 +252,13 @@ class Network(Why, Scanning):
         return {name: ranking.Evidence(each, labels, measure) for name, (each, measure) in found.items()}
 
     def _answer(self, output: Array, top: int) -> tuple[Answers | None, str | None]:
-        if not is_classifier(output):
+        if not answering.is_classifier(output) or answering.not_finite(output):
             return None, None
-        probability, how = answering.probabilities(output)
+        probability, how = self._probabilities(output)
         return tuple(tuple(row) for row in answering.answers(probability, self.labels, top=top)), how
+
+    def _probabilities(self, output: Array) -> tuple[Array, str]:
+        return answering.probabilities(output, apart=ends_in_sigmoid(self.graph))
 
     def _first_filters(self) -> Filters | None:
         convolutions = self.layers.convolutions
@@ -289,8 +298,3 @@ class Network(Why, Scanning):
             f"{len(self.layers.convolutions)} convolutions, {self.layers.parameters:,} parameters, input {shape}; "
             f"pictures {self.preprocess.describe()}, {self.preprocess.origin})"
         )
-
-
-def is_classifier(output: Array) -> bool:
-    """Whether the output is one score per class: (n, classes), or that with trailing axes of one."""
-    return output.ndim >= 2 and output.shape[1] > 1 and output[0].size == output.shape[1]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core import Array
-from ..errors import InputError, Unsupported
+from ..errors import EngineError, InputError, Unsupported
 from .asked import is_whole
 
 
@@ -21,11 +21,12 @@ class Answer:
     probability: float
 
 
-def probabilities(output: Array) -> tuple[Array, str]:
-    """(n, classes) in 0..1 that sum to one, and how they were found.
+def probabilities(output: Array, *, apart: bool = False) -> tuple[Array, str]:
+    """(n, classes) in 0..1, and how they were found. They sum to one, unless each class has a probability of its own.
 
     A network that ends in a softmax gives them itself; otherwise softmax(output): exp(z - max z) / sum exp(z - max z).
 
+    apart    whether the network ends in a sigmoid of each class, which no other changes
     raises   Unsupported if the output is not (n, classes)
     """
     output = output.reshape(len(output), -1) if output.ndim > 2 and output[0].size == output.shape[1] else output
@@ -34,10 +35,39 @@ def probabilities(output: Array) -> tuple[Array, str]:
             f"This network's output has shape {output.shape}, so it is no classifier of pictures. "
             "Its layers can still be read with maps()."
         )
+    if apart:
+        return output, "the network's own, each class by itself: several may be there, or none"
     if (output >= 0).all() and np.allclose(output.sum(1), 1, atol=1e-3):
         return output, "the network's own probabilities"
     exponents = np.exp(output - output.max(1, keepdims=True))
     return exponents / exponents.sum(1, keepdims=True), "softmax of the network's output"
+
+
+def not_finite(output: Array) -> dict[int, str]:
+    """Which pictures have no answer, since their output (n, ...) is not finite, and that in words."""
+    flat = output.reshape(len(output), -1)
+    broken = np.count_nonzero(~np.isfinite(flat), axis=1)
+    return {
+        int(at): f"{broken[at]} of the {flat.shape[1]} values that the network answers are not finite, so that it has no answer"
+        for at in np.flatnonzero(broken)
+    }
+
+
+def check_finite(output: Array, names: Sequence[str]) -> None:
+    """Raises EngineError, which names the picture."""
+    for at, why in not_finite(output).items():
+        raise EngineError(f"Of '{names[at]}' {why}. Look for the layer that gives them with maps(at='all').")
+
+
+def is_classifier(output: Array) -> bool:
+    """Whether the output is one score per class: (n, classes), or that with trailing axes of one."""
+    return output.ndim >= 2 and output.shape[1] > 1 and output[0].size == output.shape[1]
+
+
+def noted(notes: Sequence[tuple[str, ...]], output: Array | None) -> list[tuple[str, ...]]:
+    """The notes on each picture, with why it has no answer; `output` None for what was not asked for."""
+    broken = not_finite(output) if output is not None and is_classifier(output) else {}
+    return [(*each, broken[at]) if at in broken else each for at, each in enumerate(notes)]
 
 
 def answers(probability: Array, labels: Sequence[str] | None, *, top: int) -> list[list[Answer]]:

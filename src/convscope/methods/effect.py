@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..core import Array, Edit, Engine, Graph, Held, Pictures
 from .ablation import Value, Where, ablate_units, replaced
+from .answers import is_classifier
 from .class_scores import verified_scores
 from .maps import Progress
 from .resume import MEMORY, at_once, chunks, held
@@ -115,7 +116,3 @@ def fewest(
         return None
     below = max((count for count in rough if count < found), default=0)
     return first(range(below + 1, found + 1))
-
-
-def is_classifier(output: Array) -> bool:
-    return output.ndim >= 2 and output.shape[1] > 1 and output[0].size == output.shape[1]

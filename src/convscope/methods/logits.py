@@ -18,8 +18,16 @@ def softmax(logits: Array) -> Array:
     return result
 
 
+def sigmoid(logits: Array) -> Array:
+    """1 / (1 + exp(-z)) of each of (n, classes)."""
+    result: Array = (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)
+    return result
+
+
 def agrees(logits: Array, output: Array) -> bool:
-    """Whether the output (n, classes) is the softmax of these logits, or its logarithm."""
+    """Whether the output (n, classes) is the softmax of these logits, its logarithm, or the sigmoid of each."""
+    if np.allclose(sigmoid(logits), output, atol=1e-3):
+        return True
     probability = softmax(logits)
     with np.errstate(divide="ignore"):
         return np.allclose(probability, output, atol=1e-3) or np.allclose(np.log(probability), output, atol=1e-2)

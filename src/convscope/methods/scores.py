@@ -1,4 +1,4 @@
-"""Where a classifier's scores are read: before the softmax, if it ends in one."""
+"""Where a classifier's scores are read: before the softmax, or the sigmoid of each class, if it ends in one."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import numpy.typing as npt
 
 from ..core import Array, Engine, Graph, Layer
 
+SQUASHED = {"softmax": "softmax", "logsoftmax": "softmax", "sigmoid": "sigmoid"}  # before these a score is read
+
 
 @dataclass(frozen=True, eq=False)
 class Scores:
     """How the scores of the classes follow from what one layer gives.
 
-    layer           where to read; "output" for a network that ends in no softmax
-    kernel, bias    (classes, features) and (classes,) of a dense layer with the softmax inside: scores = kernel @ value + bias
+    layer           where to read; "output" for a network that ends in neither
+    kernel, bias    (classes, features) and (classes,) of a dense layer with it inside: scores = kernel @ value + bias
 
     The probability is no good score: where it is near 1 the softmax is flat, so that its gradient vanishes in float32.
     """
@@ -42,15 +44,22 @@ class Scores:
 def scores(engine: Engine) -> Scores:
     """Where `engine` has its scores. Only what its graph shows is believed; otherwise its output is taken."""
     end = _end(engine.graph)
-    if end is None or not _is_softmax(end) or len(end.inputs) != 1:
+    what = None if end is None else SQUASHED.get(_function(end))
+    if end is None or what is None or len(end.inputs) != 1:
         return Scores("output", "the network's output")
     before = end.inputs[0]
     if end.kind != "dense":
-        return Scores(before, f"the score in '{before}', before the softmax")
+        return Scores(before, f"the score in '{before}', before the {what}")
     weights = engine.weights(end.name)
     if "kernel" not in weights:
         return Scores("output", "the network's output")
-    return Scores(before, f"the score in '{end.name}', before its softmax", weights["kernel"], weights.get("bias", 0.0))
+    return Scores(before, f"the score in '{end.name}', before its {what}", weights["kernel"], weights.get("bias", 0.0))
+
+
+def ends_in_sigmoid(graph: Graph) -> bool:
+    """Whether the graph shows that each class has a probability of its own, so that they need not sum to one."""
+    end = _end(graph)
+    return end is not None and _function(end).endswith("sigmoid") and not _function(end).startswith("log")
 
 
 def _end(graph: Graph) -> Layer | None:
@@ -64,6 +73,7 @@ def _end(graph: Graph) -> Layer | None:
     return ends[0] if len(ends) == 1 else None
 
 
-def _is_softmax(layer: Layer) -> bool:
+def _function(layer: Layer) -> str:
+    """What a layer makes of its scores, in small letters: "softmax", "hardsigmoid"; empty for nothing."""
     named = layer.activation or (layer.native if layer.kind == "activation" else "")
-    return layer.kind in ("dense", "activation") and named.lower() in ("softmax", "log_softmax", "logsoftmax")
+    return named.lower().replace("_", "") if layer.kind in ("dense", "activation") else ""

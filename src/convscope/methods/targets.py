@@ -19,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import Array, Engine, Pictures, batch, count
-from ..errors import ConvscopeWarning, InputError, Unsupported, WrongOption
+from ..errors import ConvscopeWarning, EngineError, InputError, Unsupported, WrongOption
+from .answers import not_finite
 from .boxes import Detections, detections, of_box
 from .class_scores import Numbers, Score, class_number, logit_of, named, probability_of, verified_scores
 from .logits import SURE, are_probabilities, saturated, softmax
-from .scores import Scores
+from .scores import Scores, ends_in_sigmoid
 
 Where = tuple[int, ...] | npt.NDArray[np.bool_] | None
 Scale = Literal["logit", "probability"]
@@ -157,16 +158,19 @@ def _class(engine: Engine, pictures: Pictures, pair: tuple[Any, Any], labels: Se
             f"This network's output has shape {output.shape}, so that it has no score per class. Give a target that fits it: "
             "Region(label, mask), Box(number, label), Unit(layer, unit), or a function of the output."
         )
-    number, own = flat.shape[1], are_probabilities(flat)
+    for why in not_finite(output).values():
+        raise EngineError(f"{why[0].upper()}{why[1:]}. Look for the layer that gives them with maps(at='all').")
+    apart = ends_in_sigmoid(engine.graph)
+    number, own = flat.shape[1], apart or are_probabilities(flat)
     chosen = flat.argmax(1) if pair[0] is None else np.full(len(flat), class_number(pair[0], labels, number))
     against = None if pair[1] is None else class_number(pair[1], labels, number)
     classes = tuple(map(int, chosen))
     notes: tuple[str, ...] = ()
     if scale == "probability":
-        notes = _notes_on_saturation(flat if own else softmax(flat), classes, offer=True)
+        notes = _notes_on_saturation(flat if own else softmax(flat), classes, apart=apart, offer=True)
         at = Scores("output", "the network's own" if own else "softmax of the network's output")
     elif own and at.layer == "output":
-        scale, notes = "probability", _notes_on_saturation(flat, classes, offer=False)
+        scale, notes = "probability", _notes_on_saturation(flat, classes, apart=apart, offer=False)
 
     def of(some: Numbers) -> Target:
         asked = some if len(set(some.tolist())) > 1 else some[:1]  # one class is one for any number of pictures
@@ -188,13 +192,12 @@ def _class_name(chosen: Numbers, against: int | None, labels: Sequence[str] | No
     )
 
 
-def _notes_on_saturation(probability: Array, classes: tuple[int, ...], *, offer: bool) -> tuple[str, ...]:
+def _notes_on_saturation(probability: Array, classes: tuple[int, ...], *, apart: bool, offer: bool) -> tuple[str, ...]:
     if not saturated(probability, classes):
         return ()
     way_out = "Explain the logit instead (scale='logit')." if offer else "No logits were found before it: gradients say little."
-    said = (
-        f"The softmax is saturated: within {SURE:g} of 0 or 1, this probability hardly moves whatever the picture does. {way_out}"
-    )
+    what, where = "sigmoid" if apart else "softmax", f"within {SURE:g} of 0 or 1"
+    said = f"The {what} is saturated: {where}, this probability hardly moves whatever the picture does. {way_out}"
     warnings.warn(said, category=ConvscopeWarning, stacklevel=2)
     return (said,)
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ..core import Array, Engine, Run, Tap
 from ..errors import InputError, Unsupported
 from ..methods.answers import probabilities
+from ..methods.scores import ends_in_sigmoid
 from ..pictures import Preprocess
 from .decoding import Batch, batches
 from .entries import THREADS, Item, Listing
@@ -131,7 +132,7 @@ def read_shard(
     done: Callable[[int], None] | None = None,
 ) -> Pooled:
     """Run the pictures through the network. `done` is told after each batch how many pictures that was."""
-    gathered = Gathered(plan)
+    gathered = Gathered(plan, apart=ends_in_sigmoid(engine.graph))
 
     def skip(item: Item, why: str) -> None:
         gathered.skipped.append((item.number, item.name, why))
@@ -163,8 +164,8 @@ def with_known_labels(items: Iterator[Item], plan: Plan) -> Iterator[Item]:
 class Gathered:
     """What batches left, one after the other."""
 
-    def __init__(self, plan: Plan):
-        self.plan = plan
+    def __init__(self, plan: Plan, *, apart: bool):
+        self.plan, self._apart = plan, apart
         self.skipped: list[tuple[int, str, str]] = []
         self._items: list[Item] = []
         self._values: dict[str, list[Array]] = {each: [] for each in REDUCED}
@@ -182,7 +183,7 @@ class Gathered:
         self._items += items
         for name, values in read.items():
             self._values[name].append(values if sound.all() else values[kept])
-        self._answers.append(answered(run, plan, kept))
+        self._answers.append(answered(run, plan, kept, self._apart))
         labels = np.array([item.label for item in items], np.int64)
         for layer, sums in self._maps.items():
             self._maps[layer] = sums.update(labels, run[plan[layer].read_at][kept])
@@ -222,11 +223,11 @@ def broken(means: Array, plan: Plan) -> str:
     return f"For this picture the network gives values that are not finite, {where}."
 
 
-def answered(run: Run, plan: Plan, kept: npt.NDArray[np.intp]) -> tuple[Whole, Array]:
+def answered(run: Run, plan: Plan, kept: npt.NDArray[np.intp], apart: bool) -> tuple[Whole, Array]:
     if not plan.outputs or not len(kept):
         return np.full(len(kept), -1), np.full(len(kept), np.nan, np.float32)
     try:
-        shares = probabilities(run["output"][kept])[0]
+        shares = probabilities(run["output"][kept], apart=apart)[0]
     except Unsupported:  # another shape for these pictures than for the first one
         return np.full(len(kept), -1), np.full(len(kept), np.nan, np.float32)
     return shares.argmax(1), shares.max(1)
