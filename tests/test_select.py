@@ -72,8 +72,13 @@ def test_what_at_stands_for(at, names):
     assert select(CHAIN, at) == names
 
 
-def test_a_layer_called_all_is_that_layer():
-    assert select(graph(("input", "input", (3, 4, 4), ()), ("all", "convolution", (3, 4, 4), ())), "all") == ("all",)
+def test_words_mean_the_same_in_every_network_also_where_a_layer_is_called_so():
+    # timm's EfficientNet and MobileNet hold their layers in a module called "blocks".
+    names = [("conv", "convolution", (4, 8, 8)), ("blocks.0", "convolution", (4, 4, 4)), ("blocks", "network", (4, 4, 4))]
+    named = graph(("input", "input", (3, 8, 8), ()), *((*row, ()) for row in names), ("all", "convolution", (4, 4, 4), ()))
+    assert select(named, "blocks") == ("conv", "all")
+    assert select(named, "all") == ("conv", "blocks.0", "blocks", "all")
+    assert select(named, named["blocks"]) == select(named, 3) == select(named, "block[s]") == ("blocks",)
 
 
 @pytest.mark.parametrize("at", ["covn1", 12, -13, "block9_*", ["conv1", "nothing"]])

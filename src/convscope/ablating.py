@@ -13,9 +13,9 @@ from .core import Array, Pictures, arrays, batch, count
 from .errors import InputError, Unsupported, WrongOption
 from .methods import interventions
 from .methods.ablation import Dropped
-from .methods.cam import last_with_maps
 from .methods.class_scores import class_number
 from .methods.effect import Worth, worth
+from .methods.explain import last_layer
 from .methods.interventions import FILLS, Region
 from .methods.maps import Progress, Reading, reading
 from .methods.select import select
@@ -50,7 +50,7 @@ def effect(
     if off.fill != "zero" and off.over is None:
         raise InputError(f"fill='{off.fill}' is taken from pictures. Give some: over='pictures/'.", received=off.over)
     prepared, named = in_classes(pictures, network.preprocess, network.labels, first) or (network._prepared(pictures), None)
-    names = [last_with_maps(network.graph)] if at is None else select(network.graph, at)
+    names = [default_layer(network, prepared, target)] if at is None else select(network.graph, at)
     if len(names) != 1:
         raise InputError(f"Units of one layer are switched off, but {len(names)} were named. Ablate one at a time.", received=at)
     where = reading(network.graph, names[0], activated=off.activated)
@@ -80,6 +80,13 @@ def effect(
         where, chosen, tuple(targets), tuple(worths), shown_of(prepared), network.info, network.labels, values.said,
         dropped(network, names[0], chosen, worths, named if truth is None else truth), off.region,
     )  # fmt: skip
+
+
+def default_layer(network: Network, prepared: Prepared, target: Any) -> str:
+    """The last layer with maps that the target of the first picture follows from."""
+    first = batch(prepared.inputs, slice(0, 1))
+    goal = resolve(network.engine, first, of_one(target, 0, len(prepared.names)), labels=network.labels)
+    return last_layer(network.engine, first, goal)
 
 
 def region_of(network: Network, prepared: Prepared, layer: str, region: Region) -> Array | None:

@@ -77,7 +77,8 @@ def ablate(
         if together:
             return print_together(network, given, layer, chosen, how, as_json=as_json)
         goal = {"target": against_of(target, against), "truth": truth}
-        found = network.ablate(given, layer, units=chosen, first=first, progress=steps, **goal, **how)
+        asked = None if at is None and region is None else layer  # None: the last layer that the target follows from
+        found = network.ablate(given, asked, units=chosen, first=first, progress=steps, **goal, **how)
         path = found.save(out) if out.suffix == ".csv" else found.sheet(first=most).save(out)
         paths = [path, *([found.save_accuracy(accuracy)] if accuracy else [])]
     if as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -149,12 +149,16 @@ def eigen_cam(engine: Engine, pictures: Array, target: Target, layer: str) -> At
     return Attribution(values, target.values(run[target.layer]), np.asarray(share, np.float32), said, notes=(note,))
 
 
-def last_with_maps(graph: Graph, before: str = "output") -> str:
-    """The last layer before `before` that makes a map of more than one position. Raises InputError if there is none."""
+def last_with_maps(graph: Graph, before: str = "output", among: Collection[str] | None = None) -> str:
+    """The last layer before `before` that makes a map of more than one position. Raises InputError if there is none.
+
+    among   the rows that `before` follows from, where that is known. Another one says nothing of it: in a network with two
+            heads the last row is often one of the other head, and its map is zero everywhere
+    """
     end = len(graph) if before.partition(":")[0] == "output" else graph[before].index
-    for layer in reversed(graph.layers[:end]):
-        if is_mapped(layer):
-            return layer.name
+    mapped = [layer.name for layer in graph.layers[:end] if is_mapped(layer)]
+    if found := [name for name in mapped if among is None or name in among] or mapped:
+        return found[-1]
     raise InputError("No layer of this network has maps, so that there is none for a CAM. Use occlusion or a gradient.")
 
 

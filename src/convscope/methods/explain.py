@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..core import Array, Differentiable, Engine
+from ..core import Array, Differentiable, Engine, Pictures
 from ..errors import InputError, WrongOption
 from . import backward_rules, cam, extremal, gradients, perturbation
 from .asked import is_whole
 from .attribution import Attribution, differentiable
 from .maps import Progress
 from .targets import Target
+from .upstream import rows_behind
 
 Sign = Literal["signed", "slope", "positive", "magnitude", "of a changed rule", "of no answer"]
 SAYS: dict[Sign, str] = {
@@ -186,7 +187,7 @@ def explain(
 ) -> Mapping[str, Attribution]:
     """What the method `name` says of one picture (1, c, *spatial), by the layer it is of: "input" for the picture itself.
 
-    layers   where, for a method that maps a layer; none: the last one with maps
+    layers   where, for a method that maps a layer; none: the last one with maps that the target follows from
     raises   WrongOption; Unsupported for a method that needs gradients on an engine without; InputError; UnknownLayer
     """
     method = method_of(name)
@@ -200,7 +201,12 @@ def explain(
                 f"{name} explains by the picture itself, so that it takes no layer. Leave 'at' away.", received=layers
             )
         return method.call(engine, picture, target, **given)
-    return method.call(engine, picture, target, list(layers) or [cam.last_with_maps(engine.graph, target.layer)], **given)
+    return method.call(engine, picture, target, list(layers) or [last_layer(engine, picture, target)], **given)
+
+
+def last_layer(engine: Engine, pictures: Pictures, target: Target) -> str:
+    """The last layer with maps that the target follows from. Raises InputError if there is none."""
+    return cam.last_with_maps(engine.graph, target.layer, rows_behind(engine, pictures, target.layer))
 
 
 def joined(parts: Sequence[Attribution]) -> Attribution:

@@ -21,7 +21,8 @@ def select(graph: Graph, at: At) -> tuple[str, ...]:
 
     at        "blocks", the last convolution before each change of resolution; "convs"; "operations", what functions make
               between the layers (`x + y`, `F.relu`); "all", every row but the input; a name; an index of the layer table; a
-              pattern such as "block5_*"; a row of the table itself; or a list of these
+              pattern such as "block5_*"; a row of the table itself; or a list of these. A layer that is called as one of
+              these words is asked for by its index or row
     raises    UnknownLayer, also for a pattern that fits nothing; InputError if there is nothing to select
     """
     parts = list(at) if isinstance(at, Sequence) and not isinstance(at, str) else [at]
@@ -39,13 +40,15 @@ def asked_one_by_one(graph: Graph, at: At) -> frozenset[str]:
 
 
 def _one(graph: Graph, part: object) -> tuple[str, ...]:
+    if isinstance(part, Layer) and part.name in graph.names:
+        return (part.name,)
     part = plain(part)
     if isinstance(part, bool) or not isinstance(part, str | int):
         raise InputError(f"A layer is asked for by name or index, but received {part!r}.", received=part)
     if isinstance(part, int):
         return (by_index(graph, part),)
-    if part in graph.names:  # before the words below: a layer may be called "all"
-        return (part,)
+    # Before the names: many networks of timm hold their layers in a module called "blocks", and the last value of that alone
+    # would look like all that there is to see.
     if part in ("blocks", "convs"):
         convolutions = tuple(layer.name for layer in graph if layer.is_convolution)
         if not convolutions:
@@ -58,6 +61,8 @@ def _one(graph: Graph, part: object) -> tuple[str, ...]:
         return functions
     if part == "all":
         return tuple(layer.name for layer in graph if layer.kind != "input")
+    if part in graph.names:
+        return (part,)
     matching = tuple(fnmatch.filter(graph.names, part)) if any(mark in part for mark in "*?[") else ()
     if matching:
         return matching

@@ -3,7 +3,7 @@
 None, "cat", 3          the top answer; a class by label or number
 ("cat", "dog")          a class against another: the difference of their scores
 Unit("conv5", 17)       a unit of any layer: its mean over all positions, over a region, or its value at one position
-Region("road", mask)    the mean score of a class over a region of a segmentation
+Region("road", mask)    the mean score of a class over a region of a segmentation, or at one position (y, x)
 Box(3, "cat")           the score of a detector's box
 a function              of the output (n, ...), giving (n,) numbers, or these with their gradient (n, ...)
 """
@@ -91,10 +91,13 @@ class Unit:
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """The mean score of a class over a region: `mask` is (h, w), True inside, of the size of the output (n, classes, h, w)."""
+    """The mean score of a class over a region of the output (n, classes, h, w).
+
+    mask   (h, w), True inside, of the size of the output; or one position (y, x)
+    """
 
     label: str | int
-    mask: npt.NDArray[np.bool_]
+    mask: npt.NDArray[np.bool_] | tuple[int, ...]
     output: str = "output"
 
 
@@ -251,7 +254,8 @@ def _weights_of(where: Where, spatial: tuple[int, ...], layer: str) -> Array | f
 def _region(engine: Engine, pictures: Pictures, asked: Region, labels: Sequence[str] | None) -> Target:
     count = engine.run(batch(pictures, slice(0, 1)), [asked.output])[asked.output].shape[1]
     number = class_number(asked.label, labels, count)
-    return _unit(engine, pictures, Unit(asked.output, number, np.asarray(asked.mask, bool)), named(number, labels))
+    where = asked.mask if isinstance(asked.mask, tuple) else np.asarray(asked.mask, bool)
+    return _unit(engine, pictures, Unit(asked.output, number, where), named(number, labels))
 
 
 def _box(engine: Engine, pictures: Pictures, asked: Box, labels: Sequence[str] | None) -> Target:
