@@ -39,7 +39,7 @@ ALLOWED = {
     "progress": set(),
     "results": {"core", "errors", "methods", "pictures", "preprocess", "draw", "show", "studies"},
     "studies": {"core", "errors", "methods", "pictures", "results", "draw", "site"},
-    "scan": {"core", "draw", "errors", "methods", "pictures", "preprocess", "results", "site"},
+    "scan": {"core", "draw", "errors", "methods", "pictures", "preprocess", "results", "show", "site"},
     "network": {
         "core",
         "errors",

@@ -184,6 +184,20 @@ def test_of_two_networks_the_units_that_changed_most_come_first():
         before.beside(maps(changed[:, :4]))
 
 
+def test_maps_of_other_pictures_are_no_before_and_after_also_where_the_pictures_have_no_names():
+    net = convscope.open("demo")
+    one, other = RANDOM.integers(0, 256, (2, 128, 128, 3)).astype(np.uint8)
+    first = net.maps(one, at="block5_conv3")["block5_conv3"]
+    with pytest.raises(InputError, match=r"of other pictures.*side_by_side"):
+        first.beside(net.maps(other, at="block5_conv3")["block5_conv3"])
+    blue_first = replace(net.preprocess, order="bgr")  # the same picture, whatever was done to it
+    turned = convscope.open("demo", preprocess=blue_first).maps(one, at="block5_conv3")["block5_conv3"]
+    assert first.beside(turned, first=2).tiles.shape[0] == 6
+    floats = net._prepared(one).values  # the same values, which undone by another preprocessing are other pixels
+    given = net.maps(floats, at="block5_conv3")["block5_conv3"]
+    assert given.beside(convscope.open("demo", preprocess=blue_first).maps(floats, at="block5_conv3")["block5_conv3"], first=2)
+
+
 def test_crops_are_what_the_strongest_place_sees(looked):
     found = looked["block4_conv3"]
     sheet = looked.crops("block4_conv3", picture=1, units=[5, 9])

@@ -180,3 +180,26 @@ def test_the_widget_says_what_is_chosen_and_shows_what_is_set(maps):
         frame.locator(".grid").press("Enter")
         page.wait_for_function("model.get('unit') !== 17")
         watched.assert_calm()
+
+
+def test_a_table_hides_no_row_unless_it_says_so():
+    """What is printed has no bars to scroll with: the last layer of twelve was cut off, and nothing showed it."""
+    few = html.table(("name",), [(str(row),) for row in range(12)], "12 layers")
+    assert "max-height" not in few
+    assert few.endswith("<div>12 layers</div>")
+    many = html.table(("name",), ((str(row),) for row in range(300)), "300 layers")
+    assert "max-height" in many
+    assert "300 rows, which scroll. 300 layers" in many
+
+
+def test_tables_and_answers_of_two_networks_show_themselves():
+    from convscope.scan.table import Table
+
+    shown = Table({"unit": np.arange(30), "mean": np.linspace(0, 1, 30)})._repr_html_()
+    assert shown.count("<tr>") == 21
+    assert "30 rows, the first 20 shown" in shown
+    net = convscope.open("demo")
+    contrast = net.contrast(net.without({"block5_conv3": None}), demo.picture(), top=3)
+    assert contrast._repr_html_().count("<tr>") == 4
+    assert "All units of" in contrast._repr_html_()
+    assert net.contrast(convscope.open("demo"), demo.picture()).what == "demo before, demo after."

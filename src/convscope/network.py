@@ -211,6 +211,7 @@ class Network(Why, Scanning):
                 prepared.names,
                 evidence.get(each.read_at),
                 signals and signals.at(graph, each.read_at),
+                prepared,
             )
             for each in readings
         }

@@ -149,4 +149,4 @@ class Why:
         if not hasattr(other, "info"):
             raise InputError(f"A network is contrasted with another Network, but received {other!r}.", received=other)
         what = " ".join(note for note in other.info.notes if note not in self.info.notes)
-        return intervening.contrasted(self, other, pictures, top, what)
+        return intervening.contrasted(self, other, pictures, top, what or f"{self.info.name} before, {other.info.name} after.")

@@ -33,9 +33,22 @@ class Contrast:
         for name in self.before:
             width = max(len(each.label) for each in self.before[name])
             lines.append(name)
-            for was, now in zip(self.before[name], self.after[name], strict=True):
+            for was, now in self._pairs(name):
                 lines.append(f"  {was.probability:7.2%}  {was.label:{width}}    {now.probability:7.2%}  {now.label}")
         return "\n".join(lines)
+
+    def _pairs(self, name: str) -> list[tuple[Answer, Answer]]:
+        return list(zip(self.before[name], self.after[name], strict=True))
+
+    def _repr_html_(self) -> str:
+        from ..show.html import table
+
+        rows = [
+            (name if first else "", f"{was.probability:.2%}", was.label, f"{now.probability:.2%}", now.label)
+            for name in self.before
+            for first, (was, now) in zip((True, *[False] * len(self.before[name])), self._pairs(name), strict=False)
+        ]
+        return table(("picture", "before", "", "after", ""), rows, self.what)
 
     def __repr__(self) -> str:
         return f"Contrast({len(self.before)} pictures, {len(self.changed())} with another answer: {self.what})"

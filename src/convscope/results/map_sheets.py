@@ -220,16 +220,27 @@ def beside(before: FeatureMaps, after: FeatureMaps, picture: int, first: int | N
 
 def change(before: FeatureMaps, after: FeatureMaps) -> npt.NDArray[np.float64]:
     """(n, c) root mean square of what changed in each map. Raises InputError for maps of other pictures or sizes."""
-    if before.values.shape != after.values.shape or before.pictures != after.pictures:
+    if before.values.shape != after.values.shape or not of_same_pictures(before, after):
+        others = " of other pictures" if before.pictures == after.pictures and before.values.shape == after.values.shape else ""
         raise InputError(
             f"Maps of the same pictures and sizes can be compared, but received {before!r} of {', '.join(before.pictures)} and "
-            f"{after!r} of {', '.join(after.pictures)}.",
+            f"{after!r} of {', '.join(after.pictures)}{others and ',' + others}. Pictures are put beside each other by "
+            "maps([one, other]) and side_by_side().",
             received=after.values.shape,
             expected=before.values.shape,
         )
     difference = after.values.astype(np.float64) - before.values
     result: npt.NDArray[np.float64] = np.sqrt((difference.reshape(*difference.shape[:2], -1) ** 2).mean(2))
     return result
+
+
+def of_same_pictures(one: FeatureMaps, other: FeatureMaps) -> bool:
+    """By their names and by what the networks received: arrays are all called 'picture 1', and so is many a file."""
+    if one.pictures != other.pictures or one.prepared is None or other.prepared is None:
+        return one.pictures == other.pictures
+    pixels = zip(one.prepared.shown, other.prepared.shown, strict=True)
+    # Networks with another preprocessing receive other values of the same pixels, or make other pixels of the same values.
+    return all(np.array_equal(*pair) for pair in pixels) or np.array_equal(one.prepared.values, other.prepared.values)
 
 
 def table(

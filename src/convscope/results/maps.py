@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from .tables import save_table
 
 if TYPE_CHECKING:
     from ..draw import Sheet
+    from ..pictures import Prepared
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class FeatureMaps:
     reading    where exactly it was read: the layer's own output, or that of the activation after it
     evidence   how much each unit speaks for the answer, where that was measured
     signals    of a network over signals: what it received, to be drawn over the maps
+    prepared   what the network received, by which other pictures of the same names are told from these
     """
 
     layer: Layer
@@ -40,6 +42,7 @@ class FeatureMaps:
     pictures: tuple[str, ...]
     evidence: Evidence | None = None
     signals: Signals | None = None
+    prepared: Prepared | None = field(default=None, repr=False, compare=False)
 
     def statistics(self, picture: int = 0) -> dict[str, npt.NDArray[Any]]:
         """A column per fact, with a row per unit: `unit`, the MEASURES `mean`, `max`, `active` (share above zero) and `variance`,

@@ -73,6 +73,12 @@ class Table(Mapping[str, npt.NDArray[Any]]):
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        from ..show.html import table
+
+        rows = [[text(column[row]) for column in self._columns.values()] for row in range(min(self.rows, SHOWN))]
+        return table(list(self._columns), rows, f"{self.rows} rows" + (f", the first {SHOWN} shown" if self.rows > SHOWN else ""))
+
 
 def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value

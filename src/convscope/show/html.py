@@ -12,15 +12,19 @@ if TYPE_CHECKING:
     from ..results import MapSet
 
 HEIGHT = 860  # of a page within a notebook, in CSS pixels
+ROWS = 60  # of a table that does not scroll: what is scrolled away is not printed, and nothing shows that it is there
 MOST = 6_000_000  # values of maps that a page within a notebook may hold: a notebook that is saved holds it too
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], below: str = "") -> str:
-    """A table with a line of text below it; long ones scroll."""
+    """A table with a line of text below it; long ones scroll, and say so."""
+    rows = list(rows)
     head = "".join(f"<th>{escape(each)}</th>" for each in headings)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    window = "max-height:40em;overflow:auto" if len(rows) > ROWS else "overflow-x:auto"
+    below = f"{len(rows)} rows, which scroll. {below}" if len(rows) > ROWS else below
     return (
-        f'<div style="max-height:24em;overflow:auto"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<div style="{window}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         f"<div>{escape(below)}</div>"
     )
 
