@@ -24,7 +24,7 @@ def pictures(name):
     return np.random.default_rng(0).normal(size=(2, *PICTURES[name])).astype(np.float32)
 
 
-def without_a_copy(tensor, _empty=None):
+def without_a_copy(tensor, _pool=None):
     return tensor.detach().to("cpu", torch.float32).numpy()
 
 

@@ -31,9 +31,7 @@ class TorchBackend:
     def _copied(self, value: Any, last: bool) -> Array:
         """At once: the next layer may write into what is read."""
         turned = value.movedim(-1, 1) if last else value
-        result = self._pool.empty(turned.shape)
-        torch.from_numpy(result).copy_(turned)
-        return result
+        return self._pool.copy(turned)
 
     def stop(self, plan: Plan, pictures: Natives, edits: Numbers) -> tuple[dict[str, Any], bool]:
         """What each call gave until all that `plan` reads was known, and whether something wrote into that, or into a state."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from ..core import Array, Kind
+from .memory import Pool, copied
 from .torch_modules import is_script
 
 # The file of torch.nn.modules in which a layer's class, or the class it derives from, is defined.
@@ -129,10 +128,8 @@ def acting(module: Any, kernel: torch.Tensor) -> torch.Tensor:
     return values.reshape(module.groups, -1, *values.shape[1:]).transpose(1, 2).flatten(0, 1)
 
 
-def to_numpy(tensor: torch.Tensor, empty: Callable[[Sequence[int]], Array] | None = None) -> Array:
-    """A copy, float32 and in one piece, whatever the dtype, the strides and the device are. `empty`: where memory is from."""
-    values = tensor.detach()
-    shape = tuple(values.shape)
-    array = empty(shape) if empty else np.empty(shape, np.float32)  # NumPy asks for large pages, torch does not
-    torch.from_numpy(array).copy_(values.dequantize() if values.is_quantized else values)
-    return array
+def to_numpy(tensor: torch.Tensor, pool: Pool | None = None) -> Array:
+    """A copy, float32 and in one piece, whatever the dtype, the strides and the device are. `pool`: where memory is from."""
+    values = tensor.detach() if tensor.requires_grad else tensor
+    values = values.dequantize() if values.is_quantized else values
+    return pool.copy(values) if pool else copied(values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -119,11 +119,11 @@ class Reader(Watcher):
     def __init__(self, taps: Iterable[Tap], edits: Mapping[str, Edit], pool: Pool | None = None):
         super().__init__(taps, edits)
         self.values: dict[Tap, Array] = {}
-        self._empty = pool.empty if pool else None
+        self._pool = pool
 
     def take(self, _name: str, tensor: torch.Tensor, taps: Sequence[Tap]) -> torch.Tensor:
         for tap in taps:
-            self.values[tap] = read(dense(tensor), tap.reduce, self._empty)
+            self.values[tap] = read(dense(tensor), tap.reduce, self._pool)
         return tensor
 
 
@@ -203,10 +203,10 @@ def dense(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if tensor.layout is torch.strided else tensor.to_dense()
 
 
-def read(tensor: torch.Tensor, reduce: Reduce, empty: Callable[[Sequence[int]], Array] | None = None) -> Array:
-    """As an array of the receiver's own. `empty`: see to_numpy."""
+def read(tensor: torch.Tensor, reduce: Reduce, pool: Pool | None = None) -> Array:
+    """As an array of the receiver's own. `pool`: where memory is from."""
     found = reduced(tensor, reduce)
-    return found.numpy(force=True) if reduce == "argmax" else to_numpy(found, empty)
+    return found.numpy(force=True) if reduce == "argmax" else to_numpy(found, pool)
 
 
 def reduced(tensor: torch.Tensor, reduce: Reduce) -> torch.Tensor:
