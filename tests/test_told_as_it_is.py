@@ -1,19 +1,25 @@
 """Pictures that would look right and be wrong: a bar with another end than it says, colours for channels that are none."""
 
+import json
+import re
+
 import numpy as np
 import pytest
+from PIL import Image
 
+import convscope
 from convscope.core import Graph, Layer
 from convscope.draw import Sheet
-from convscope.draw.colour import NONFINITE, palette
+from convscope.draw.colour import MIDDLE, NONFINITE, palette, table
 from convscope.draw.curves import curves
-from convscope.draw.panels import greatest
+from convscope.draw.panels import OPAQUE, blended, greatest, peak_of
 from convscope.draw.scale import ranges
-from convscope.errors import InputError, WrongPictureShape
+from convscope.errors import InputError, Unsupported, WrongPictureShape
 from convscope.methods.blocks import is_activated
+from convscope.methods.effect import Worth
 from convscope.methods.filters import sees_picture
 from convscope.methods.maps import Reading
-from convscope.results import FeatureMaps, Filters, Shown
+from convscope.results import Effect, FeatureMaps, Filters, NetworkInfo, Shown
 from convscope.results.on_pictures import overlay
 
 
@@ -92,3 +98,126 @@ def test_a_signal_of_another_length_is_no_picture_of_another_size():
         "This network takes arrays of shape (any, 2, 224), but received (1, 2, 400). "
         "If the network takes any size, open it with picture_shape=(2, 400)."
     )
+
+
+RANDOM = np.random.default_rng(0)
+
+
+def of_layer(values, *, name="conv", activated=False, activation=None, pictures=("one",)):
+    reading = Reading(name, name, activated, activation)
+    return FeatureMaps(Layer(1, name, "convolution", "Conv"), reading, np.asarray(values, np.float32), pictures)
+
+
+def colours(sheet):
+    return [sheet.tile(number)[0, 0].tolist() for number in range(len(sheet.tiles))]
+
+
+def test_around_zero_a_constant_map_has_the_colour_of_its_sign_and_not_that_of_zero():
+    tiles = np.stack([np.full((3, 3), 5.0), np.full((3, 3), -0.1), np.zeros((3, 3)), RANDOM.normal(size=(3, 3))])
+    sheet = Sheet(tiles=tiles.astype(np.float32), labels=tuple("abcd"), title="", dead_is_meaningful=False)
+    assert sheet.colour_map == "diverging"
+    assert colours(sheet)[:3] == [table("diverging")[at].tolist() for at in (-1, 0, MIDDLE)]
+    plain = Sheet(tiles=tiles[[0, 2]].astype(np.float32), labels=tuple("ab"), title="", dead_is_meaningful=False)
+    assert colours(plain) == [table("viridis")[MIDDLE].tolist()] * 2  # where no colour says a value, the one in the middle
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 1, 1), (4, 1)])
+def test_maps_of_a_single_value_are_told_apart(shape):
+    values = np.array([1, 2, 3, 4], np.float32).reshape(1, *shape)
+    sheet = of_layer(values).sheet(order="plain", form="map")
+    assert sheet.scale == "shared"
+    assert colours(sheet) == table("viridis")[[0, 75, 149, -1]].tolist()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("upsample", ["nearest", "bilinear"])
+def test_over_a_picture_what_is_not_finite_is_magenta_and_not_as_zero(value, upsample):
+    heat = np.zeros((4, 4), np.float32)
+    heat[0, 0], heat[2, 2] = 1, value
+    picture = np.full((8, 8, 3), 128, np.uint8)
+    places = [np.arange(8) / 2 - 0.25] * 2
+    for over in (None, [np.clip(axis, 0, 3) for axis in places]):
+        drawn = blended(picture, heat, upsample, over=over)
+        magenta = OPAQUE * palette("diverging")[NONFINITE] + (1 - OPAQUE) * 128
+        np.testing.assert_allclose(drawn[4, 4], magenta, atol=1)
+        assert drawn[7, 1].tolist() == [128] * 3
+
+
+@pytest.mark.parametrize("shape", [(1, 4096), (4096, 1), (500, 500)])
+def test_a_sheet_that_leaves_out_pixels_says_so_on_itself(shape, tmp_path):
+    sheet = Sheet(tiles=RANDOM.random((2, *shape)).astype(np.float32), labels=("0", "1"), title="")
+    written = " ".join(text.words for text in sheet._page(None, (400, 300)).texts)
+    assert "Reduced to fit, by leaving out pixels." in written
+    with Image.open(sheet.save(tmp_path / "small.png", size=(400, 300))) as saved:
+        assert re.search(r"Reduced \d+(\.\d)? times", saved.info["Description"])
+    assert "Reduced" not in " ".join(text.words for text in sheet._page(1, None).texts)
+
+
+def test_maps_that_were_read_in_two_ways_are_not_compared_as_if_they_were_not():
+    values = RANDOM.random((1, 3, 4, 4))
+    before, after = of_layer(values), of_layer(values + 1, name="later", activated=True)
+    sheet = before.beside(after)
+    assert sheet.title.startswith("conv and later · ")
+    assert "before: its own output, before any activation; after: its own output, after an activation" in sheet.subtitle
+    assert "its own output, before any activation" in before.beside(of_layer(values + 1)).subtitle
+    with pytest.raises(InputError, match="from 1 on"):
+        before.beside(after, first=0)
+
+
+def test_a_map_that_has_become_no_number_has_changed_most():
+    values = RANDOM.random((1, 3, 4, 4))
+    broken = values + np.array([0.1, 0, 0.2])[:, None, None]
+    broken[0, 1, 2, 2] = np.nan
+    assert [label.split()[1] for label in of_layer(values).beside(of_layer(broken)).row_labels] == ["1", "2", "0"]
+
+
+def two_inputs():
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+
+    class Both(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.deep, self.colour = torch.nn.Conv2d(6, 2, 3, 2, 1), torch.nn.Conv2d(3, 2, 3, padding=1)
+
+        def forward(self, deep, colour):
+            return (torch.relu(self.deep(deep)) + torch.relu(self.colour(colour))).mean((2, 3))
+
+    net = convscope.open(Both(), picture_shape=[(6, 64, 64), (3, 32, 32)])
+    pixels = RANDOM.integers(0, 256, (32, 32, 3), np.uint8)
+    return net.maps({"input": RANDOM.normal(size=(1, 6, 64, 64)).astype(np.float32), "input:1": pixels}, at="all")
+
+
+def test_of_several_inputs_crops_and_overlays_are_of_the_one_that_is_shown(tmp_path):
+    maps = two_inputs()
+    for draw in (maps.crops, maps.overlay):
+        with pytest.raises(Unsupported, match="follow from 'input', and not from the pictures of 'input:1'"):
+            draw("deep")
+    values = maps["colour"].values[0, 0]
+    y, x = np.unravel_index(values.argmax(), values.shape)
+    pixels = maps.pictures[0].pixels[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
+    np.testing.assert_array_equal(maps.crops("colour", units=[0]).crops[0], pixels)
+    assert maps.overlay("colour").tiles[0].shape == (32, 32, 3)
+    record = json.loads((maps.save(tmp_path / "study") / "study.json").read_text())
+    entries = {each["layer"]: each for each in record["maps"]}
+    assert entries["deep"]["apart"]
+    assert entries["deep"]["receptive"] is None
+    assert not entries["colour"].get("apart")
+    assert entries["colour"]["receptive"]["stops"][0] == [2, *range(3, 33), 32]
+    assert entries["add"]["receptive"]["starts"][0] == [0, *range(31)]
+
+
+def test_over_the_picture_only_the_layer_that_is_drawn_is_spoken_of():
+    net = convscope.open("demo")
+    why = net.explain(RANDOM.integers(0, 256, (64, 64, 3), np.uint8), "eigen-cam", at=["block1_conv2", "block4_conv3"])
+    panels = why.overlay()
+    assert "At 'block4_conv3'; " in panels.subtitle
+    assert panels.peak == peak_of(why.values[0])
+
+
+def test_before_an_activation_a_unit_of_zeros_is_not_called_dead_in_an_ablation():
+    maps = np.stack([np.zeros((3, 3)), RANDOM.normal(size=(3, 3))]).astype(np.float32)
+    worth = Worth(1.0, np.array([1.0, 0.5], np.float32), maps)
+    reading = Reading("conv", "conv", activated=False)
+    shown, info = Shown("one", np.zeros((3, 3, 3), np.uint8)), NetworkInfo("net", "", "", Graph(()))
+    effect = Effect(reading, (0, 1), ("it",), (worth,), (shown,), info, None)
+    assert "dead" not in effect.sheet().caption

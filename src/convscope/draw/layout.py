@@ -27,6 +27,7 @@ class Page:
     texts: tuple[Text, ...]
     places: tuple[tuple[int, int], ...]
     tile: tuple[int, int]  # height and width of a drawn tile
+    reduced: float = 1.0  # how many times a map is larger than its tile, along the axis where that is most
 
 
 @dataclass(frozen=True)

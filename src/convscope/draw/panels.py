@@ -154,7 +154,10 @@ def blended(
         large = resized(heat[None], (h, w))[0]
     else:  # Pillow's filter would average where a map is larger than the picture: it never is
         large = np.asarray(Image.fromarray(np.asarray(heat, np.float32)).resize((w, h), Image.Resampling.BILINEAR))
-    opacity = OPAQUE * np.sqrt(np.clip(np.abs(np.nan_to_num(large)) / peak, 0, 1))[..., None]
+    size = np.where(
+        np.isfinite(large), np.abs(large), np.inf
+    )  # what is not finite must not let the picture through, as zero does
+    opacity = OPAQUE * np.sqrt(np.clip(size / peak, 0, 1))[..., None]
     grey = np.asarray(Image.fromarray(picture).convert("L"), np.float32)[..., None]
     mixed = _coloured(large, peak) * opacity + grey * (1 - opacity)
     return np.asarray(mixed + 0.5, np.uint8)
@@ -177,7 +180,8 @@ def _spread(heat: Array, over: Sequence[Limits], upsample: str) -> Array:
         else:
             low = np.floor(known).astype(np.intp)
             share = np.expand_dims((known - low).astype(np.float32), 1 - axis)
-            between = heat.take(low, axis) * (1 - share) + heat.take(np.minimum(low + 1, heat.shape[axis] - 1), axis) * share
+            with np.errstate(invalid="ignore"):  # infinity times a share of zero
+                between = heat.take(low, axis) * (1 - share) + heat.take(np.minimum(low + 1, heat.shape[axis] - 1), axis) * share
             heat = np.where(share > 0, between, heat.take(low, axis))
         heat = np.where(np.expand_dims(np.isnan(at), 1 - axis), np.float32(0), heat)
     return heat
@@ -208,7 +212,8 @@ def greatest(heat: Array) -> float:
 
 
 def _coloured(values: Array, peak: float) -> Bytes:
-    levels = np.clip(np.nan_to_num(values) / peak * MIDDLE + MIDDLE + 0.5, 0, LEVELS - 0.5).astype(np.uint8)
-    levels[~np.isfinite(values)] = NONFINITE
+    finite = np.isfinite(values)
+    levels = np.clip(np.where(finite, values, 0) / peak * MIDDLE + MIDDLE + 0.5, 0, LEVELS - 0.5).astype(np.uint8)
+    levels[~finite] = NONFINITE
     painted: Bytes = colours.palette(MAP)[levels]
     return painted

@@ -85,7 +85,8 @@ def levels(
 ) -> npt.NDArray[np.uint8]:
     """(t, h, w) palette indices of (t, h, w) values: levels, or the marks for what is dead or not finite.
 
-    A constant map is drawn flat: at its own place in a shared range, in the middle of its own.
+    A constant map is drawn flat: at its own place in a shared range and in one around zero, which is in the middle there; else
+    in the middle of its own.
     """
     across = (-1, *([1] * (tiles.ndim - 1)))
     span = np.where(high > low, high - low, 1.0)
@@ -104,6 +105,6 @@ def levels(
         np.clip(scaled, 0, LEVELS - 0.5, out=scaled)
         result = scaled.astype(np.uint8)
     if not shared:
-        result[known.constant] = MIDDLE
+        result[known.constant & (low != -high)] = MIDDLE
     result[known.dead] = DEAD
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Bytes = npt.NDArray[np.uint8]
 FORMS = ("map", "curve", "bar")
 LINES = {"curve": "curves, each sample a point"}
+REDUCED = "Reduced to fit, by leaving out pixels"
 ENDINGS = (".png", ".pdf", ".svg", ".jpg", ".webp")
 
 
@@ -218,7 +219,13 @@ class Sheet:
             *((self.signal.labels, self.signal.ticks) if self.signal else ()),
         )
         dead, above = marked & (self.form != "bar"), self.signal.above(most) if self.signal else None
-        return arrange(flat, said, columns=self.columns, magnify=magnify, size=size, wide=wide, dead=dead, above=above)
+        given = {"columns": self.columns, "magnify": magnify, "size": size, "wide": wide, "dead": dead, "above": above}
+        page = arrange(flat, said, **given)  # type: ignore[arg-type]
+        whole = self.tiles.shape[1:3] if self.form == "map" and self.signal is None else flat.shape[1:3]
+        if all(large <= drawn for large, drawn in zip(whole, page.tile, strict=True)):
+            return page
+        page = arrange(flat, replace(said, caption=f"{said.caption} {REDUCED}."), **given)  # type: ignore[arg-type]
+        return replace(page, reduced=max(large / drawn for large, drawn in zip(whole, page.tile, strict=True)))
 
     def _along(self, signal: Signal, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], most: int | None) -> Bytes:
         if self.form == "curve":
@@ -264,9 +271,8 @@ class Sheet:
         return words.how(drawn, size, count, self.ranges, self.scale, dead_is_meaningful=self.dead_is_meaningful)
 
     def _caption(self, page: Page) -> str:
-        if self.tiles.shape[1] <= page.tile[0]:
-            return self.caption
-        return f"{self.caption} Reduced {words.amount(self.tiles.shape[1] / page.tile[0], 2)} times by leaving out pixels."
+        reduced = f" Reduced {words.amount(page.reduced, 2)} times by leaving out pixels." if page.reduced > 1 else ""
+        return self.caption + reduced
 
     def _pixels(self, page: Page, *, with_text: bool = True) -> tuple[Bytes, Bytes | None]:
         canvas, palette = page.canvas.copy(), colours.palette(self.colour_map)

@@ -158,6 +158,7 @@ class Effect:
             f"it most; {self.reading}{note}",
             columns=columns or nearly_square(len(chosen)),
             scale="map",
+            dead_is_meaningful=self.reading.activated,
             groups=[(heading, count) for heading, count in groups if count],
         )
 

@@ -117,8 +117,9 @@ class Explanation:
         pixels = self._pixels(picture)
         if pixels is None:
             raise InputError(f"'{self.layer}' has no picture for its map to lie over. See `.sheet()` and `.values`.")
-        return self._panels(
-            [blended(pixels, self._flat(picture), upsample, over=self._stands(pixels))], [self._over()], picture, upsample
+        one = self[self.layer]  # of several layers this one alone is drawn, and spoken of
+        return one._panels(
+            [blended(pixels, one._flat(picture), upsample, over=one._stands(pixels))], [one._over()], picture, upsample
         )
 
     def sheet(self, *, picture: int = 0, upsample: str = "bilinear") -> Panels:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ..core import Array
 from ..errors import InputError, WrongOption
 from ..methods.answers import Answer
+from ..methods.asked import how_many
 
 if TYPE_CHECKING:
     from ..draw import Sheet
@@ -45,6 +46,8 @@ def grid(
         why = "what it received is not known" if maps.signals is None else maps.signals.why
         raise InputError(f"The maps of '{maps.layer.name}' cannot be drawn over a signal: {why}. Use form='curve' or 'map'.")
     values = maps.values[picture][list(units)]
+    if scale == "map" and values[0].size == 1:  # single values have no range of their own: all would have one colour
+        scale = "shared"
     tiles, note = flat(values, form)
     thick = tiles.shape[1] if form == "map" and values.ndim == 2 else 1
     names, said = labelled(maps, picture, units, how, note)
@@ -177,9 +180,8 @@ def several(maps: FeatureMaps, units: Sequence[int], how: str, scale: str, colou
     """A row per unit and a column per picture."""
     names = [f"unit {unit}" for unit in units]
     stacks = [maps.values[:, unit] for unit in units]
-    return table(
-        stacks, names, list(maps.pictures), f"{maps.layer.name} · {len(maps.pictures)} pictures", maps, how, scale, colour
-    )
+    title = f"{maps.layer.name} · {len(maps.pictures)} pictures"
+    return table(stacks, names, list(maps.pictures), title, f"{how}; {maps.reading}", scale, colour)
 
 
 def frames(maps: FeatureMaps, units: Sequence[int], colour: str) -> list[Sheet]:
@@ -201,7 +203,7 @@ def beside(before: FeatureMaps, after: FeatureMaps, picture: int, first: int | N
     from ..draw.words import amount
 
     changed = change(before, after)[picture]
-    units = [int(unit) for unit in np.argsort(-changed, kind="stable")[:first]]
+    units = [int(unit) for unit in np.argsort(-np.nan_to_num(changed, nan=np.inf), kind="stable")[: how_many(first)]]
     stacks = [
         np.stack(
             [
@@ -213,9 +215,12 @@ def beside(before: FeatureMaps, after: FeatureMaps, picture: int, first: int | N
         for unit in units
     ]
     names = [f"unit {unit}   {amount(changed[unit], 3)}" for unit in units]
-    title = f"{before.layer.name} · {before.pictures[picture]} · before and after"
+    layers = " and ".join(dict.fromkeys((before.layer.name, after.layer.name)))
+    title = f"{layers} · {before.pictures[picture]} · before and after"
     how = f"{len(units)} of {len(changed)} units, those that changed most first (root mean square of the difference, beside each)"
-    return table(stacks, names, ["before", "after", "after - before"], title, before, how, scale, colour)
+    same = str(before.reading) == str(after.reading)
+    read = str(before.reading) if same else f"read in two ways, before: {before.reading}; after: {after.reading}"
+    return table(stacks, names, ["before", "after", "after - before"], title, f"{how}; {read}", scale, colour)
 
 
 def change(before: FeatureMaps, after: FeatureMaps) -> npt.NDArray[np.float64]:
@@ -243,9 +248,7 @@ def of_same_pictures(one: FeatureMaps, other: FeatureMaps) -> bool:
     return all(np.array_equal(*pair) for pair in pixels) or np.array_equal(one.prepared.values, other.prepared.values)
 
 
-def table(
-    stacks: Sequence[Array], rows: list[str], columns: list[str], title: str, maps: FeatureMaps, how: str, scale: str, colour: str
-) -> Sheet:
+def table(stacks: Sequence[Array], rows: list[str], columns: list[str], title: str, says: str, scale: str, colour: str) -> Sheet:
     from ..draw import Sheet, as_planes
 
     tiles, note = as_planes(np.concatenate(stacks))
@@ -253,7 +256,7 @@ def table(
         tiles=tiles,
         labels=("",) * len(tiles),
         title=title,
-        subtitle=f"{how}; {maps.reading}{note}",
+        subtitle=f"{says}{note}",
         columns=len(columns),
         scale=scale,
         colour=colour,

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core import Array, Graph
-from ..errors import InputError
+from ..core import Array, Graph, input_names
+from ..errors import InputError, Unsupported
 from ..methods.centres import cell, centres, over
 from ..methods.receptive import edges
+from ..methods.upstream import inputs_above
+from ..pictures.several import main_input
 from .map_sheets import chosen
 from .provenance import Shown
 
@@ -25,7 +27,7 @@ def overlay(
 ) -> Panels:
     """The maps of some units over their picture, each by its own range; without a graph stretched.
 
-    raises   InputError for signals and volumes
+    raises   InputError for signals and volumes; Unsupported for maps that follow from another input than is shown
     """
     from ..draw import Panels
     from ..draw.panels import blended, greatest, spread_by
@@ -35,6 +37,7 @@ def overlay(
         raise InputError(
             f"'{maps.layer.name}' has maps of shape {maps.values.shape[2:]}, which lie over no picture. Use sheet()."
         )
+    seen_row(graph, maps)
     peaks = [greatest(maps.values[picture, unit]) for unit in units]
     stands = None if graph is None else over(graph, maps.reading.read_at, shown.pixels.shape[:2])
     return Panels(
@@ -58,7 +61,8 @@ def crops(maps: FeatureMaps, shown: Shown, graph: Graph, picture: int, units: Se
 
     if maps.values.ndim != 4:
         raise InputError(f"'{maps.layer.name}' has maps of size {maps.values.shape[2:]}: no part of a picture. Use sheet().")
-    found, middles = edges(graph, maps.reading.read_at), centres(graph, maps.reading.read_at)
+    row = seen_row(graph, maps)
+    found, middles = edges(graph, maps.reading.read_at, of=row), centres(graph, maps.reading.read_at, of=row)
     pictures, labels = [], []
     marks: list[Box | None] = []
     for unit in units:
@@ -86,6 +90,23 @@ def crops(maps: FeatureMaps, shown: Shown, graph: Graph, picture: int, units: Se
         columns=6,
         marks=marks,
     )
+
+
+def seen_row(graph: Graph | None, maps: FeatureMaps) -> str | None:
+    """The row of the input whose pictures are shown; None for the only one there is, and without a graph.
+
+    raises   Unsupported for maps that do not follow from it
+    """
+    if graph is None or len(graph.inputs) == 1:
+        return None
+    rows = dict(zip(input_names(graph), graph.inputs, strict=True))
+    shown, above = main_input({name: row.shape for name, row in rows.items()}), inputs_above(graph, maps.reading.read_at)
+    if above is not None and shown not in above:
+        raise Unsupported(
+            f"The maps of '{maps.layer.name}' follow from {' and '.join(map(repr, above)) or 'no input'}, and not from the "
+            f"pictures of '{shown}', which are those that are shown. Use sheet()."
+        )
+    return rows[shown].name
 
 
 def strongest(values: Array, *, activated: bool) -> tuple[int, ...] | None:

@@ -70,7 +70,7 @@ def facts(study: Mapping[str, Any]) -> dict[str, Any]:
         "preprocess_text": study["preprocess_text"],
         "maps": [
             {key: each.get(key) for key in ("layer", "reading", "activated", "shape", "note", "data", "answer", "receptive",
-                                            "receptive_note", "kernels", "centres")}
+                                            "receptive_note", "kernels", "centres", "apart")}
             for each in study["maps"]
         ],
         "first": spread[-1],

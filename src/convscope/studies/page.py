@@ -16,6 +16,7 @@ from ..methods.costs import multiply_adds
 from ..methods.explain import SAYS
 from ..methods.receptive import Fields
 from ..results import Explanation, FeatureMaps, MapSet
+from ..results.on_pictures import seen_row
 from ..site.tiles import kernels as packed_kernels
 from ..site.tiles import payload
 
@@ -151,15 +152,21 @@ def kernels(maps: MapSet, layer: str, key: str) -> str:
 
 
 def receptive(maps: MapSet) -> dict[str, dict[str, Any]]:
-    """By layer, what every place of its map sees of the picture: its first and one past its last pixel, by rows and columns."""
-    graph = maps.network.graph
-    try:
-        if len(graph.inputs) != 1:
-            raise Unsupported("The network has several inputs.")
-        fields = Fields(graph)
-    except Unsupported as why:
-        return {layer: {"receptive": None, "receptive_note": _first_sentence(why)} for layer in maps}
-    return {layer: _seen(fields, each.reading.read_at) | _centred(graph, each.reading.read_at) for layer, each in maps.items()}
+    """By layer, what every place of its map sees of the picture: its first and one past its last pixel, by rows and columns.
+
+    apart   whether it follows from another input than the pictures are of, so that its map lies over none of them
+    """
+    graph, fields, found = maps.network.graph, None, dict[str, dict[str, Any]]()
+    for layer, each in maps.items():
+        apart = True
+        try:
+            row, apart = seen_row(graph, each), False
+            fields = fields or Fields(graph, of=row)
+        except Unsupported as why:
+            found[layer] = {"receptive": None, "receptive_note": _first_sentence(why), "apart": apart}
+        else:
+            found[layer] = _seen(fields, each.reading.read_at) | _centred(graph, each.reading.read_at, row)
+    return found
 
 
 def _seen(fields: Fields, layer: str) -> dict[str, Any]:
@@ -171,10 +178,10 @@ def _seen(fields: Fields, layer: str) -> dict[str, Any]:
     return {"receptive": {side: [axis.tolist() for axis in axes] for side, axes in sides.items()}, "receptive_note": None}
 
 
-def _centred(graph: Graph, layer: str) -> dict[str, Any]:
+def _centred(graph: Graph, layer: str, row: str | None) -> dict[str, Any]:
     """Over which pixel or sample the places of a layer stand."""
     try:
-        found = centres(graph, layer)
+        found = centres(graph, layer, of=row)
     except Unsupported:
         found = None
     return {"centres": None if found is None else [axis.tolist() for axis in found]}

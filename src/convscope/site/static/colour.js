@@ -32,8 +32,13 @@ export class Colours {
 
   // 256 colours as the canvas stores them, one for each byte of a unit's map.
   lookup(layer, unit, scale, name) {
-    const one = layer.column("low")[unit] === layer.column("high")[unit] || layer.isConstant(unit);
-    return this.between(layer, unit, this.limits(layer, unit, scale, name), name, scale === "map" && one);
+    return this.between(layer, unit, this.limits(layer, unit, scale, name), name, this.isFlat(layer, unit, scale, name));
+  }
+
+  // Whether a map has no range of its own to be coloured by: then it is in the colour in the middle. Around zero that is zero.
+  isFlat(layer, unit, scale, name) {
+    const [low, high] = [layer.column("low")[unit], layer.column("high")[unit]];
+    return scale === "map" && (low === high || layer.isConstant(unit)) && !(name === "diverging" && high !== 0);
   }
 
   // The same for limits of any origin; `flat`: all of it in the colour in the middle.

@@ -72,6 +72,11 @@ export class Layer {
     return this.entry.shape.length === 3;
   }
 
+  // Whether it can lie over the picture: it is one, and follows from the input that the picture is of.
+  get liesOver() {
+    return this.isPicture && !this.entry.apart;
+  }
+
   // [top, left, bottom, right] of what a place sees of the picture, in its pixels; null where that is not known.
   field([y, x]) {
     const known = this.entry.receptive;

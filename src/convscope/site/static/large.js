@@ -41,6 +41,7 @@ export class Large {
     drawBar(this.find("[data-bar]"), view, unit);
     this.scrubber.show(view.depth, view.layer.slice);
     this.dialog.classList.toggle("along", isAlong(view));
+    this.over.parentElement.hidden = !view.layer.liesOver;
     if (!this.dialog.open) this.dialog.showModal(); // before what is drawn as wide as there is room
     this.redraw(null);
     this.kernel();
@@ -58,7 +59,7 @@ export class Large {
     }
     const strongest = view.layer.seenBy(unit);
     const pointed = place && view.layer.field(place);
-    const over = !pointed && ((this.over.checked && view.layer.isPicture) || (strongest && isWide(strongest, view.image)));
+    const over = !pointed && ((this.over.checked && view.layer.liesOver) || (strongest && isWide(strongest, view.image)));
     const outlined = pointed ?? (this.over.checked ? null : strongest);
     this.picture.show(view.image, outlined ? [{ field: outlined, strong: true }] : [], over ? laidOver(view, unit) : null);
     this.find("[data-field]").textContent = this.words(strongest, pointed);
@@ -66,7 +67,7 @@ export class Large {
 
   words(strongest, pointed) {
     if (pointed) return isPadding(pointed) ? "At the pointer it lies in the padding and sees no pixel of the picture." : "Outlined: what it sees at the pointer.";
-    return this.over.checked && this.view.layer.isPicture ? `The map over the picture, ${overWords(this.view.layer)}.` : fieldWords(this.view, this.unit, strongest);
+    return this.over.checked && this.view.layer.liesOver ? `The map over the picture, ${overWords(this.view.layer)}.` : fieldWords(this.view, this.unit, strongest);
   }
 
   placeOn(map, event) {

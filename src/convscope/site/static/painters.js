@@ -9,7 +9,7 @@ import { tileCurve } from "./signal.js";
 export function formsOf(layer) {
   if (layer.entry.shape.length === 2) return [["maps", "heat strips"], ["curves", "curves"]];
   if (!layer.isPicture) return [["maps", "maps"]];
-  return [["maps", "maps"], ...(layer.entry.receptive ? [["crops", "picture crops"]] : []), ["over", "over the picture"]];
+  return [["maps", "maps"], ...(layer.entry.receptive ? [["crops", "picture crops"]] : []), ...(layer.liesOver ? [["over", "over the picture"]] : [])];
 }
 
 // (context, unit, x, y, width, height) => draws a tile; null for the plain map.

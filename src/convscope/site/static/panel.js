@@ -116,7 +116,7 @@ export function drawBar(element, { layer, colours, scale, colour }, unit) {
   const [low, high] = colours.limits(layer, unit, scale, colour);
   element.querySelector(".ramp").style.background = colours.gradient(colour);
   const [left, middle, right] = element.querySelectorAll(".ends span");
-  const flat = scale === "map" && (layer.isConstant(unit) || low === high);
+  const flat = colours.isFlat(layer, unit, scale, colour);
   left.textContent = flat ? "" : short(low);
   middle.textContent = flat ? `${short(layer.column("high")[unit])} everywhere` : colour === "diverging" ? "0" : short((low + high) / 2);
   right.textContent = flat ? "" : short(high);
