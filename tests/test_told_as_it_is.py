@@ -2,7 +2,9 @@
 
 import json
 import re
+from importlib import resources
 
+import browser
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,6 +23,7 @@ from convscope.methods.filters import sees_picture
 from convscope.methods.maps import Reading
 from convscope.results import Effect, FeatureMaps, Filters, NetworkInfo, Shown
 from convscope.results.on_pictures import overlay
+from convscope.site import page
 
 
 def test_over_a_picture_the_greatest_value_alone_has_the_last_colour():
@@ -221,3 +224,19 @@ def test_before_an_activation_a_unit_of_zeros_is_not_called_dead_in_an_ablation(
     shown, info = Shown("one", np.zeros((3, 3, 3), np.uint8)), NetworkInfo("net", "", "", Graph(()))
     effect = Effect(reading, (0, 1), ("it",), (worth,), (shown,), info, None)
     assert "dead" not in effect.sheet().caption
+
+
+def test_the_page_colours_constant_maps_as_sheets_do():
+    """Of a constant 5, a constant -2 and zeros among signed maps, the colours of the page by JavaScript."""
+    script = resources.files("convscope.site").joinpath("static/colour.js").read_text("utf-8").replace("export ", "")
+    values = {"low": [5, -2, 0, -1], "high": [5, -2, 0, 1]}
+    ask = f"""(() => {{ {script};
+        const layer = {{ low: -2, high: 5, column: (name) => ({json.dumps(values)})[name], isConstant: (unit) => unit < 2 }};
+        const colours = new Colours({json.dumps(page.colours())});
+        return [0, 1, 2].map((unit) => colours.lookup(layer, unit, "map", "diverging")[0] >>> 0);
+    }})()"""
+    with browser.running() as chromium:
+        found = chromium.new_page().evaluate(ask)
+    tiles = np.stack([np.full((2, 2), value, np.float32) for value in (5, -2, 0)] + [np.float32([[-1, 1], [0, 0]])])
+    sheet = Sheet(tiles=tiles, labels=tuple("abcd"), title="", dead_is_meaningful=False)
+    assert [[colour & 255, colour >> 8 & 255, colour >> 16 & 255] for colour in found] == colours(sheet)[:3]
