@@ -1,6 +1,7 @@
 """Which arrays of a torch network are of pictures, and what is told of a network whose code looks at values."""
 
 import itertools
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -18,7 +19,7 @@ from convscope.engines.torch_axis import is_kept_by, is_kept_by_layer  # noqa: E
 from convscope.engines.torch_constants import Constants  # noqa: E402
 from convscope.engines.torch_functions import Functions  # noqa: E402
 from convscope.engines.torch_graph import kind_of  # noqa: E402
-from convscope.errors import EngineError, Unsupported, UnusedLayer  # noqa: E402
+from convscope.errors import EngineError, Unsupported  # noqa: E402
 
 RANDOM = torch.Generator().manual_seed(0)
 PICTURES = torch.rand(2, 2, 2, 2, generator=RANDOM)  # every axis is as long as there are pictures
@@ -200,8 +201,8 @@ def test_names_that_stand_for_another_call_where_there_are_more_pictures_are_no_
 
     engine = opened(run, stem=lambda: conv(3, 4), head=lambda: head(4))
     names = engine.graph.names
-    assert {"stem", "tanh", "tanh#2", "head.2"} <= set(names)
-    assert "tanh#3" not in names  # of three pictures it is that of the third
+    assert {"stem", "tanh", "head.2"} <= set(names)
+    assert not {"tanh#2", "tanh#3"} & set(names)  # of one picture that after the loop, of three that of the third
     assert not engine.graph.wired
 
 
@@ -287,8 +288,130 @@ def test_a_branch_that_the_two_trials_take_otherwise_is_noted():
     engine.run(NOISE, ["stem", "head.2", "output"])
     with pytest.raises(EngineError, match="'dark' did not run for these pictures"):
         engine.run(NOISE, ["dark"])
-    with pytest.raises(UnusedLayer):
-        engine.run(NOISE, ["light"])
+
+
+def test_a_branch_of_the_second_trial_has_its_rows():
+    def run(net, x):
+        maps = net.act(net.stem(x))
+        if x.mean() < 0.1:
+            return net.head(net.act(net.dark(maps)))
+        return net.head(F.gelu(net.light(F.gelu(net.light(net.act(maps * 2))))).abs())
+
+    layers = {"stem": lambda: conv(3, 4), "act": nn.ReLU, "dark": lambda: conv(4, 4), "light": lambda: conv(4, 4)}
+    engine = opened(run, head=lambda: head(4), **layers)
+    names = list(engine.graph.names)
+    assert [row.index for row in engine.graph] == list(range(len(names)))
+    assert names.index("act") < names.index("light") < names.index("gelu") < names.index("light#2") < names.index("head.0")
+    assert "act#2" not in names or engine.graph["act#2"].shape == (4, 8, 8)
+    assert engine.graph.unused == ()
+    net, x = engine.module, torch.from_numpy(NOISE)
+    with torch.no_grad():
+        first = net.light(net.act(net.act(net.stem(x)) * 2))
+        second = net.light(F.gelu(first))
+    read = engine.run(NOISE, ["light", "gelu", "light#2", "output"])
+    np.testing.assert_allclose(read["light"], first.numpy(), atol=1e-6)
+    np.testing.assert_allclose(read["light#2"], second.numpy(), atol=1e-6)
+    np.testing.assert_allclose(read["output"], net(x).detach().numpy(), atol=1e-6)
+    np.testing.assert_array_equal(engine.hold(NOISE, "light").run(["light#2"])["light#2"], read["light#2"])
+    with pytest.raises(EngineError, match="'light' did not run for these pictures"):
+        engine.run(ZEROS, ["light"])
+    assert engine.weights("light")["kernel"].shape == (4, 4, 3, 3)
+
+
+@pytest.mark.parametrize("seen", ["len", "shape", "size"])
+def test_what_is_another_call_for_one_picture_is_no_row(seen):
+    """`add#2` is the last step for two pictures, and the second of the loop for three, in which no array is of one picture."""
+    count = {"len": len, "shape": lambda x: x.shape[0], "size": lambda x: x.size(0)}[seen]
+
+    def run(net, x):
+        x = net.stem(x)
+        for _ in range(count(x) - 1):
+            x = x + 1
+        return net.head(x.tanh() + 5)
+
+    engine = opened(run, stem=lambda: conv(3, 4), head=lambda: head(4))
+    assert "add#2" not in engine.graph.names
+    assert not engine.graph.wired
+    assert "What runs for one picture is not what runs for two, from 'add" in " ".join(engine.notes)
+    for pictures in (NOISE, np.repeat(NOISE, 3, 0)):
+        read = engine.run(pictures, ["tanh", "head.2"])
+        with torch.no_grad():
+            expected = torch.tanh(engine.module.stem(torch.from_numpy(pictures)) + len(pictures) - 1)
+        np.testing.assert_allclose(read["tanh"], expected.numpy(), atol=1e-6)
+
+
+def test_a_layer_for_several_pictures_only():
+    def run(net, x):
+        x = net.stem(x)
+        return net.head(net.body(x) if len(x) > 1 else x)
+
+    engine = opened(run, stem=lambda: conv(3, 4), body=lambda: conv(4, 4), head=lambda: head(4))
+    assert not engine.graph.wired
+    engine.run(np.repeat(NOISE, 2, 0), ["body"])
+    with pytest.raises(EngineError, match="'body' did not run for these pictures"):
+        engine.run(NOISE, ["body"])
+    sized = opened(lambda net, x: net.head(net.stem(x).view(len(x), 4, 8, 8)), stem=lambda: conv(3, 4), head=lambda: head(4))
+    assert sized.graph.wired
+    assert not sized.notes
+
+
+def scripted(what):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.script(what)
+
+
+def is_bright(x: torch.Tensor) -> bool:
+    return bool(x.mean() > 5)
+
+
+def of_a_size(x: torch.Tensor) -> int:
+    return 2 * x.size(0)
+
+
+class Gate(nn.Module):
+    def forward(self, x: torch.Tensor) -> int:
+        return int(x.mean())
+
+
+class Doubling(nn.Module):
+    def forward(self, x: torch.Tensor):
+        if x.mean() > 0.2:
+            x = x * 2
+        return x
+
+
+@pytest.mark.parametrize("kind", ["function", "module", "extension"])
+def test_what_a_script_sees_in_values_is_a_look_at_them(kind):
+    """The second `add` would be another one for bright pictures, and what feeds it too."""
+    own = vars(torch.jit.ScriptFunction)["__call__"]
+    gate = {"function": scripted(is_bright), "module": scripted(Gate()), "extension": torch.ops.aten._local_scalar_dense}[kind]
+
+    def run(net, x):
+        if gate(x.mean() if kind == "extension" else x) > 0.9:
+            x = x + 1
+        return net.head(net.stem(x + 2) + 3)
+
+    layers = {"part": lambda: gate} if kind == "module" else {}
+    engine = opened(run, stem=lambda: conv(3, 4), head=lambda: head(4), **layers)
+    assert engine.looks
+    assert {"add", "add#2"} <= set(engine.graph.names)
+    assert engine.run(NOISE, ["add#2"])["add#2"].shape == (1, 4, 8, 8)
+    with pytest.raises(EngineError, match="another way"):
+        engine.run(BRIGHT, ["add#2"])
+    sized = scripted(of_a_size)
+    plain = opened(lambda net, x: net.head(net.stem(x) * sized(x)), stem=lambda: conv(3, 4), head=lambda: head(4))
+    assert not plain.looks
+    assert vars(torch.jit.ScriptFunction)["__call__"] is own
+
+
+def test_a_part_in_a_script_that_looks_at_values():
+    engine = opened(
+        lambda net, x: net.head(net.part(net.stem(x))), stem=nn.Identity, part=lambda: scripted(Doubling()), head=lambda: head(3)
+    )
+    assert engine.looks
+    plain = opened(lambda net, x: net.head(net.part(x)), part=lambda: scripted(conv(3, 4)), head=lambda: head(4))
+    assert not plain.looks
 
 
 def branching(net, x):

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from ..core import Kind
 from .names import array_names, numbered
 from .torch_constants import Constants
-from .torch_modules import Unwatched, Visit
+from .torch_modules import Look, Unwatched, Visit
 from .torch_tensors import flattened, is_alias, rebuilt, version
 
 NAMES: dict[Kind, str] = {
@@ -43,9 +43,12 @@ DECIDING = frozenset(
     ("__bool__", "__int__", "__float__", "__index__", "__complex__", "__array__", "__contains__", "__dlpack__", "item", "tolist",
      "numpy", "equal", "allclose", "is_nonzero")
 )  # fmt: skip
+# Functions that tell how many there are, of pictures too.
+MEASURING = frozenset({"shape", "size", "len"})
 LEAVING = DECIDING - {"__bool__", "__contains__", "equal", "allclose", "is_nonzero"}  # other things than yes and no
 # Functions that find as many things as the values say.
 FINDING = frozenset("nonzero argwhere masked_select unique unique_consecutive bincount nms".split())  # noqa: SIM905
+MEASURES = frozenset("size stride numel dim storage_offset".split())  # noqa: SIM905
 OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "matmul", "pow", "mod")
 
 
@@ -88,7 +91,8 @@ class Functions(TorchFunctionMode):
     taken   the names of layers: a function of such a name is `layer1.0.torch.add`
     calls   kept up to date: how often each was called, which numbers the rows
     constants   kept up to date
-    look    is shown what code looks at that may then go another way: tensors, and how often each had been written into
+    look    is shown by which function code looks at what, that may then go another way: tensors, and how often each had been
+            written into
 
     Functions that give back the very tensor that they were given (a dropout in evaluation) are none, nor are those of constants:
     a network may keep what they gave for its next run.
@@ -101,7 +105,7 @@ class Functions(TorchFunctionMode):
         visit: Visit,
         calls: Counter[str],
         constants: Constants,
-        look: Callable[[Sequence[tuple[torch.Tensor, int]]], None] | None = None,
+        look: Look | None = None,
     ):
         super().__init__()
         self._path, self._taken, self._visit, self._calls = path, taken, visit, calls
@@ -119,7 +123,7 @@ class Functions(TorchFunctionMode):
         if constant:
             self._constants.add(flattened(out))
             return out
-        self._looked_at(getattr(function, "__name__", ""), given)
+        self._looked_at(function, given, out)
         with Unwatched():
             written = [each for each, before in given if version(each) != before]
             made = flattened(out) or written[:1]  # `x[:, 0] = y` returns nothing
@@ -135,10 +139,14 @@ class Functions(TorchFunctionMode):
             return out
         return None if out is None else rebuilt(out, iter(handed))
 
-    def _looked_at(self, name: str, given: Sequence[tuple[torch.Tensor, int]]) -> None:
-        self._constants.left = self._constants.left or name in LEAVING
-        if self._look and name in DECIDING:
-            self._look(given)
+    def _looked_at(self, function: Any, given: Sequence[tuple[torch.Tensor, int]], out: Any) -> None:
+        name = getattr(function, "__name__", "")
+        number = isinstance(out, bool | int | float) and is_extension(function)
+        self._constants.left = self._constants.left or name in LEAVING or number
+        if self._look and (name in DECIDING or number):
+            self._look("item", given)
+        elif self._look and (name == "__get__" or name.strip("_") in MEASURING) and name_of(function) in MEASURING:
+            self._look(name_of(function), given)
 
     def _numbered(self, path: str, name: str) -> str:
         full = f"{path}.{name}" if path else name
@@ -162,6 +170,12 @@ def is_repeated(pictures: Any) -> bool:
     """Whether there are several, all of the same values."""
     several = isinstance(pictures, torch.Tensor) and pictures.ndim > 2 and len(pictures) > 1
     return several and all(torch.equal(pictures[0], each) for each in pictures[1:])
+
+
+def is_extension(function: Any) -> bool:
+    """Whether it may do anything: torch.ops.library.operator, but for torch's own that tell a size."""
+    name = getattr(function, "__name__", "").removeprefix("sym_")
+    return type(function).__module__ == "torch._ops" and name not in MEASURES
 
 
 def name_of(function: Any) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Visit = Callable[[str, torch.Tensor, Any, bool], torch.Tensor]
 # Inside, our own looks at tensors are seen by none of the modes that watch the network's: they are as many as its functions.
 Unwatched = torch._C.DisableTorchFunction
+Look = Callable[[str, Sequence[tuple[torch.Tensor, int]]], None]  # see Functions
 Enter = Callable[[nn.Module, Any, Any], None]  # is shown a module before it runs, and its arguments
 Leave = Callable[[nn.Module, Any, Any, Sequence[str]], None]  # and after that, with what it gives and the rows of that
 
@@ -58,7 +59,7 @@ class Way:
     wanted      the modules that are looked at; None: all
     channels_last   how the pictures lie in memory
     constants   where functions are looked at: what is known to come from no picture; None: to be found
-    look        is shown what code looks at that may then go another way, see Functions
+    look        is shown what code looks at that may then go another way
     """
 
     enter: Enter | None = None
@@ -70,7 +71,7 @@ class Way:
     wanted: frozenset[nn.Module] | None = None
     channels_last: bool = False
     constants: Constants | None = None
-    look: Callable[[Sequence[tuple[torch.Tensor, int]]], None] | None = None
+    look: Look | None = None
 
     @contextmanager
     def unseen(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ from .torch_inputs import Input, PictureShape, possible_inputs
 from .torch_kernels import Kernels
 from .torch_modules import Way, both
 from .torch_outputs import note_on
+from .torch_scripts import Scripts
 from .torch_survey import Survey
 from .torch_trials import SECOND, TRIAL, Found, needs_second, together
 from .torch_unopened import not_opened
@@ -32,12 +33,16 @@ def opened(engine: TorchEngine, picture_shape: PictureShape | None) -> tuple[Sur
         survey = Survey(engine.module)
         try:
             note = note_on(tried(engine, survey, TRIAL), TRIAL)
-            second = second_of(engine) if needs_second(survey) else None
+            alone = one_of(engine) if survey.measures else None
+            second = second_of(engine) if needs_second(survey, alone) else None
         except Exception as error:
             shapes = [(TRIAL, *each.shape) for each in inputs]
             failed = failed or failure(error, survey.last, shapes, raised_in(error, engine._names))
         else:
-            return survey, together(survey, second), note
+            if second:
+                survey.modules = second.modules | survey.modules
+                survey.ran |= second.ran
+            return survey, together(survey, second, alone), note
     raise not_opened(failed, engine.module, picture_shape, lambda inputs: runs_alone(engine, inputs))
 
 
@@ -48,11 +53,13 @@ def tried(engine: TorchEngine, survey: Survey, pictures: int, *, noise: bool = F
     names = end_names("input", len(engine._inputs))
     trial = {name: one.repeat(pictures, 0) for name, one in zip(names, ones, strict=True)}
     with torch.no_grad(), EqualOnce():
-        way = Way(survey.enter, functions=True, constants=survey.constants, look=survey.look)
+        scripts = Scripts(survey.look)
+        way = Way(scripts.entering(survey.enter), functions=True, constants=survey.constants, look=survey.look)
         kernels = Kernels(engine.module, way)
-        way.standing = lambda: both(engine._habits.watching(), kernels)
+        way.standing = lambda: both(engine._habits.watching(), both(kernels, scripts.watching()))
         result = engine._call(trial, kernels.catching(survey.visit), way)
     engine._odd |= kernels.odd
+    engine._habits.mixes = engine._habits.mixes or scripts.looked  # at what all the pictures have in common, it may be
     return result
 
 
@@ -63,6 +70,15 @@ def second_of(engine: TorchEngine) -> Survey | None:
         with contextlib.suppress(Exception):
             tried(engine, survey, pictures, noise=noise)
             return survey
+    return None
+
+
+def one_of(engine: TorchEngine) -> Survey | None:
+    """A trial of one picture; None if the network does not take one."""
+    survey = Survey(engine.module)
+    with contextlib.suppress(Exception):
+        tried(engine, survey, 1)
+        return survey
     return None
 
 

@@ -15,7 +15,7 @@ from ..errors import Shape
 from .names import is_input
 from .torch_axis import is_kept_by, is_kept_by_layer
 from .torch_constants import Constants
-from .torch_functions import KEEPING, Function
+from .torch_functions import KEEPING, MEASURING, Function
 from .torch_graph import activation_in, has_kernel, is_looked_into, kernel_of, kind_of, native_of, sizes_of
 from .torch_modules import Unwatched
 from .torch_tensors import flattened, shape_of, version
@@ -80,6 +80,7 @@ class Survey:
 
     compare   whether steps are asked whether they are `alike`
     looks     whether code looked at values, or at how much they left over: with others it may go another way
+    measures  whether code asked how large something is that was made of the pictures, and may know how many there are
     ends      outputs, and whether they may be of pictures, and whether that is known
     """
 
@@ -88,7 +89,7 @@ class Survey:
         self.modules: dict[str, nn.Module] = {}
         self.ran: set[nn.Module] = set()
         self.ends: dict[str, tuple[bool, bool]] = {}
-        self.looks = False
+        self.looks = self.measures = False
         self.constants = Constants(module)
         self.pictures = 0
         self._compare = compare
@@ -113,8 +114,10 @@ class Survey:
         """
         return any(not step.known for step in self.steps) or any(not known for _, known in self.ends.values())
 
-    def look(self, given: Given) -> None:
-        self.looks = self.looks or self._parents(given) != ()
+    def look(self, by: str, given: Given) -> None:
+        if self._parents(given) != ():
+            self.measures = self.measures or by in MEASURING
+            self.looks = self.looks or by not in MEASURING
 
     def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         with Unwatched():

@@ -48,6 +48,17 @@ class Table:
         self.rows.append(row)
         return row
 
+    def join(self, other: Table, names: Container[str]) -> None:
+        """Take over these rows of `other`, each behind the one that stands before it there."""
+        at = 0
+        for row in other.rows:
+            places = [index for index, own in enumerate(self.rows) if own.name == row.name]
+            if row.name in names and not places:
+                self.rows.insert(at, row)
+                places = [at]
+            at = places[0] + 1 if places else at
+        self.rows = [replace(row, index=index) for index, row in enumerate(self.rows)]
+
     def graph(self, module: nn.Module, names: Mapping[nn.Module, str], ran: Container[nn.Module], *, wired: bool) -> Graph:
         """Raises Unsupported where two rows have one name, of which only one could ever be read."""
         called = Counter(row.name for row in self.rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -40,22 +40,45 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
-def needs_second(first: Survey) -> bool:
+def needs_second(first: Survey, alone: Survey | None) -> bool:
     """Whether something could be otherwise for other pictures, or for more of them."""
-    return first.doubtful or first.looks
+    return first.doubtful or first.looks or (alone is not None and differs_in(first, alone))
 
 
-def together(first: Survey, second: Survey | None) -> Found:
-    """`second`: None if there was none, or none worked."""
+def differs_in(first: Survey, other: Survey) -> bool:
+    """Whether something else ran, or was made of something else."""
+    ways = [[(step.name, step.parents) for step in survey.steps] for survey in (first, other)]
+    return ways[0] != ways[1]
+
+
+def together(first: Survey, second: Survey | None, alone: Survey | None = None) -> Found:
+    """
+    second   of another number of pictures; None if there was none, or none worked
+    alone    of one picture, likewise: code that knows how many there are may go another way for it
+    """
+    strange = set[str]() if alone is None else {step.name for step in alone.steps} - same_in(first, alone)
+    found = of_one(first, strange) if second is None else of_two(first, second, strange)
+    if alone is None or not found.wired:
+        return found
+    other = table_of(alone, found.kept)
+    changed = next(differing(found.table, other), None) or next((step.name for step in alone.steps if step.name in strange), None)
+    return replace(found, wired=False, notes=(*found.notes, other_number(changed))) if changed else found
+
+
+def of_one(first: Survey, strange: set[str]) -> Found:
     maybe = {step.name for step in first.steps if first.of_pictures(step)}
-    unlike = {name for name, (each, _) in first.ends.items() if not each}
-    if second is None:
-        kept = frozenset(step.name for step in first.steps if step.known) if first.doubtful else frozenset(maybe)
-        table = table_of(first, kept)
-        told = (only_one_number(first),) if kept < maybe else ()
-        return Found(table, kept, not table.unknown, frozenset(unlike), first.looks, told)
+    kept = frozenset(({step.name for step in first.steps if step.known} if first.doubtful else maybe) - strange)
+    table = table_of(first, kept)
+    told = (only_one_number(first),) if first.doubtful and kept < maybe else ()
+    unlike = frozenset(name for name, (each, _) in first.ends.items() if not each)
+    return Found(table, kept, not table.unknown, unlike, first.looks, told)
+
+
+def of_two(first: Survey, second: Survey, strange: set[str]) -> Found:
+    maybe = {step.name for step in first.steps if first.of_pictures(step)}
     looks = first.looks or second.looks
-    kept = frozenset(agreed(first, second, looks=looks))
+    new = only_in(first, second) if looks else set()
+    kept = frozenset((agreed(first, second, looks=looks) | new) - strange)
     table, other = table_of(first, kept), table_of(second, kept)
     changed = next(differing(table, other), None)
     added = next((step.name for step in second.steps if looks and step.known and step.name not in maybe), None)
@@ -64,8 +87,15 @@ def together(first: Survey, second: Survey | None) -> Found:
     notes = [another_way(changed or added)] if looks and (changed or added) else []
     crossed = crossed_in(first, second)
     notes += [mixing(mixed)] if mixed else [crossing(crossed)] if crossed else []
-    unlike |= {name for name in first.ends if not second.ends.get(name, (False, False))[0]}
+    unlike = {name for name, (each, _) in first.ends.items() if not (each and second.ends.get(name, (False, False))[0])}
+    table.join(other, new)
     return Found(table, kept, wired, frozenset(unlike), looks, tuple(notes))
+
+
+def only_in(first: Survey, second: Survey) -> set[str]:
+    """Steps of the second trial alone, since code looks at values: of pictures, and calls of what never ran in the first."""
+    ran = {base(step.name) for step in first.steps}
+    return {step.name for step in second.steps if step.known and base(step.name) not in ran}
 
 
 def differing(table: Table, other: Table) -> Iterator[str]:
@@ -81,9 +111,24 @@ def differing(table: Table, other: Table) -> Iterator[str]:
 def agreed(first: Survey, second: Survey, *, looks: bool) -> set[str]:
     """The steps that are rows: of pictures, and the same thing in both trials.
 
+    What ran in the first trial only, since its code looks at values, is a row if it is known to be of pictures.
+    """
+    twins, same = {step.name: step for step in second.steps}, same_in(first, second)
+    found = set[str]()
+    for step in first.steps:
+        twin = twins.get(step.name)
+        if twin is None:
+            found |= {step.name} if looks and step.known else set()
+        elif step.name in same and first.of_pictures(step) and second.of_pictures(twin) and alike(step, twin):
+            found.add(step.name)
+    return found
+
+
+def same_in(first: Survey, second: Survey) -> set[str]:
+    """The names that stand for the same thing in both.
+
     A name such as `relu#3` may stand for another call where another one ran before. It stands for the same if all that is
-    behind it is the same, or if it was called as often. What ran in the first trial only, since its code looks at values, is
-    a row if it is known to be of pictures.
+    behind it is the same, or if it was called as often.
     """
     twins = {step.name: step for step in second.steps}
     calls = [Counter(base(step.name) for step in survey.steps) for survey in (first, second)]
@@ -91,13 +136,11 @@ def agreed(first: Survey, second: Survey, *, looks: bool) -> set[str]:
     for step in first.steps:
         twin = twins.get(step.name)
         if twin is None:
-            found |= {step.name} if looks and step.known else set()
             continue
         behind = step.parents is not None and step.parents == twin.parents and same.issuperset(step.parents)
         if behind and step.row.native == twin.row.native:
             same.add(step.name)
-        as_often = calls[0][base(step.name)] == calls[1][base(step.name)]
-        if (step.name in same or as_often) and first.of_pictures(step) and second.of_pictures(twin) and alike(step, twin):
+        if step.name in same or calls[0][base(step.name)] == calls[1][base(step.name)]:
             found.add(step.name)
     return found
 
@@ -139,6 +182,13 @@ def another_way(name: str | None) -> str:
     return (
         f"Its code looks at values, and what runs depends on the picture, from '{name}' on. What feeds what is not told, and "
         "a layer of the table may not run for your picture."
+    )
+
+
+def other_number(name: str) -> str:
+    return (
+        f"What runs for one picture is not what runs for two, from '{name}' on. What feeds what is not told, and a layer of the "
+        "table may not run for your pictures."
     )
 
 
