@@ -252,6 +252,42 @@ def test_files_that_are_no_network(tmp_path, content, says):
     assert caught.value.path == str(path)
 
 
+DAMAGED = {
+    "too short": {"raw_data": b"1234"},
+    "too long": {"raw_data": bytes(4 * 577)},
+    "in two fields": {"raw_data": bytes(4 * 576), "float_data": [1.0] * 575},
+    "of another type": {"data_type": 99},
+    "of no type": {"data_type": 0},
+    "turned inside out": {"dims": [-16, -4, 3, 3]},
+}
+
+
+@pytest.mark.parametrize("how", DAMAGED)
+@pytest.mark.parametrize("beside", [False, True])
+def test_weights_that_do_not_fit_their_shape_are_said_to_be_damaged(how, beside, tmp_path):
+    model, path = chain(), tmp_path / "net.onnx"
+    weight = next(each for each in model.graph.initializer if each.name == "conv2.weight")
+    for field, value in DAMAGED[how].items():
+        if isinstance(value, list):
+            del getattr(weight, field)[:]
+            getattr(weight, field).extend(value)
+        else:
+            setattr(weight, field, value)
+    if how != "in two fields":  # of which one is looked at
+        with pytest.raises((EngineError, Unsupported)):
+            OnnxEngine(model)
+    if beside and how != "in two fields":
+        onnx.external_data_helper.set_external_data(weight, "net.bin", 0, length=len(weight.raw_data))
+        (tmp_path / "net.bin").write_bytes(weight.raw_data)
+        weight.ClearField("raw_data")
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(NotAModel) as caught:
+        open_network(path)
+    assert str(caught.value).startswith(f"Cannot open '{path}' as a network: ") or str(caught.value).startswith(
+        f"Cannot open '{tmp_path}'"
+    )
+
+
 def unknown_operator():
     w = Writer()
     return w.model(["n", 3, 12, 12], w.head(w.node("Fold", ["picture"], "fold", domain="elsewhere"), 3), domains=["elsewhere"])

@@ -33,7 +33,8 @@ from .onnx_pictures import FirstAxes, checked, fixed_batch, refuse_unreadable, r
 from .onnx_quantised import quantised, real_weights
 from .onnx_rows import inner_convolutions, table, unlike_evaluation
 from .onnx_sessions import KEPT, Session, Sessions, failed
-from .onnx_wiring import Wiring, infer, protocol_layout
+from .onnx_sizes import infer
+from .onnx_wiring import Wiring, opset, protocol_layout
 
 
 class OnnxEngine:
@@ -77,6 +78,7 @@ class OnnxEngine:
         whole = onnx_graph.complete(self._model, self._constants)
         self.types = infer(whole)
         self.axes = FirstAxes(whole, names, fixed_batch(self.types, names))
+        self.types = self.axes.completed(self.types)
         self._wire(self._constants, names)
 
     def _wire(self, constants: Constants, names: Sequence[str]) -> None:
@@ -208,7 +210,7 @@ class OnnxEngine:
         """Whether it is not done by ONNX Runtime: TopK of a number that is an input came with opset 10; the share active is of as
         many places as inference says there are.
         """
-        too_old = tap.reduce in ("argmax", "active") and onnx_graph.opset(self._model) < 11
+        too_old = tap.reduce in ("argmax", "active") and opset(self._model) < 11
         return too_old or (tap.reduce == "active" and any(overhangs(node, self._wiring) for node in self._model.graph.node))
 
     def on_tensor(self, edit: Edit, pictures: int) -> Edit:

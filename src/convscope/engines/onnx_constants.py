@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
-from ..errors import Unsupported
+from ..errors import EngineError, Unsupported
 from .onnx_external import as_array, item_size, read_bytes
 
 FLOATS = frozenset({TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16})
@@ -22,7 +22,7 @@ LARGE = 1024  # bytes
 
 
 class Constants:
-    """`name in constants`, `array(name)`, and `put_into(graph, names)`. Raises NotAModel for weights that cannot be read.
+    """`name in constants`, `array(name)`, and `put_into(graph, names)`. Raises NotAModel or EngineError for what cannot be read.
 
     nodes   those of the graph, where its functions were written out; by default as they are
     """
@@ -39,9 +39,7 @@ class Constants:
             raise Unsupported(f"The values of '{name}' are in another file. Give the path of the network's file instead.")
         content = read_bytes(tensor, folder, named=folder) if external and folder else None
         if tensor.data_type in BY_REFERENCE and math.prod(tensor.dims) * item_size(tensor) > LARGE:
-            self._large[name] = np.ascontiguousarray(
-                numpy_helper.to_array(tensor) if content is None else as_array(content, tensor)
-            )
+            self._large[name] = values_of(tensor, content)
             return
         copy = TensorProto(name=name, dims=tensor.dims, data_type=tensor.data_type)
         if content is None:
@@ -49,6 +47,7 @@ class Constants:
             copy.name = name
         else:
             copy.raw_data = content.tobytes()
+        values_of(copy)
         self._small[name] = copy
 
     def replaced(self, arrays: Mapping[str, np.ndarray]) -> Constants:
@@ -100,6 +99,19 @@ class Constants:
                 stub.external_data.add(key="location", value="handed over in memory")
                 graph.initializer.append(stub)
         return handed
+
+
+def values_of(tensor: TensorProto, content: np.ndarray | None = None) -> np.ndarray:
+    """Those that it holds, or `content`, which are its bytes. Raises EngineError where they are not as many as its shape says."""
+    try:
+        values = numpy_helper.to_array(tensor) if content is None else as_array(content, tensor)
+    except (ValueError, TypeError, KeyError):  # which NumPy says of bytes
+        values = None
+    if values is None or values.shape != tuple(tensor.dims):
+        known = tensor.data_type in TensorProto.DataType.values()
+        kind = TensorProto.DataType.Name(tensor.data_type).lower() if known else f"the unknown type {tensor.data_type}"
+        raise EngineError(f"What '{tensor.name}' holds is no array {tuple(tensor.dims)} of {kind}. The file is damaged.")
+    return np.ascontiguousarray(values)
 
 
 def constant_of(node: NodeProto) -> TensorProto | None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import ModelProto, TensorProto
+from onnx import GraphProto, ModelProto, TensorProto, helper
 
 from ..errors import EngineError, MissingExtra, NotAModel, Unsupported
+from . import onnx_graph
 from .onnx import OnnxEngine
-from .onnx_constants import constant_of, constants_of
+from .onnx_constants import LARGE, constant_of, constants_of
 from .onnx_external import place, tensors_of
 from .onnx_sessions import brief, cannot_run
 
@@ -58,7 +60,7 @@ def load(path: Path) -> OnnxEngine:
     path = Path(path)
     model = read(path)
     check_external(model, path)
-    check(path)
+    check(model, path)
     try:
         return OnnxEngine(model, folder=path.parent)
     except EngineError as error:
@@ -106,12 +108,27 @@ def check_external(model: ModelProto, path: Path) -> None:
         raise NotAModel(path, "a node within a branch or function keeps its values in another file, and these are not read.")
 
 
-def check(path: Path) -> None:
+def check(model: ModelProto, path: Path) -> None:
     """What ONNX itself finds wrong. Raises NotAModel, or Unsupported for an operator or version that it does not know."""
     try:
-        onnx.checker.check_model(path)
+        onnx.checker.check_model(without_values(model))
     except onnx.checker.ValidationError as error:
         failure = cannot_run(error)
         if isinstance(failure, Unsupported):
             raise failure from error
         raise NotAModel(path, f"it is no valid ONNX network. {brief(error)}") from error
+
+
+def without_values(model: ModelProto) -> ModelProto:
+    """The model with its large weights, and those in other files, as inputs: their values are checked where they are read."""
+    result, graph = onnx_graph.like(model, GraphProto(name=model.graph.name)), model.graph
+    result.ir_version = model.ir_version
+    for field in ("node", "input", "output", "value_info", "sparse_initializer"):
+        getattr(result.graph, field).extend(getattr(graph, field))
+    inputs = {each.name for each in graph.input}
+    for each in graph.initializer:
+        if each.data_location != TensorProto.EXTERNAL and math.prod(each.dims) <= LARGE:
+            result.graph.initializer.append(each)
+        elif each.name not in inputs:
+            result.graph.input.append(helper.make_tensor_value_info(each.name, each.data_type, each.dims))
+    return result

@@ -17,7 +17,7 @@ from ..core import Reduce
 from .onnx_constants import Constants, constant_of
 from .onnx_quantised import Quantised, quantised
 from .onnx_reductions import Led, active, maximum, over, position
-from .onnx_wiring import END, Wiring, ours, read_by
+from .onnx_wiring import END, Wiring, opset, ours, read_by
 
 LARGE = 40  # positions of a map from which on its maximum is looked for row by row
 
@@ -226,11 +226,6 @@ def sizes(read: Read, wiring: Wiring) -> list[int] | None:
     shape = wiring.shape(read.tensor) or ()
     found = [shape[axis] for axis in read.turn or range(len(shape))][2:]
     return None if None in found else [size for size in found if size is not None]
-
-
-def opset(model: ModelProto) -> int:
-    """The version of ONNX' own operators."""
-    return max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=1)
 
 
 def scale_of(tensor: str) -> str:

@@ -10,10 +10,11 @@ import numpy as np
 from onnx import NodeProto, TensorProto
 
 from ..core import Array
-from ..errors import EngineError, Shape
+from ..errors import EngineError
 from .onnx_graph import Read
 from .onnx_pictures import NUMBERS
 from .onnx_sessions import Session
+from .onnx_sizes import learnt
 from .onnx_wiring import Type, Wiring, attribute
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def learn(engine: OnnxEngine) -> bool:
         if read.tensor in unsure:
             engine.axes.learn(read.tensor, values, [len(next(iter(given.values()))) for given, _ in trials])
         first = (batch,) if read.tensor in engine.axes.proven else None
-        engine.types[read.tensor] = learnt(engine.types.get(read.tensor), [value.shape for value in values], first)
+        inferred = engine.types.get(read.tensor, Type(TensorProto.FLOAT, None))
+        engine.types[read.tensor] = learnt(inferred, [value.shape for value in values], first)
     return True
 
 
@@ -108,13 +110,3 @@ def made(engine: OnnxEngine, name: str, number: int, side: int) -> Array:
     shape, random = (number, *sizes), np.random.default_rng(0)
     whole = engine.inputs.whole(name)
     return np.asarray(random.integers(0, 2, shape) if whole else random.normal(size=shape), np.float32)
-
-
-def learnt(inferred: Type | None, shapes: Sequence[Sequence[int]], first: Shape | None) -> Type:
-    """The shape that runs agree on, None where they do not, with `first` in front; there, what inference found."""
-    shape: Shape = tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*shapes, strict=False))
-    shape = shape if first is None else (*first, *shape[1:])
-    if inferred is None:
-        return Type(TensorProto.FLOAT, shape)
-    known = inferred.shape if inferred.shape is not None and len(inferred.shape) == len(shape) else shape
-    return Type(inferred.element, tuple(size if found is None else found for size, found in zip(known, shape, strict=True)))

@@ -15,9 +15,10 @@ from ..core import Array, Graph
 from ..errors import EngineError, Unsupported
 from .onnx_constants import BYTES, FLOATS
 from .onnx_graph import Read
-from .onnx_wiring import Type, Wiring, infer
+from .onnx_sizes import Evaluators, agreed, infer
+from .onnx_wiring import Type, Wiring
 
-MANY = 10_007  # pictures to infer shapes with: a prime, as long as which no other axis is
+MANY, MORE = 10_007, 10_009  # pictures to infer shapes with: primes, as long as which no other axis is
 # What is read as float32. Text, complex numbers and what are no tensors are not.
 NUMBERS = FLOATS | BYTES | {
     TensorProto.BOOL, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64, TensorProto.UINT16, TensorProto.UINT32,
@@ -35,10 +36,12 @@ class FirstAxes:
 
     def __init__(self, model: ModelProto, inputs: Sequence[str], batch: int | None):
         self.batch = batch
-        self._model, self._inputs = model, inputs
-        many = self._with(MANY)
+        self._inputs, self._evaluators = inputs, Evaluators()
+        self._probe = without_shapes(model)
+        self._many = self._with(MANY)
+        many = lengths_of(self._many)
         self.proven = {*inputs, *(name for name, length in many.items() if length == MANY)}
-        lengths = many if batch is None else self._with(batch)
+        lengths = many if batch is None else lengths_of(self._with(batch))
         self.foreign = {name for name, length in lengths.items() if length != (batch or MANY)} - set(inputs)
         if batch == 1:  # what one picture gave is of that picture
             self.proven |= {name for name, length in lengths.items() if length == 1}
@@ -46,7 +49,14 @@ class FirstAxes:
 
     def alone(self, outputs: Sequence[str]) -> bool:
         """Whether the sizes in the file are those of one picture: given more, it no longer answers for each."""
-        return self.batch is None and self.foreign.issuperset(outputs) and self._with(1).get(outputs[0]) == 1
+        return self.batch is None and self.foreign.issuperset(outputs) and lengths_of(self._with(1)).get(outputs[0]) == 1
+
+    def completed(self, types: Mapping[str, Type]) -> dict[str, Type]:
+        """`types`, where any number of pictures may come, with the sizes that are the same for every number of them."""
+        lacking = (name for name, each in self._many.items() if incomplete(types.get(name)) and not incomplete(each))
+        if self.batch is not None or not any(lacking):
+            return dict(types)
+        return {**types, **agreed(types, [self._many, self._with(MORE)])}
 
     def learn(self, name: str, values: Sequence[np.ndarray], numbers: Sequence[int]) -> None:
         """From what runs of so many pictures made of `name`; one more value is that of the first run's in another order."""
@@ -55,18 +65,33 @@ class FirstAxes:
             fits = turned(values[0], values[-1])
         (self.proven if fits else self.foreign).add(name)
 
-    def _with(self, pictures: int) -> dict[str, int]:
-        """How long the first axes are for so many pictures, as far as that can be inferred; 0 where there is none."""
-        probe = ModelProto()
-        probe.CopyFrom(self._model)
-        del probe.graph.value_info[:]  # which are of another number
-        for each in probe.graph.output:
-            each.type.tensor_type.ClearField("shape")
-        for each in probe.graph.input:
+    def _with(self, pictures: int) -> dict[str, Type]:
+        """The types for so many pictures, as far as they can be inferred."""
+        for each in self._probe.graph.input:
             if each.name in self._inputs and each.type.tensor_type.shape.dim:
                 each.type.tensor_type.shape.dim[0].dim_value = pictures
-        shapes = {name: (*each.shape, 0) for name, each in infer(probe).items() if each.shape is not None}
-        return {name: shape[0] for name, shape in shapes.items() if shape[0] is not None}
+        return infer(self._probe, self._evaluators)
+
+
+def without_shapes(model: ModelProto) -> ModelProto:
+    """The model without what it says of the shapes behind its inputs, which may be of another number of pictures."""
+    result = ModelProto()
+    result.CopyFrom(model)
+    del result.graph.value_info[:]
+    for each in result.graph.output:
+        each.type.tensor_type.ClearField("shape")
+    return result
+
+
+def lengths_of(types: Mapping[str, Type]) -> dict[str, int]:
+    """How long first axes are, where that is known; 0 where there is none."""
+    shapes = {name: (*each.shape, 0) for name, each in types.items() if each.shape is not None}
+    return {name: shape[0] for name, shape in shapes.items() if shape[0] is not None}
+
+
+def incomplete(known: Type | None) -> bool:
+    """Whether a size is unknown other than that of the first axis."""
+    return known is None or known.shape is None or None in known.shape[1:]
 
 
 def turned(first: np.ndarray, second: np.ndarray) -> bool:

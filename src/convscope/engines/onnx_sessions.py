@@ -20,7 +20,7 @@ from . import onnx_graph
 from .failures import LOWER
 from .onnx_graph import Read
 from .onnx_reductions import Led, as_float
-from .onnx_wiring import Wiring
+from .onnx_wiring import Wiring, opset
 
 KEPT = 4  # each holds its own rearranged copy of the weights that it needs
 OLDEST = 7  # opset
@@ -102,7 +102,7 @@ class Sessions:
         try:
             runtime = start(part.model, options)
         except Exception as error:  # ONNX Runtime's errors have no common base of their own
-            raise cannot_run(error, opset=onnx_graph.opset(self._model)) from error
+            raise cannot_run(error, version=opset(self._model)) from error
         return Session(runtime, frozenset(each.name for each in runtime.get_inputs()), part.led_out, reads)
 
     def check(self) -> None:
@@ -125,11 +125,11 @@ def start(model: ModelProto, options: onnxruntime.SessionOptions) -> onnxruntime
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def cannot_run(error: Exception, *, opset: int = OLDEST) -> ModelError:
+def cannot_run(error: Exception, *, version: int = OLDEST) -> ModelError:
     """For a session that cannot be made: Unsupported, naming the operator or version, or EngineError."""
-    if opset < OLDEST:
+    if version < OLDEST:
         return Unsupported(
-            f"This network is of opset {opset}, and the oldest that ONNX Runtime promises to run is {OLDEST}. "
+            f"This network is of opset {version}, and the oldest that ONNX Runtime promises to run is {OLDEST}. "
             f"Convert it: onnx.version_converter.convert_version(model, {OLDEST})."
         )
     for pattern, meaning in UNSUPPORTED.items():

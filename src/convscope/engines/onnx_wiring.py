@@ -178,19 +178,15 @@ def attribute(node: NodeProto, name: str, default: Any) -> Any:
     return next((helper.get_attribute_value(each) for each in node.attribute if each.name == name), default)
 
 
-def infer(model: ModelProto) -> dict[str, Type]:
-    """The types that ONNX' shape inference finds, as far as it goes."""
-    try:
-        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):  # ONNX Runtime says better what is wrong
-        graph = model.graph
-    return {each.name: type_of(each) for each in (*graph.output, *graph.value_info, *graph.input) if each.HasField("type")}
+def opset(model: ModelProto) -> int:
+    """The version of ONNX' own operators."""
+    return max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=1)
 
 
-def type_of(value: onnx.ValueInfoProto) -> Type:
-    if not value.type.HasField("tensor_type"):
+def type_of(given: onnx.TypeProto) -> Type:
+    if not given.HasField("tensor_type"):
         return Type(0, None)
-    tensor = value.type.tensor_type
+    tensor = given.tensor_type
     if not tensor.HasField("shape"):
         return Type(tensor.elem_type, None)
     return Type(tensor.elem_type, tuple(size.dim_value if size.dim_value > 0 else None for size in tensor.shape.dim))

@@ -1,0 +1,119 @@
+"""The sizes that an ONNX file computes: inference from node to node, with the numbers that are known by then.
+
+Exporters that trace write `Reshape` to what `Shape`, `Gather`, `Mod` and `Concat` make of another tensor's sizes. Inference of a
+whole graph follows few of these operators, and gives up the shape of everything behind them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import ModelProto, NodeProto, TypeProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from ..errors import Shape
+from .onnx_wiring import RANDOM, SIZES, Type, opset, read_by, type_of
+
+MOST = 64  # numbers: no tensor has more sizes, axes or paddings
+
+
+Evaluators = dict[str, ReferenceEvaluator]  # by what they compute
+
+
+def infer(model: ModelProto, evaluators: Evaluators | None = None) -> dict[str, Type]:
+    """The types that ONNX' inference finds, as far as it goes; where each input has a known shape, also behind computed sizes.
+
+    model        with its constants in it, see onnx_graph.complete
+    evaluators   are kept here, for another number of pictures
+    """
+    try:
+        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):  # ONNX Runtime says better what is wrong
+        graph = model.graph
+    types = {each.name: each.type for each in (*graph.output, *graph.value_info, *graph.input) if each.HasField("type")}
+    made = (name for node in model.graph.node for name in node.output if name)
+    if all(sizes(each.type) is not None for each in model.graph.input) and any(sizes(types.get(name)) is None for name in made):
+        Walk(model, types, {} if evaluators is None else evaluators).on()
+    return {name: type_of(each) for name, each in types.items()}
+
+
+def sizes(given: TypeProto | None) -> tuple[int, ...] | None:
+    """The shape of a tensor, if every size in it is known."""
+    if given is None or not given.tensor_type.HasField("shape"):
+        return None
+    dims = given.tensor_type.shape.dim
+    known = all(dim.HasField("dim_value") and dim.dim_value >= 0 for dim in dims)
+    return tuple(dim.dim_value for dim in dims) if known else None
+
+
+class Walk:
+    """`on()` completes `types`, from node to node. What depends on more than sizes stays unknown, and so does what follows it."""
+
+    def __init__(self, model: ModelProto, types: dict[str, TypeProto], evaluators: Evaluators):
+        self._nodes, self._types, self._evaluators = model.graph.node, types, evaluators
+        self._opset = helper.make_opsetid("", opset(model))
+        self._numbers = {
+            each.name: numpy_helper.to_array(each) for each in model.graph.initializer if math.prod(each.dims) <= MOST
+        }
+        for each in model.graph.initializer:
+            types.setdefault(each.name, helper.make_tensor_type_proto(each.data_type, each.dims))
+
+    def on(self) -> None:
+        for node in self._nodes:
+            given = list(read_by(node))
+            if node.domain not in ("", "ai.onnx") or not given or not all(name in self._types for name in given):
+                continue
+            if any(sizes(self._types.get(name)) is None for name in node.output if name):
+                self._infer(node, given)
+            if self._can_be_computed(node):
+                self._compute(node)
+
+    def _infer(self, node: NodeProto, given: Sequence[str]) -> None:
+        known = {name: numpy_helper.from_array(self._numbers[name], name) for name in given if name in self._numbers}
+        types = {name: self._types[name] for name in given}
+        with contextlib.suppress(onnx.defs.SchemaError, onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+            schema = onnx.defs.get_schema(node.op_type, self._opset.version)
+            self._types |= onnx.shape_inference.infer_node_outputs(schema, node, types, known, opset_imports=[self._opset])
+
+    def _can_be_computed(self, node: NodeProto) -> bool:
+        """From sizes alone, to a few numbers: what a file makes of its sizes may be a mask of a million."""
+        known = node.op_type in SIZES and sizes(self._types[node.input[0]]) is not None
+        known |= node.op_type not in RANDOM and all(name in self._numbers for name in read_by(node))
+        made = [sizes(self._types.get(name)) for name in node.output if name]
+        return known and all(shape is not None and math.prod(shape) <= MOST for shape in made)
+
+    def _compute(self, node: NodeProto) -> None:
+        """By ONNX' own evaluator. Shape and Size look at no value, so that theirs need no memory."""
+        given = dict.fromkeys(name for name in node.input if name)
+        feed = {name: self._numbers[name] if name in self._numbers else self._of_its_shape(name) for name in given}
+        with contextlib.suppress(Exception):  # whatever it stumbles over stays unknown
+            if node.output[0] not in self._evaluators:
+                function = helper.make_function("convscope", "sizes", [*given], [*node.output], [node], [self._opset])
+                self._evaluators[node.output[0]] = ReferenceEvaluator(function)
+            made = self._evaluators[node.output[0]].run(None, feed, {})
+            self._numbers |= {name: np.asarray(value) for name, value in zip(node.output, made, strict=True)}
+
+    def _of_its_shape(self, name: str) -> np.ndarray:
+        return np.broadcast_to(np.float32(0), sizes(self._types[name]) or ())
+
+
+def agreed(known: Mapping[str, Type], runs: Sequence[Mapping[str, Type]]) -> dict[str, Type]:
+    """`known` completed by the sizes that do not depend on how many pictures there are: those that all `runs` agree on."""
+    found = {}
+    for name in runs[0]:
+        shapes = [shape for each in runs if name in each and (shape := each[name].shape) is not None and None not in shape]
+        if len(shapes) == len(runs) and len(set(map(len, shapes))) == 1:
+            found[name] = learnt(known.get(name, Type(runs[0][name].element, None)), shapes)
+    return found
+
+
+def learnt(inferred: Type, shapes: Sequence[Sequence[int | None]], first: Shape | None = None) -> Type:
+    """The shape that `shapes` agree on, None where they do not, with `first` in front; there, what inference found."""
+    shape: Shape = tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*shapes, strict=False))
+    shape = shape if first is None else (*first, *shape[1:])
+    known = inferred.shape if inferred.shape is not None and len(inferred.shape) == len(shape) else shape
+    return Type(inferred.element, tuple(size if found is None else found for size, found in zip(known, shape, strict=True)))
