@@ -247,6 +247,53 @@ def test_timm_by_name():
         convscope.open("timm:resnt18")
 
 
+def fine_tuned(name):
+    """A network of a library for four classes instead of a thousand."""
+    torch.manual_seed(2)
+    home, _, short = name.partition(":")
+    if home == "timm":
+        return timm().create_model(short, num_classes=4).eval()
+    return torchvision().models.get_model(short, weights=None, num_classes=4).eval()
+
+
+@pytest.mark.parametrize("name", ["torchvision:squeezenet1_1", "torchvision:mobilenet_v3_small", "timm:mobilenetv3_small_050"])
+def test_weights_for_another_number_of_classes_are_put_into_a_network_of_that_many(name, tmp_path):
+    module = fine_tuned(name)
+    path = save({"state_dict": module.state_dict()}, tmp_path / "w.pth.tar")
+    pixels = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = module(pixels).numpy()
+    for net in (convscope.open(name, weights=path), convscope.open(path, architecture=name)):
+        assert net.info.source == f"{name} for 4 classes, weights: w.pth.tar"
+        np.testing.assert_allclose(net.engine.run(pixels.numpy())["output"], expected, atol=1e-5)
+        assert net.labels is None
+    state = module.state_dict()
+    last = list(state)[-1]
+    save({**state, last: torch.zeros(5)}, path)  # weights of four classes, biases of five
+    with pytest.raises(ModelError, match="of another shape"):
+        convscope.open(path, architecture=name)
+
+
+@pytest.mark.parametrize("ending", [".pth.tar", ".ckpt", ".bin"])
+def test_checkpoints_by_the_names_that_training_scripts_give(trained, ending, tmp_path):
+    path = save({"epoch": 3, "state_dict": trained.state_dict()}, tmp_path / f"best{ending}")
+    net = convscope.open(path, architecture=BUILD, picture_shape=SHAPE)
+    np.testing.assert_allclose(net.engine.run(BATCH)["output"], answers_of(trained), atol=1e-6)
+    (tmp_path / "pictures.tar").write_bytes(b"")
+    with pytest.raises(NotAModel, match=r"its ending is '.tar'"):
+        convscope.open(tmp_path / "pictures.tar")
+
+
+def test_the_name_of_a_network_alone_is_told_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotAModel, match="no such file. A network is named with the library .* 'torchvision:resnet50'"):
+        convscope.open("resnet50")
+    for path in ("resnet50.onnx", "models/resnet50"):
+        with pytest.raises(NotAModel) as found:
+            convscope.open(path)
+        assert "library" not in str(found.value)
+
+
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "efficientnet_b0", "mobilenetv3_small_100", "regnety_002", "mixnet_s"])
 def test_pictures_for_timm_are_what_its_transform_gives(name):
     data = timm().data

@@ -13,24 +13,14 @@ from typing import Any
 from . import demo
 from .core import Engine, Graph
 from .digests import Digest
-from .errors import InputError, MissingExtra, NotAModel, Shape, Unsupported, WrongOption, did_you_mean
+from .endings import ENDINGS, kind_of, way_out
+from .errors import InputError, MissingExtra, NotAModel, Shape, Unsupported, WrongOption
 from .labels import Labels, check_labels, read_labels
 from .network import Network
 from .pictures import Preprocess, from_card, is_picture
 from .pictures.preprocess import PRESETS
 from .results import NetworkInfo
 
-ENDINGS = {
-    ".onnx": "onnx",
-    ".keras": "keras",
-    ".h5": "keras",
-    ".hdf5": "keras",
-    ".pt": "torch",
-    ".pth": "torch",
-    ".th": "torch",
-    ".pt2": "torch",  # an exported program, which is refused with the way out
-    ".safetensors": "torch",
-}
 
 NO_CONVOLUTIONS = "It has no convolutions, so that there are no filters and no blocks; its layers are read with at='all'."
 # Of one input, of several in the order in which a torch module's forward takes them, or by their names there.
@@ -126,10 +116,10 @@ def _engine(model: Any, how: How) -> Opened:
 
 def _file(path: Path, how: How, *, name: str, source: str) -> Opened:
     if not path.exists():
-        raise NotAModel(path, f"there is no such file.{_near(path)}")
+        raise NotAModel(path, f"there is no such file.{way_out(path)}")
     if path.is_dir():
         raise NotAModel(path, "it is a folder. Give the file of the network.")
-    kind = ENDINGS.get(path.suffix.lower())
+    kind = kind_of(path)
     if kind is None:
         raise NotAModel(path, f"its ending is '{path.suffix}', but known are {', '.join(ENDINGS)}.")
     digest = Digest(path)
@@ -294,10 +284,3 @@ def input_shape(graph: Graph) -> Shape:
 def _need(package: str, extra: str, what: str) -> None:
     if package not in sys.modules and importlib.util.find_spec(package) is None:
         raise MissingExtra(package, extra, what)
-
-
-def _near(path: Path) -> str:
-    folder = path.parent
-    if not folder.is_dir():
-        return f" Nor is there a folder '{folder}'."
-    return did_you_mean(path.name, [each.name for each in folder.iterdir() if each.suffix.lower() in ENDINGS])

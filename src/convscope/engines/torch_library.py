@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch import nn
 
 from ..downloads import Progress
 from ..errors import MissingExtra, ModelError
-from .torch_weights import fill
+from .torch_weights import classes_of, fill
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,16 @@ class Filling:
     def tag(self) -> str | None:
         return None if self.file else self.weights
 
-    def into(self, found: Named) -> Named:
-        """`found` with the weights in the file, if there is one. Raises what `fill` raises."""
+    def into(self, found: Named, remake: Callable[[int], nn.Module] | None = None) -> Named:
+        """`found` with the weights in the file, if there is one. Raises what `fill` raises.
+
+        remake   the network for so many classes, where its library can make it: weights that were fine-tuned often have
+                 another number of them than the name stands for
+        """
         if self.file is None:
             return found
+        if remake and (classes := classes_of(found.module, self.file, trust=self.trust)):
+            found = replace(found, module=remake(classes), source=f"{found.source} for {classes} classes")
         notes = fill(found.module, self.file, of=found.source, partial=self.partial, trust=self.trust)
         return replace(found, source=f"{found.source}, weights: {self.file.name}", notes=notes)
 

@@ -55,12 +55,17 @@ def _torchvision(name: str, filling: Filling) -> Named:
     tag = _tag(tags, filling.tag, source) if filling.tag else next(iter(tags), None)
     parameters = inspect.signature(models.get_model_builder(name)).parameters
     options = {key: value for key, value in (("weights_backbone", None), ("init_weights", False)) if key in parameters}
-    found = Named(models.get_model(name, weights=None, **options), source)
+
+    def made_for(**classes: int) -> nn.Module:
+        module: nn.Module = models.get_model(name, weights=None, **options, **classes)
+        return module
+
+    found = Named(made_for(), source)
     if tag is not None:
         preprocess = _preprocess_of_torchvision(tag)
         found = replace(found, card={"preprocess": preprocess}, picture_shape=(3, *preprocess.get("size", (224, 224))))
     if not filling.tag:
-        return filling.into(found)
+        return filling.into(found, lambda classes: made_for(num_classes=classes))
     assert tag is not None
     file = Path(torch.hub.get_dir()) / "checkpoints" / tag.url.rpartition("/")[2]
     digest = re.search(r"-([0-9a-f]{8,})\.", file.name)
@@ -111,7 +116,8 @@ def _timm(name: str, filling: Filling) -> Named:
     if filling.tag:
         card["labels"] = _labels_of_timm(timm, module)
     source = f"timm:{name}" + (f", weights: {filling.tag}" if filling.tag else "")
-    return filling.into(Named(module, source, card, tuple(config["input_size"])))
+    found = Named(module, source, card, tuple(config["input_size"]))
+    return filling.into(found, lambda classes: timm.create_model(name, num_classes=classes))
 
 
 def _preprocess_of_timm(config: Mapping[str, Any]) -> dict[str, Any]:

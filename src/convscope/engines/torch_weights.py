@@ -44,6 +44,19 @@ def fill(module: nn.Module, path: Path, *, of: str, partial: bool, trust: bool) 
     return (f"Of the weights of '{of}', {'; '.join(said)}. What is missing is random.",) if said else ()
 
 
+def classes_of(module: nn.Module, path: Path, *, trust: bool) -> int | None:
+    """For how many classes the weights in `path` are, where that alone is what does not fit in `module`; else None.
+
+    raises   what `weights_in` raises
+    """
+    own = module.state_dict()
+    state = unwrapped(weights_in(path, trust=trust), set(own))
+    other = [name for name in state if differs(name, state, own)]
+    sizes = {(state[name].shape[:1], own[name].shape[:1]) for name in other}
+    alike = all(state[name].shape[1:] == own[name].shape[1:] and state[name].ndim for name in other)
+    return next(iter(state[name].shape[0] for name in other), None) if alike and len(sizes) == 1 else None
+
+
 def weights_in(path: Path, *, trust: bool = False) -> dict[str, torch.Tensor]:
     """The arrays by name, to be copied: they may lie in the file itself. Raises NotAModel, Untrusted, MissingExtra."""
     content = read(path, trust=trust, copied=True)
