@@ -17,6 +17,7 @@ from typing import Any
 import keras
 
 from ..errors import Unsupported
+from .keras_compiled import as_python, nothing_compiled
 from .names import numbered
 
 # Networks share layers, and calls are replaced on the layers: one forward of ours at a time, whichever engine it is of.
@@ -58,9 +59,11 @@ class Watch:
     @contextmanager
     def standing(self) -> Iterator[None]:
         with ONE_AT_A_TIME, ExitStack() as undo:
-            undo.enter_context(kept_values(self._operations.model))
-            for operation, path in self._operations.paths.items():
+            undo.enter_context(nothing_compiled())
+            for operation in (self._operations.model, *self._operations.paths):
                 undo.enter_context(kept_values(operation))
+                undo.enter_context(as_python(operation))
+            for operation, path in self._operations.paths.items():
                 undo.enter_context(kept_modes(operation))
                 undo.enter_context(replaced(operation, partial(self._around, operation, path)))
             yield

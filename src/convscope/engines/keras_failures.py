@@ -26,11 +26,7 @@ def failure(error: Exception, reached: str | None, inside: Exception | None, sha
     received, cause = ", ".join(str(tuple(each)) for each in shapes), inside or error
     known = inside is not None or keras.backend.backend() == "torch"
     if LEAKED.search(f"{type(cause).__name__}: {cause}"):
-        return EngineError(
-            "What runs in a loop or branch of the backend's own (ops.while_loop, ops.cond, a function compiled by itself) "
-            f"cannot be read on {keras.backend.backend()}. Read layers before or after it, or use Keras on torch.",
-            None,
-        )
+        return cannot_be_reached()
     if is_out_of_memory(cause):
         return EngineError(too_little(cause, f"pictures of shape {received}"), reached if known else None)
     found = NODE.search(str(cause))
@@ -40,3 +36,12 @@ def failure(error: Exception, reached: str | None, inside: Exception | None, sha
         return EngineError(f"The network failed {where}, on pictures of shape {received}. {said}", None)
     where = f"after '{reached}'" if reached else "in its first layer"
     return EngineError(f"The network failed {where}, on pictures of shape {received}. {said}", reached)
+
+
+def cannot_be_reached() -> EngineError:
+    """Of what runs in a graph within the graph, or is computed again for a gradient."""
+    return EngineError(
+        "What runs in a loop or branch of the backend's own (ops.while_loop, ops.cond, a function compiled by itself, "
+        f"keras.remat) cannot be read on {keras.backend.backend()}. Read layers before or after it, or use Keras on torch.",
+        None,
+    )

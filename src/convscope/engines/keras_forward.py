@@ -13,6 +13,7 @@ from ..core import Edit, Reduce, Tap
 from ..errors import EngineError, InputError, ModelError, Unsupported, not_read
 from .keras_arrays import check_fit
 from .keras_calls import Call, Enough, Operations, Watch
+from .keras_failures import cannot_be_reached
 from .keras_graph import Place
 from .keras_inputs import Inputs
 from .names import array_names, output_names
@@ -20,6 +21,8 @@ from .names import array_names, output_names
 Tensors = dict[str, tuple[Any, Any]]  # scale and shift of each edited layer, in Keras' layout
 Hook = Callable[[Any], Any]
 Keep = Callable[[Any, bool], Any]
+# Only the real parts would be drawn, with nothing that says so.
+COMPLEX = "'{}' holds complex numbers, which no map can show. Take the layer before or after it."
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Reader:
     held       what rows give, whatever came out of them; edits come after it
     begin      from a tensor that is read to one that a gradient can be taken for
     gave       is told what each call gave that is no network
+    reachable  whether what is read or edited at this moment reaches what follows, and gradients with it
     """
 
     plan: Plan
@@ -55,10 +59,11 @@ class Reader:
     held: Mapping[str, Any] = field(default_factory=dict)
     begin: Hook = lambda value: value
     gave: Callable[[str, Any], None] | None = None
+    reachable: Callable[[], bool] = lambda: True
     networks: Container[Any] = ()
     seen: dict[Tap, Any] = field(default_factory=dict)
     edited: set[str] = field(default_factory=set)
-    refused: InputError | Unsupported | None = None
+    refused: InputError | ModelError | None = None
     unread: dict[str, ModelError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -100,8 +105,11 @@ class Reader:
     def _read(self, name: str, value: Any) -> Any:
         if name in self.held:
             value = keras.ops.cast(self.held[name], value.dtype)
-        if "complex" in str(value.dtype) and (name in self.edits or name in self._taps):
-            return self._unread(name, value)
+        touched = name in self.edits or name in self._taps
+        if touched and not self.reachable():  # and a function of the user's would keep what we did in it
+            return self._unread(name, value, cannot_be_reached())
+        if touched and "complex" in str(value.dtype):
+            return self._unread(name, value, Unsupported(COMPLEX.format(name)))
         if name in self.edits:
             value = self._edited(name, value)
         if name in self.nudges:
@@ -114,9 +122,8 @@ class Reader:
             self.seen[tap] = part if tap.reduce == "argmax" else self.keep(part, last)
         return self.hand_on(value) if name in self._taps else value
 
-    def _unread(self, name: str, value: Any) -> Any:
-        """Of complex numbers only the real parts would be drawn, with nothing that says so."""
-        error = Unsupported(f"'{name}' holds complex numbers, which no map can show. Take the layer before or after it.")
+    def _unread(self, name: str, value: Any, error: ModelError) -> Any:
+        """Reads the others."""
         if name in self.edits:
             self.refused = error
             raise Enough from error
@@ -165,6 +172,7 @@ class Forward:
         begin: Hook = lambda value: value,
         instead: Mapping[str, Any] | None = None,
         gave: Callable[[str, Any], None] | None = None,
+        reachable: Callable[[], bool] = lambda: True,
     ) -> list[Any]:
         """What `plan.taps` ask for, in their order. Raises InputError for an edit that does not fit, EngineError.
 
@@ -173,7 +181,7 @@ class Forward:
         instead     by name, what calls give that need not run
         """
         networks = self.operations.networks
-        reader = Reader(plan, self.places, edits, keep, hand_on, nudges or {}, held or {}, begin, gave, networks)
+        reader = Reader(plan, self.places, edits, keep, hand_on, nudges or {}, held or {}, begin, gave, reachable, networks)
         watch = Watch(self.operations, reader.visit, instead)
         scope = keras.StatelessScope(state_mapping=variables)
         before = dict(scope.state_mapping)
@@ -205,7 +213,7 @@ class Forward:
         for name, value in zip(output_names(len(outputs)), outputs, strict=True):
             reader.read(name, value)
         if reader.missed:
-            says = "'{}' did not run for these pictures: the network took another way."
+            says = "'{}' did not run for these pictures: the network took another way, or runs it in a function that was compiled before."
             raise not_read({name: EngineError(says.format(name)) for name in reader.missed})
 
 

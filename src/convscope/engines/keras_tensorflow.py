@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import record  # the only place that says whether tapes remember
 
 from ..core import Array, Tap
 from .keras_arrays import copied, host
@@ -24,7 +25,8 @@ class TensorFlowBackend:
     def run(self, plan: Plan, pictures: Natives, edits: Numbers, held: Mapping[str, Native] | None = None) -> list[Array]:
         def make() -> Any:
             def function(pictures: Any, edits: Any, held: Any, zero: Any) -> Any:
-                return self._forward(plan, pictures, edits, keep=partial(channels_first, zero=zero), held=held)
+                keep = partial(channels_first, zero=zero)
+                return self._forward(plan, pictures, edits, keep=keep, held=held, reachable=same_graph())
 
             return compiled(function, pictures, tensors(edits), held or {}, tf.constant(0))
 
@@ -44,7 +46,9 @@ class TensorFlowBackend:
     def _eagerly(self, plan: Plan, pictures: Natives, edits: Numbers) -> TensorFlowTraced:
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             starts, begin = list(map(tf.constant, pictures)), watched_by(tape)
-            values = self._forward(plan, starts, tensors(edits), keep=as_it_is, hand_on=tf.identity, begin=begin)
+            values = self._forward(
+                plan, starts, tensors(edits), keep=as_it_is, hand_on=tf.identity, begin=begin, reachable=same_graph()
+            )
         return TensorFlowTraced(tape, values)
 
 
@@ -52,6 +56,16 @@ def compiled(function: Callable[..., Any], pictures: Natives, *others: Any) -> A
     starts = [tf.TensorSpec(each.shape, each.dtype) for each in pictures]
     specs = tf.nest.map_structure(lambda each: tf.TensorSpec(each.shape, each.dtype), others)
     return tf.function(function, autograph=False).get_concrete_function(starts, *specs)
+
+
+def same_graph() -> Callable[[], bool]:
+    """Whether a forward that begins now is still in its own graph, and tapes remember: tf.recompute_grad stops them."""
+
+    def state() -> tuple[Any, bool]:
+        return None if tf.executing_eagerly() else tf.compat.v1.get_default_graph(), record.could_possibly_record()
+
+    begun = state()
+    return lambda: state() == begun
 
 
 def channels_first(value: Any, last: bool, zero: Any) -> Any:
@@ -114,7 +128,8 @@ class CompiledTrace:
 
         def make() -> Any:
             def function(pictures: Any, edits: Any) -> Any:
-                return forward(Plan(taps, plan.edits), pictures, edits, keep=as_it_is, hand_on=tf.identity)
+                also = Plan(taps, plan.edits)
+                return forward(also, pictures, edits, keep=as_it_is, hand_on=tf.identity, reachable=same_graph())
 
             return compiled(function, pictures, tensors(edits))
 
@@ -133,7 +148,9 @@ class CompiledTrace:
         def gradient(pictures: Any, edits: Any, held: Any, numbers: Any) -> Any:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 begin = watched_by(tape)
-                values = self._forward(plan, pictures, edits, keep=as_it_is, hand_on=tf.identity, begin=begin, held=held)
+                values = self._forward(
+                    plan, pictures, edits, keep=as_it_is, hand_on=tf.identity, begin=begin, held=held, reachable=same_graph()
+                )
             ends, starts = [values[at] for at in seeds], [values[at] for at in wrt]
             found = tape.gradient(ends, starts, numbers, unconnected_gradients=tf.UnconnectedGradients.ZERO)
             return list(map(to_float, found))
