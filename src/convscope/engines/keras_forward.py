@@ -103,11 +103,11 @@ class Reader:
         return received
 
     def _read(self, name: str, value: Any) -> Any:
+        touched = name in self.edits or name in self._taps
+        if (touched or name in self.held) and not self.reachable():  # and a function of the user's would keep what we did in it
+            return self._unread(name, value, cannot_be_reached())
         if name in self.held:
             value = keras.ops.cast(self.held[name], value.dtype)
-        touched = name in self.edits or name in self._taps
-        if touched and not self.reachable():  # and a function of the user's would keep what we did in it
-            return self._unread(name, value, cannot_be_reached())
         if touched and "complex" in str(value.dtype):
             return self._unread(name, value, Unsupported(COMPLEX.format(name)))
         if name in self.edits:
@@ -124,7 +124,7 @@ class Reader:
 
     def _unread(self, name: str, value: Any, error: ModelError) -> Any:
         """Reads the others."""
-        if name in self.edits:
+        if name in self.edits or name not in self._taps:
             self.refused = error
             raise Enough from error
         self.unread[name] = error
@@ -213,7 +213,7 @@ class Forward:
         for name, value in zip(output_names(len(outputs)), outputs, strict=True):
             reader.read(name, value)
         if reader.missed:
-            says = "'{}' did not run for these pictures: the network took another way, or runs it in a function that was compiled before."
+            says = "'{}' did not run for these pictures: the network took another way, or has it in a function compiled before."
             raise not_read({name: EngineError(says.format(name)) for name in reader.missed})
 
 
