@@ -177,7 +177,7 @@ def test_a_row_of_keras_with_complex_numbers_is_not_shown_by_their_real_part():
         net.maps(PICTURES, at="spectrum")
 
 
-def test_an_engine_that_says_nothing_of_rows_is_believed(net):
+def test_an_engine_that_says_nothing_of_rows_is_believed():
     """An error that is about all of a run ends it, however much was asked for."""
     from convscope.errors import EngineError
     from convscope.methods.maps import readable

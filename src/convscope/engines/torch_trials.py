@@ -15,7 +15,7 @@ from .torch_functions import Function
 from .torch_modules import Enter
 from .torch_survey import Step, Survey
 from .torch_table import Table
-from .torch_watchers import Enough, Watcher
+from .torch_watchers import Watcher
 
 TRIAL = 2  # pictures in the first trial, all of them zeros
 # Of the second, the first of these that works: how many, and whether they are noise, which all see alike.
