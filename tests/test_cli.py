@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from convscope import cli, demo
-from convscope.cli.app import app
+from convscope.cli.commands import app
 
 
 def run(monkeypatch, capsys, *arguments) -> tuple[int, str, str]:

@@ -18,7 +18,8 @@ import cifar_resnet  # noqa: E402
 from torchvision_ops import torchvision  # noqa: E402
 
 import convscope  # noqa: E402
-from convscope import cli, downloads  # noqa: E402
+from convscope import downloads  # noqa: E402
+from convscope.cli.commands import app  # noqa: E402
 from convscope.errors import DownloadError, InputError, ModelError, NotAModel, UnknownName, Untrusted  # noqa: E402
 from convscope.pictures import prepare  # noqa: E402
 
@@ -175,7 +176,7 @@ def test_on_the_command_line(trained, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = ["layers", "-m", "w.pth", "--architecture", "nets_of_mine:resnet20", "--shape", "3,32,32"]
     monkeypatch.setattr(sys, "argv", ["convscope", *arguments])
-    cli.app(arguments, standalone_mode=False)
+    app(arguments, standalone_mode=False)
     assert "layer3.2.conv2" in capsys.readouterr().out
 
 

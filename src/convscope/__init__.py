@@ -8,9 +8,11 @@ net.look("cat.png").save("study")
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing itself takes longer to import than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from .checking import check as check
     from .core import Edit as Edit
     from .core import Tap as Tap

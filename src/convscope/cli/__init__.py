@@ -1,42 +1,45 @@
-"""The command line: parse, call, say where the result is. A module per group of commands."""
+"""The command line. Here is only its entry, which imports nothing that takes time: Ctrl-C is met from the first moment on."""
 
 from __future__ import annotations
 
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+import signal
+import threading
+from types import FrameType
 
-from ..errors import ConvscopeError, ConvscopeWarning
-from . import ablate, explain, look, network, overlay, scan  # noqa: F401 - each adds its commands, as the help lists them
-from .app import app
-from .quiet import quiet_tensorflow
+STOPPED = 130  # what shells say of a program that Ctrl-C ended
 
 
 def main() -> None:
-    """The entry point. What a user did wrong is one sentence and exit 2; a defect of ours is a traceback and exit 1."""
-    quiet_tensorflow()
+    """The entry point. What a user did wrong is one sentence and exit 2, Ctrl-C exit 130; a defect of ours is a traceback, exit 1."""
+    stopping = Stopping()
     try:
-        with warnings_as_notes():
-            app()
-    except ConvscopeError as error:
-        print(f"convscope: {error}", file=sys.stderr)
-        sys.exit(2)
+        with stopping:
+            from .commands import run
+
+            run()
+    except BaseException as error:
+        if stopping.stopped or isinstance(error, KeyboardInterrupt):
+            raise SystemExit(STOPPED) from None
+        raise
 
 
-@contextmanager
-def warnings_as_notes() -> Iterator[None]:
-    """Our own warnings without the line of code that they come from."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", ConvscopeWarning)
-        show = warnings.showwarning
+class Stopping:
+    """Remembers that Ctrl-C was pressed: where it meets the import of a library, that may raise an error of its own instead."""
 
-        def note(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
-            if issubclass(category, ConvscopeWarning):
-                print(f"Note: {message}", file=sys.stderr)
-            else:
-                show(message, category, *where, **more)
+    stopped = False
 
-        warnings.showwarning = note
-        yield
+    def __enter__(self) -> None:
+        self._own = threading.current_thread() is threading.main_thread() and (
+            signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else a program that calls us has its own
+        )
+        if self._own:
+            signal.signal(signal.SIGINT, self._stop)
+
+    def __exit__(self, *_: object) -> None:
+        if self._own:
+            # What is left of a program that was stopped is its end, and a second Ctrl-C then ends it with no traceback.
+            signal.signal(signal.SIGINT, signal.SIG_DFL if self.stopped else signal.default_int_handler)
+
+    def _stop(self, _signal: int, _frame: FrameType | None) -> None:
+        self.stopped = True
+        raise KeyboardInterrupt
