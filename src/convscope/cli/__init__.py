@@ -10,7 +10,7 @@ STOPPED = 130  # what shells say of a program that Ctrl-C ended
 
 
 def main() -> None:
-    """The entry point. What a user did wrong is one sentence and exit 2, Ctrl-C exit 130; a defect of ours is a traceback, exit 1."""
+    """The entry point. A user's mistake is one sentence and exit 2, Ctrl-C is exit 130; a defect of ours is a traceback."""
     stopping = Stopping()
     try:
         with stopping:
