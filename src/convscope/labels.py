@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from .errors import InputError
+from .paths import path_of
 
 Labels = Sequence[str] | str | Path
 FORMS = "Give a text file with one label per line, or a folder (or its .zip) with a folder of pictures per class."
@@ -23,7 +24,7 @@ def read_labels(labels: Labels) -> list[str]:
         raise InputError(f"Labels are a list of names, but received {labels!r}. {FORMS}", received=labels)
     if not isinstance(labels, str | os.PathLike):
         return [str(label) for label in labels]
-    path = Path(labels)
+    path = path_of(labels, "A file of labels")
     try:
         if path.is_dir():
             return _found(path, (each.name for each in path.iterdir() if each.is_dir()))

@@ -17,6 +17,7 @@ from .endings import ENDINGS, kind_of, way_out
 from .errors import InputError, MissingExtra, NotAModel, Shape, Unsupported, WrongOption
 from .labels import Labels, check_labels, read_labels
 from .network import Network
+from .paths import is_address, path_of
 from .pictures import Preprocess, from_card, is_picture
 from .pictures.preprocess import PRESETS
 from .results import NetworkInfo
@@ -63,7 +64,7 @@ def open(  # noqa: A001 - `convscope.open` reads as what it does
     """
     if isinstance(model, Network):
         return model
-    how = How(weights, architecture, picture_shape, partial, trust, progress, via)
+    how = How(_given(weights), architecture, picture_shape, partial, trust, progress, via)
     check_via(model, via)
     engine, facts, card = _engine(model, how)
     given = _as_preprocess(preprocess) if preprocess is not None else None
@@ -98,7 +99,9 @@ Opened = tuple[Engine, dict[str, Any], dict[str, Any]]
 
 
 def _engine(model: Any, how: How) -> Opened:
-    if isinstance(model, str) and ":" in model and not Path(model).exists():
+    if is_address(model):
+        raise NotAModel(model, "it is an address, and nothing is downloaded from there. Download it and give the file.")
+    if isinstance(model, str) and ":" in model and not os.path.exists(model):
         return _named(model, how)
     if how.weights is not None:
         raise InputError(
@@ -109,16 +112,23 @@ def _engine(model: Any, how: How) -> Opened:
     if isinstance(model, str) and model == "demo":
         return _file(demo.MODEL, How(via=how.via), name="demo", source="built in")
     if isinstance(model, str | os.PathLike):
-        path = Path(model)
+        if not os.fspath(model):
+            raise NotAModel("", "the name is empty. Give a file, 'demo', or a name such as 'keras:VGG16'.")
+        path = path_of(model, "A network")
         return _file(path, how, name=path.stem, source=path.name)
     return _live(model, how)
 
 
 def _file(path: Path, how: How, *, name: str, source: str) -> Opened:
-    if not path.exists():
-        raise NotAModel(path, f"there is no such file.{way_out(path)}")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise NotAModel(path, "it is a folder. Give the file of the network.")
+    try:
+        with path.open("rb"):
+            pass
+    except FileNotFoundError:
+        raise NotAModel(path, f"there is no such file.{way_out(path)}") from None
+    except OSError as error:
+        raise NotAModel(path, f"it cannot be read ({error.strerror}). Check its name and who may read it.") from error
     kind = kind_of(path)
     if kind is None:
         raise NotAModel(path, f"its ending is '{path.suffix}', but known are {', '.join(ENDINGS)}.")
@@ -208,6 +218,19 @@ def _torch_named(name: Any, how: How) -> Opened:
     source = found.source if trained else f"{found.source}, weights: random"
     facts = {"name": name if isinstance(name, str) else found.source, "source": source}
     return engine, facts | {"notes": found.notes if trained else (RANDOM,)}, dict(found.card)
+
+
+def _given(weights: str | Path | None) -> str | Path | None:
+    """A tag as it is; of a file the path."""
+    if weights is None:
+        return None
+    if is_address(weights):
+        raise InputError(
+            f"The weights '{weights}' are at an address, and nothing is downloaded from there. Download the file and give that.",
+            received=weights,
+        )
+    path = path_of(weights, "A file of weights")
+    return path if os.path.exists(path) else weights
 
 
 def _live(model: Any, how: How) -> Opened:

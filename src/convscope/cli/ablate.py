@@ -93,7 +93,7 @@ def ablate(
 SHOWN = 8  # pictures of a folder with classes that are printed one by one; of more there is the table
 
 
-def one_or_all(pictures: list[Path]) -> Path | list[Path]:
+def one_or_all(pictures: list[str]) -> str | list[str]:
     """One path by itself: a folder of classes is no list of pictures."""
     return pictures[0] if len(pictures) == 1 else pictures
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ..errors import ConvscopeError, ConvscopeWarning
+from ..errors import ConvscopeError, ConvscopeWarning, InputError
 from . import ablate, explain, look, network, overlay, scan  # noqa: F401 - each adds its commands, as the help lists them
 from .app import app
 from .quiet import quiet_tensorflow
@@ -18,11 +19,20 @@ def run() -> None:
     """What a user did wrong is one sentence and exit 2; a defect of ours is a traceback and exit 1."""
     quiet_tensorflow()
     try:
+        refuse_empty(sys.argv[1:])
         with warnings_as_notes():
             app()
     except ConvscopeError as error:
         print(f"convscope: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def refuse_empty(arguments: Sequence[str]) -> None:
+    """Raises InputError. As a path "" would be the folder that we are in, with all that is there."""
+    for before, each in zip(("convscope", *arguments), arguments, strict=False):
+        if not each or re.fullmatch(r"--[\w-]+=", each):
+            after = f"What follows '{before}'" if not each else f"The value of '{each[:-1]}'"
+            raise InputError(f"{after} is empty. If it stands for a variable of the shell, that is not set.", received=each)
 
 
 @contextmanager

@@ -74,14 +74,14 @@ def _whole(option: str, text: str, example: str) -> tuple[int, ...]:
         raise InputError(f"{option} takes whole numbers such as {example}, but received '{text}'.", received=text) from None
 
 
-def pictures_or_own(given: list[Path] | None) -> list[Path]:
+def pictures_or_own(given: list[str] | None) -> list[str]:
     from .. import demo
 
-    return given or [demo.picture()]
+    return given or [str(demo.picture())]
 
 
 def run(
-    steps: Steps, verb: Any, pictures: list[Path] | None, at: list[str] | None, **options: bool | str | list[str] | None
+    steps: Steps, verb: Any, pictures: list[str] | None, at: list[str] | None, **options: bool | str | list[str] | None
 ) -> MapSet:
     steps.begin("Running the network")
     names = [name for each in at or ["blocks"] for name in each.split(",")]

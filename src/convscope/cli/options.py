@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-Pictures = Annotated[
-    list[Path] | None, typer.Argument(help="Pictures or folders of pictures. Without any, the built-in photograph.")
+Pictures = Annotated[  # texts, since a Path makes one slash of the two in https://
+    list[str] | None, typer.Argument(help="Pictures or folders of pictures. Without any, the built-in photograph.")
 ]
 Model = Annotated[
     str, typer.Option("--model", "-m", help="A file (.onnx .keras .h5 .pt), 'demo', or a name: 'keras:VGG16', 'timm:resnet50'.")

@@ -101,7 +101,7 @@ def crops(
 def _draw(
     draw: Callable[..., Savable],
     opening: tuple[Any, ...],
-    pictures: list[Path] | None,
+    pictures: list[str] | None,
     at: str | None,
     first: int,
     units: str | None,

@@ -20,8 +20,9 @@ from .options import Architecture, At, Json, Labels, Model, Partial, Preprocessi
 from .printing import print_json, print_notes
 
 Folder = Annotated[Path, typer.Argument(help="The folder of a scan.")]
-Pictures = Annotated[
-    Path, typer.Argument(help="A folder with a folder per class, a zip or tar of one, or a CSV or Parquet of paths and labels.")
+Pictures = Annotated[  # a text, since a Path makes one slash of the two in s3://
+    str,
+    typer.Argument(help="A folder with a folder per class, a zip or tar of one, or a CSV or Parquet of paths and labels."),
 ]
 
 

@@ -55,7 +55,7 @@ def by_input(pictures: Pictures, graph: Graph) -> dict[str, Array]:
     if set(given) != set(names):
         wanted, received = (", ".join(map(repr, each)) for each in (names, given))
         raise InputError(
-            f"This network takes {wanted}, but received {received}. Give an array for each: {{'{names[0]}': array}}.",
+            f"This network takes {wanted}, but received {received or 'nothing'}. Give each an array: {{'{names[0]}': array}}.",
             received=tuple(given),
             expected=tuple(names),
         )

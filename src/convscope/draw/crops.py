@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from ..errors import OutputError, WrongOption
+from ..errors import WrongOption
+from ..paths import path_of
+from .files import write_whole
 from .text import font, line_height, shortened, wrapped
 
 Pixels = npt.NDArray[np.uint8]
@@ -82,16 +84,12 @@ class CropSheet:
 
     def save(self, path: str | Path) -> Path:
         """Write the sheet: .png, .jpg or .webp. Raises WrongOption, OutputError; then nothing is half-written."""
-        path = Path(path)
+        path = path_of(path)
         if path.suffix.lower() not in ENDINGS:
             raise WrongOption(f"The ending of '{path.name}'", path.suffix.lower(), ENDINGS)
         content = io.BytesIO()
         self.image().save(content, {".jpg": "JPEG"}.get(path.suffix.lower(), path.suffix[1:].upper()))
-        try:
-            path.write_bytes(content.getvalue())
-        except OSError as error:
-            raise OutputError(path, f"{error.strerror or error}. Choose another place.") from error
-        return path
+        return write_whole(path, content.getvalue())
 
     def _repr_png_(self) -> bytes:
         content = io.BytesIO()

@@ -42,15 +42,17 @@ def _encoded(path: Path, encode: Callable[[], bytes]) -> None:
 def write_whole(path: Path, content: bytes) -> Path:
     """Beside its final name first, so that a crash leaves no half a file."""
     try:
-        handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        handle, draft = tempfile.mkstemp(prefix=f".{path.name[:20]}-", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
             os.chmod(draft, 0o644)
             os.replace(draft, path)
-        except OSError:
+        except BaseException:  # Ctrl-C too
             os.unlink(draft)
             raise
+    except FileNotFoundError as error:
+        raise OutputError(path, f"there is no folder '{path.parent}'. Make it first.") from error
     except OSError as error:
         raise OutputError(path, f"{error.strerror or error}.") from error
     return path

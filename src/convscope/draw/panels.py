@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..errors import InputError, WrongOption
+from ..paths import path_of
 from . import colour as colours
 from . import paper, png, vector
 from .colour import LEVELS, MIDDLE, NONFINITE
@@ -66,7 +67,7 @@ class Panels:
         dpi        dots per inch of a file of that width
         raises     WrongOption for another ending; InputError; OutputError; then nothing is half-written
         """
-        path = Path(path)
+        path = path_of(path)
         ending = path.suffix.lower()
         if ending not in ENDINGS:
             raise WrongOption(f"The ending of '{path.name}'", ending, ENDINGS)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError, WrongOption
+from ..paths import path_of
 from . import colour as colours
 from . import paper, png, vector, words
 from .colour import LEVELS, MIDDLE
@@ -132,7 +133,7 @@ class Sheet:
         dpi        dots per inch of a PNG, JPEG or WebP of that width
         raises     WrongOption for another ending; InputError; OutputError; then nothing is half-written
         """
-        path = Path(path)
+        path = path_of(path)
         ending = path.suffix.lower()
         if ending not in ENDINGS:
             raise WrongOption(f"The ending of '{path.name}'", ending, ENDINGS)

@@ -25,17 +25,20 @@ def select(graph: Graph, at: At) -> tuple[str, ...]:
               these words is asked for by its index or row
     raises    UnknownLayer, also for a pattern that fits nothing; InputError if there is nothing to select
     """
-    parts = list(at) if isinstance(at, Sequence) and not isinstance(at, str) else [at]
-    if not parts:
+    parts = parts_of(at)
+    if not parts or "" in parts:
         raise InputError("No layer was asked for: 'at' is empty. Name a layer, or 'blocks', 'convs' or 'all'.", received=at)
     chosen = {name for part in parts for name in _one(graph, part)}
     return tuple(name for name in graph.names if name in chosen)
 
 
+def parts_of(at: At) -> list[Any]:
+    return list(at) if isinstance(at, Sequence) and not isinstance(at, str | bytes) else [at]
+
+
 def asked_one_by_one(graph: Graph, at: At) -> frozenset[str]:
     """Those of `select(graph, at)` that are meant by themselves, by name or index, and not by a word or a pattern."""
-    parts = list(at) if isinstance(at, Sequence) and not isinstance(at, str) else [at]
-    found = ((plain(part), _one(graph, part)) for part in parts)
+    found = ((plain(part), _one(graph, part)) for part in parts_of(at))
     return frozenset(name for part, names in found for name in names if part == name or str(part).lstrip("-").isdigit())
 
 

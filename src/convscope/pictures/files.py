@@ -102,8 +102,6 @@ def _no_file(path: Path) -> str | None:
         if not stat.S_ISREG(found.st_mode):
             return "it is neither a file nor a folder. Give a file or a folder."
         return None if found.st_size else "the file is empty. Get it again from where it comes from."
-    if re.match(r"\w{2,}:/", str(path)):
-        return "it is an address, and nothing is downloaded here. Download it and give the file."
     try:
         near = did_you_mean(path.name, os.listdir(path.parent))
     except (OSError, ValueError):

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..errors import InputError, Shape, WrongOption
+from ..paths import path_of
 from .check import check, checked
 from .decode import Picture, Pixels
 from .resize import Fit, Margin, Resample, fit_into
@@ -177,7 +178,7 @@ class Preprocess:
         if name in PRESETS:
             return dataclasses.replace(PRESETS[name], size=_parsed_size(size.strip(), text) if size else None)
         if text.endswith(".json") or os.path.isfile(text):
-            return cls.from_dict(_read_json(Path(text)))
+            return cls.from_dict(_read_json(path_of(text)))
         raise WrongOption("The preprocessing", text, [*PRESETS, "the name of a JSON file"])
 
     def _table(self) -> Array:

@@ -91,7 +91,7 @@ def wrong_inputs(received: str, shapes: Mapping[str, Shape | None]) -> InputErro
     wanted, first = ", ".join(map(repr, shapes)), next(iter(shapes))
     more = ", ..." if len(shapes) > 1 else ""
     return InputError(
-        f"This network takes {wanted}, but received {received}. Give one thing for each: {{'{first}': picture{more}}}.",
+        f"This network takes {wanted}, but received {received or 'nothing'}. Give each one thing: {{'{first}': picture{more}}}.",
         received=received,
         expected=tuple(shapes),
     )

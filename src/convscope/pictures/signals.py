@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, NotAPicture, Shape, WrongPictureShape
+from ..paths import is_address, path_of
 from .decode import Pixels
 from .prepare import Prepared
 from .preprocess import Array, Preprocess
@@ -57,7 +58,9 @@ def shown(values: Array) -> Pixels:
 
 def _read(given: Any) -> Array:
     if isinstance(given, str | Path):
-        path = Path(given)
+        if is_address(given):
+            raise NotAPicture(given, "it is an address, and nothing is downloaded here. Download it and give the file.")
+        path = path_of(given, "An array")
         try:
             given = np.load(path, allow_pickle=False)
         except (OSError, ValueError) as error:

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import ConvscopeWarning, InputError, NotAPicture
+from ..paths import is_address, path_of
 from .arrays import Ready, split
 from .decode import Picture, Pixels
 from .files import read_bytes, read_channels, read_file, read_image
@@ -125,9 +126,11 @@ def _as_array(given: Any) -> Any:
 
 
 def _files(given: str | os.PathLike[str]) -> Iterator[Path]:
-    path = Path(os.fsdecode(given))
     if not os.fsdecode(given):
         raise NotAPicture("", "the path is empty. Give the path of a picture or a folder.")
+    if is_address(given):
+        raise NotAPicture(given, "it is an address, and nothing is downloaded here. Download it and give the file.")
+    path = path_of(os.fsdecode(given), "A picture")
     if not os.path.isdir(path):
         yield path
         return

@@ -17,6 +17,7 @@ from ..methods.ablation import Dropped
 from ..methods.asked import picture_number
 from ..methods.effect import Worth
 from ..methods.maps import Reading
+from ..paths import path_of
 from .provenance import NetworkInfo, Shown
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def _as_csv(path: str | Path, heads: Sequence[str], rows: Sequence[Sequence[Any]
 
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows([heads, *rows])
-    return write_whole(Path(path), buffer.getvalue().encode())
+    return write_whole(path_of(path), buffer.getvalue().encode())
 
 
 def dropped_of(layer: str, units: Sequence[int], worths: Sequence[Worth], truth: Sequence[int], classes: int) -> Dropped:

@@ -20,6 +20,7 @@ from ..methods.attribution import Attribution
 from ..methods.centres import over
 from ..methods.explain import SAYS, Method
 from ..methods.upstream import inputs_above
+from ..paths import path_of
 from .provenance import NetworkInfo, Shown
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ class Explanation:
         """Write the values as `.npz`: by layer, with scores, checks, and `about` as JSON. Raises OutputError, InputError."""
         from ..draw import write_whole
 
-        if Path(path).suffix != ".npz":
+        if path_of(path).suffix != ".npz":
             raise InputError(
                 f"The values of an explanation are written as .npz, but received '{path}'. Write a picture by sheet().save().",
                 received=str(path),
@@ -189,7 +190,7 @@ class Explanation:
         arrays |= {"score": self.score} | ({} if self.delta is None else {"delta": self.delta})
         buffer = io.BytesIO()
         np.savez_compressed(buffer, about=json.dumps(self.about(), ensure_ascii=False), **arrays)
-        return write_whole(Path(path), buffer.getvalue())
+        return write_whole(path_of(path), buffer.getvalue())
 
     def _repr_html_(self) -> str:
         from ..show.html import sheets

@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..methods import kernel_numbers
 from ..methods.asked import how_many
 from ..methods.filters import KERNELS
+from ..paths import path_of
 from . import filter_sheets
 from .tables import save_table
 
@@ -97,7 +98,7 @@ class Filters:
 
         raises   WrongOption for another ending; OutputError; then nothing is half-written
         """
-        return save_table(Path(path), self.table(), values=self.values, arrays=self.weights)
+        return save_table(path_of(path), self.table(), values=self.values, arrays=self.weights)
 
     def sheet(
         self,

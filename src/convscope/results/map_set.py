@@ -13,6 +13,7 @@ from ..errors import InputError, LeftOut, UnknownLayer
 from ..methods.answers import Answer
 from ..methods.heaviest import Slices
 from ..methods.select import Row, name_of
+from ..paths import path_of
 from . import arrays, map_sheets, on_pictures
 from .explanation import Explanation
 from .filters import Filters
@@ -111,7 +112,7 @@ class MapSet(Mapping[str, FeatureMaps]):
         raises              WrongOption for another ending; MissingExtra; OutputError; then nothing is half-written
         """
         values = {name: each.values for name, each in self.maps.items()}
-        return save_table(Path(path), self.table(), values=None, arrays=values)
+        return save_table(path_of(path), self.table(), values=None, arrays=values)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.maps)
@@ -142,7 +143,7 @@ class MapSet(Mapping[str, FeatureMaps]):
         from ..studies.single import write_file
 
         save = write_file if single_file else write
-        return save(self, Path(folder), Drawn(first, order, scale, colour))
+        return save(self, path_of(folder), Drawn(first, order, scale, colour))
 
     def widget(self) -> Any:
         """The page as a widget for notebooks: its `layer`, `picture` and `unit` are those chosen on it, and can be set.

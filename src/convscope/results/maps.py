@@ -15,6 +15,7 @@ from ..errors import InputError, WrongOption
 from ..methods.asked import how_many, picture_number, unit_numbers
 from ..methods.maps import Reading
 from ..methods.ranking import MEASURES, ORDERS, Evidence, ranked, statistics
+from ..paths import path_of
 from . import arrays, map_sheets
 from .oddities import oddities, sentences
 from .signals import Signals
@@ -198,7 +199,7 @@ class FeatureMaps:
         from ..draw import save_gif
 
         chosen, _ = self._chosen(0, first, units, order)
-        return save_gif(map_sheets.frames(self, chosen, colour), Path(path), seconds=seconds)
+        return save_gif(map_sheets.frames(self, chosen, colour), path_of(path), seconds=seconds)
 
     def save(self, path: str | Path) -> Path:
         """Write the values, or what `statistics` says of each unit, as the ending says.
@@ -208,7 +209,7 @@ class FeatureMaps:
         raises               WrongOption for another ending; MissingExtra; OutputError; then nothing is half-written
         """
         name = self.layer.name
-        return save_table(Path(path), arrays.table({name: self}), values=self.values, arrays={name: self.values})
+        return save_table(path_of(path), arrays.table({name: self}), values=self.values, arrays={name: self.values})
 
     def to_xarray(self) -> Any:
         """An xarray.DataArray (picture, unit, y, x), with the pictures' names and where it was read; of signals (..., x),

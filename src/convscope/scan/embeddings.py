@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import Array
-from ..errors import InputError, OutputError
+from ..draw import write_whole
+from ..errors import InputError
+from ..paths import path_of
 from .importing import package, umap_package
 from .neighbours import Index
 from .statistics import CoMoments
@@ -161,16 +163,12 @@ class Embedding:
 
         components   so many principal components instead of all units
         """
-        path = Path(path)
+        path = path_of(path)
         values = np.asarray(self.values) if components is None else self.pca(components).points
         stem = "unit" if components is None else "component"
-        try:
-            path.write_bytes(CONTENT[path.suffix](self.pictures, values, stem))
-        except KeyError:
-            raise InputError(f"Features are written as .parquet, .csv or .npz, but received '{path.name}'.") from None
-        except OSError as error:
-            raise OutputError(path, f"{error.strerror or error}. Choose another place.") from error
-        return path
+        if path.suffix not in CONTENT:
+            raise InputError(f"Features are written as .parquet, .csv or .npz, but received '{path.name}'.")
+        return write_whole(path, CONTENT[path.suffix](self.pictures, values, stem))
 
 
 def as_parquet(pictures: Table, values: Array, stem: str) -> bytes:

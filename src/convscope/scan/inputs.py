@@ -10,6 +10,7 @@ from typing import Any
 
 from ..core import Graph, Pictures, each_array, input_names
 from ..errors import InputError, Shape
+from ..paths import path_of
 from ..pictures import Prepared, Preprocess, prepare_inputs
 from ..pictures.sources import Source
 
@@ -43,7 +44,7 @@ class Inputs:
     def paths(self) -> list[Path]:
         """The files that are read for it."""
         raws = [each.raw if isinstance(each, Source) else each for each in self.given.values()]
-        return [Path(os.fsdecode(raw)) for raw in raws if isinstance(raw, str | os.PathLike)]
+        return [path_of(os.fsdecode(raw)) for raw in raws if isinstance(raw, str | os.PathLike)]
 
 
 def shapes_of(graph: Graph) -> dict[str, Shape | None]:

@@ -9,10 +9,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ..errors import InputError, MissingExtra
+from ..paths import is_address, path_of
 from ..pictures.sources import Source
 from .entries import Entry, Listing, of_entries
 from .folders import labelled
-from .tables_of_paths import columns_of, entries_of, is_table, rows_from
+from .tables_of_paths import columns_of, entries_of, is_table, rows_from, size_of
 
 AHEAD = 16  # pictures that are fetched at the same time, where the storage allows it: each waits for the network
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
@@ -57,12 +58,25 @@ def beside(place: Place, table: str, entries: Sequence[Entry]) -> Listing:
     folder = table.partition("?")[0].rpartition("/")[0]
 
     def get(entry: Entry) -> Source:
-        if "://" not in entry.name:
-            return place.source(entry.name, f"{folder}/{entry.name}")
-        system, path = opened(entry.name)
-        return Place(system, entry.name).source(entry.name, path)
+        return near_or_far(entry.name) if "://" in entry.name else place.source(entry.name, f"{folder}/{entry.name}")
 
     return of_entries("table", entries, None, get, where=place.url, ahead=place.ahead)
+
+
+def of_list(names: Sequence[str], labels: Sequence[str | None]) -> Listing:
+    """Addresses, and paths among them. Raises InputError, MissingExtra for a kind of address that cannot be read here."""
+    for url in {name.partition("://")[0]: name for name in names if is_address(name)}.values():
+        opened(url)
+    marks = ["" if is_address(name) else size_of(path_of(name)) for name in names]
+    entries = list(map(Entry, names, labels, marks))
+    return of_entries("list", entries, None, lambda each: near_or_far(each.name), where="a list")
+
+
+def near_or_far(name: str) -> Source:
+    if not is_address(name):
+        return Source(name, path_of(name))
+    system, path = opened(name)
+    return Place(system, name).source(name, path)
 
 
 class Place:

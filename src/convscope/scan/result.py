@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..core import Array
 from ..errors import InputError, StudyError, UnknownLayer
+from ..paths import path_of
 from .classes import OfClasses
 from .crops import Field
 from .embeddings import Embedding, cka, curve
@@ -49,7 +50,7 @@ class Scan(OfClasses, Tops, RunsAgain):
     """
 
     def __init__(self, folder: str | Path, *, network: Any = None, pictures: Any = None):
-        self.folder, self.network, self.source = Path(folder), network, pictures
+        self.folder, self.network, self.source = path_of(folder, "A scan"), network, pictures
         self.record = read_record(self.folder)
         self.plan = Plan.from_dict(self.record["plan"])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import WrongOption
+from ..paths import path_of
 from . import ray, runner
 from .finishing import finish
 from .plan import Wishes
@@ -34,8 +35,9 @@ def scan(
         raise WrongOption("The engine of a scan", where, ENGINES)
     arrow_package()  # before hours of work, not after
     found = listing_for(pictures, network.graph)
-    job = Job(network.engine, network.info, network.preprocess, network.labels, found, wishes, Path(folder))
-    with Store(Path(folder)).locked():
+    folder = path_of(folder, "A scan")
+    job = Job(network.engine, network.info, network.preprocess, network.labels, found, wishes, folder)
+    with Store(folder).locked():
         if where == "local":
             runner.run(job, progress)
         else:

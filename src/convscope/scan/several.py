@@ -6,17 +6,18 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import partial
 from hashlib import sha256
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 from ..core import Graph
 from ..errors import InputError
+from ..paths import is_address, path_of
 from ..pictures.several import is_picture, main_input, wrong_inputs
 from ..pictures.signals import takes_pictures
 from .entries import Item, Listing, indexed
 from .inputs import Inputs, Shapes, shapes_of
 from .remote import of_columns as columns_at
-from .sources import is_address, listing, split
+from .sources import listing, split
 from .tables_of_paths import is_table, of_columns
 
 NAMED = ("folder", "zip", "tar", "address")  # kinds of listings whose order is that of the files' names
@@ -38,7 +39,7 @@ def listing_for(source: Any, graph: Graph) -> Listing:
         return of_mapping(source, shapes)
     if isinstance(source, str | os.PathLike) and is_table(name := os.fsdecode(source)):
         refuse_numbers(shapes)
-        found = columns_at(name, list(shapes)) if is_address(source) else of_columns(Path(name), list(shapes))
+        found = columns_at(name, list(shapes)) if is_address(source) else of_columns(path_of(name), list(shapes))
         return together(found, shapes)
     if len(shapes) == 1:
         if isinstance(source, str | os.PathLike):

@@ -6,7 +6,6 @@ No data set is in memory as a whole, and a picture's number is what ties it to i
 from __future__ import annotations
 
 import os
-import re
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
@@ -19,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..paths import is_address, path_of
 from ..pictures.sources import Source, sources
 from .archives import of_tar, of_zip
 from .entries import Entry, Item, Listing, in_order, indexed, of_entries
 from .folders import files_of, in_folder, labelled
-from .remote import of_address
+from .remote import of_address, of_list
 from .tables_of_paths import is_table, of_table, size_of
 
 FORMS = (
@@ -44,7 +44,7 @@ def listing(source: Any, get: Get | None = None) -> Listing:
     if is_address(source):
         return of_address(source)
     if isinstance(source, str | os.PathLike):
-        return of_path(Path(os.fsdecode(source)))
+        return of_path(path_of(source, "A collection of pictures"))
     if hasattr(source, "features") and hasattr(source, "__getitem__"):
         return of_data_set(source)
     if isinstance(source, Sequence) or hasattr(source, "__array__"):
@@ -53,10 +53,6 @@ def listing(source: Any, get: Get | None = None) -> Listing:
         return of_iterable(source, get or one)
     what = f"a value of type {type(source).__name__}"
     raise InputError(f"No collection of pictures was given, but {what}. {FORMS}", received=type(source))
-
-
-def is_address(source: Any) -> bool:
-    return isinstance(source, str) and re.match(r"\w{2,}://", source) is not None
 
 
 def of_path(path: Path) -> Listing:
@@ -103,7 +99,9 @@ def of_sequence(source: Any, get: Get) -> Listing:
         raise InputError(f"No pictures were given: the list is empty. {FORMS}")
     labels = [None if label is None else str(label) for _, label in pairs]
     if all(isinstance(picture, str | os.PathLike) for picture, _ in pairs):
-        paths = [Path(os.fsdecode(picture)) for picture, _ in pairs]
+        if any(is_address(picture) for picture, _ in pairs):
+            return of_list([os.fsdecode(picture) for picture, _ in pairs], labels)
+        paths = [path_of(picture, "A picture") for picture, _ in pairs]
         entries = [Entry(str(path), label, size_of(path)) for path, label in zip(paths, labels, strict=True)]
         return of_entries("list", entries, paths[0].parent, lambda each: Source(each.name, Path(each.name)))
     classes = in_order(label for label in labels if label is not None)

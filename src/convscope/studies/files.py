@@ -19,11 +19,11 @@ def replacing(folder: Path, mark: str = "study.json") -> Iterator[Path]:
 
     mark   the file by which an earlier one of the same kind is known, which may be replaced
     """
-    recover(folder)
-    _refuse_other_files(folder, mark)
     try:
+        recover(folder)
+        _refuse_other_files(folder, mark)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.new-", dir=folder.parent))
+        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name[:20]}.new-", dir=folder.parent))
     except OSError as error:
         raise OutputError(folder, f"{error.strerror or error}. Choose another folder with -o.") from error
     try:
@@ -46,7 +46,7 @@ def _exchange(draft: Path, folder: Path) -> None:
 
 def recover(folder: Path) -> None:
     """Undo a crash between the two moves of `_exchange`."""
-    if _old(folder).exists() and not folder.exists():
+    if os.path.exists(_old(folder)) and not folder.exists():
         os.replace(_old(folder), folder)
 
 
@@ -55,6 +55,8 @@ def _old(folder: Path) -> Path:
 
 
 def _refuse_other_files(folder: Path, mark: str) -> None:
+    if folder.name in ("", ".."):
+        raise OutputError(folder, "that folder cannot be replaced by another. Choose a new one within it with -o.")
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise OutputError(folder, "there is a file or a link of that name. Choose another folder with -o.")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / mark).is_file():

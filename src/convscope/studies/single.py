@@ -42,7 +42,7 @@ def write_file(maps: MapSet, path: Path, drawn: Drawn) -> Path:
     content = _pieces(maps)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        handle, draft = tempfile.mkstemp(prefix=f".{path.name[:20]}-", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.writelines(piece.encode() for piece in content)
