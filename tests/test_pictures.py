@@ -557,7 +557,7 @@ BAD = [
     ("misspelt", misspelt, NotAPicture, ["chelsae.png", "Did you mean 'chelsea.png'"]),
     ("in a missing folder", just("nowhere/cat.png"), NotAPicture, ["nowhere/cat.png", "no folder 'nowhere'"]),
     ("no path", just(""), NotAPicture, ["the path is empty"]),
-    ("a path with a null byte", just("a\0b.png"), NotAPicture, ["there is no such file"]),
+    ("a path with a null byte", just("a\0b.png"), NotAPicture, ["there is a null character in it"]),
     ("a path that is too long", just("a" * 5000), NotAPicture, ["there is no such file"]),
     ("an address", just("https://example.org/cat.png"), NotAPicture, ["nothing is downloaded", "give the file"]),
     ("empty file", file("empty.png", b""), NotAPicture, ["empty.png", "is empty"]),

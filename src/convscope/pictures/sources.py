@@ -130,7 +130,10 @@ def _files(given: str | os.PathLike[str]) -> Iterator[Path]:
         raise NotAPicture("", "the path is empty. Give the path of a picture or a folder.")
     if is_address(given):
         raise NotAPicture(given, "it is an address, and nothing is downloaded here. Download it and give the file.")
-    path = path_of(os.fsdecode(given), "A picture")
+    try:
+        path = path_of(os.fsdecode(given), "A picture")
+    except InputError as error:
+        raise NotAPicture(repr(given), str(error)) from None
     if not os.path.isdir(path):
         yield path
         return
