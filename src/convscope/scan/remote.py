@@ -94,7 +94,9 @@ class Place:
             with self._turn:
                 content: bytes = self._system.cat_file(path)
         except Exception as error:
-            raise InputError(f"'{path}' cannot be read from '{self.url}': {error}") from error
+            said = "there is no such file." if isinstance(error, FileNotFoundError) else error
+            where = f"'{path}'" if path == self.url else f"'{path}' of '{self.url}'"
+            raise InputError(f"{where} cannot be read: {said}") from error
         return content
 
     def source(self, name: str, path: str) -> Source:
