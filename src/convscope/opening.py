@@ -17,11 +17,10 @@ from .endings import ENDINGS, kind_of, way_out
 from .errors import InputError, MissingExtra, NotAModel, Shape, Unsupported, WrongOption
 from .labels import Labels, check_labels, read_labels
 from .network import Network
-from .paths import is_address, path_of
+from .paths import file_or_tag, is_address, path_of
 from .pictures import Preprocess, from_card, is_picture
 from .pictures.preprocess import PRESETS
 from .results import NetworkInfo
-
 
 NO_CONVOLUTIONS = "It has no convolutions, so that there are no filters and no blocks; its layers are read with at='all'."
 # Of one input, of several in the order in which a torch module's forward takes them, or by their names there.
@@ -64,7 +63,7 @@ def open(  # noqa: A001 - `convscope.open` reads as what it does
     """
     if isinstance(model, Network):
         return model
-    how = How(_given(weights), architecture, picture_shape, partial, trust, progress, via)
+    how = How(file_or_tag(weights), architecture, picture_shape, partial, trust, progress, via)
     check_via(model, via)
     engine, facts, card = _engine(model, how)
     given = _as_preprocess(preprocess) if preprocess is not None else None
@@ -218,19 +217,6 @@ def _torch_named(name: Any, how: How) -> Opened:
     source = found.source if trained else f"{found.source}, weights: random"
     facts = {"name": name if isinstance(name, str) else found.source, "source": source}
     return engine, facts | {"notes": found.notes if trained else (RANDOM,)}, dict(found.card)
-
-
-def _given(weights: str | Path | None) -> str | Path | None:
-    """A tag as it is; of a file the path."""
-    if weights is None:
-        return None
-    if is_address(weights):
-        raise InputError(
-            f"The weights '{weights}' are at an address, and nothing is downloaded from there. Download the file and give that.",
-            received=weights,
-        )
-    path = path_of(weights, "A file of weights")
-    return path if os.path.exists(path) else weights
 
 
 def _live(model: Any, how: How) -> Opened:

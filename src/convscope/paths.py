@@ -22,3 +22,16 @@ def path_of(given: object, what: str = "What is written") -> Path:
 def is_address(given: object) -> bool:
     """Whether it is "https://host/name", "s3://bucket/name" or the like, and no path."""
     return isinstance(given, str) and re.match(r"\w{2,}://", given) is not None
+
+
+def file_or_tag(weights: str | Path | None) -> str | Path | None:
+    """The path of a file of weights; a tag ("imagenet") as it is. Raises InputError."""
+    if weights is None:
+        return None
+    if is_address(weights):
+        raise InputError(
+            f"The weights '{weights}' are at an address, and nothing is downloaded from there. Download the file and give that.",
+            received=weights,
+        )
+    path = path_of(weights, "A file of weights")
+    return path if os.path.exists(path) else weights
