@@ -616,9 +616,50 @@ def named_like_vgg():
     return keras.Sequential([keras.Input((80, 80, 3)), *(conv(8, f"block{n}_conv{m}") for n in range(1, 6) for m in (1, 2, 3))])
 
 
+def begins_with(*steps):
+    def build():
+        x = start = keras.Input((80, 80, 3))
+        for step in steps:
+            x = step(x)
+        return keras.Model(start, conv(4, "conv")(x))
+
+    return build
+
+
+def normalised(low, high):
+    layer = keras.layers.Normalization()
+    layer.adapt(np.random.default_rng(0).uniform(low, high, (4, 16, 16, 3)).astype(np.float32))
+    return layer
+
+
+def numbers_beside_it():
+    """Numbers that are normalised, and go through more layers than the picture does."""
+    start, ages = keras.Input((80, 80, 3), name="picture"), keras.Input((4,), name="ages")
+    norm = keras.layers.Normalization(mean=40.0, variance=100.0)
+    x = keras.layers.Dense(4)(keras.layers.Dense(4)(keras.layers.Dense(4)(norm(ages))))
+    return keras.Model([start, ages], keras.layers.Add()([keras.layers.GlobalAveragePooling2D()(conv(4, "conv")(start)), x]))
+
+
+RESCALING = keras.layers.Rescaling
+
+
 @pytest.mark.parametrize(
     ("build", "scaled", "origin"),
     [
+        (begins_with(lambda x: x * 2 - 1), lambda x: x / 255, "own arithmetic"),
+        (begins_with(lambda x: x - 0.5), lambda x: x / 255, "own arithmetic"),
+        (begins_with(lambda x: (x - 0.45) / 0.225), lambda x: x / 255, "own arithmetic"),
+        (begins_with(lambda x: (x + 1) / 2), lambda x: x / 127.5 - 1, "own arithmetic"),
+        (begins_with(lambda x: x / 255), lambda x: x, "own arithmetic"),
+        (begins_with(lambda x: x - 110), lambda x: x, "own arithmetic"),
+        (begins_with(lambda x: x[:, 1:-1, 1:-1]), lambda x: x / 255, "assumed"),
+        (begins_with(RESCALING(2.0, -1.0)), lambda x: x / 255, "own Rescaling"),
+        (begins_with(RESCALING(0.5, 0.5)), lambda x: x / 127.5 - 1, "own Rescaling"),
+        (begins_with(normalised(0, 255)), lambda x: x, "own Normalization"),
+        (begins_with(normalised(0, 1)), lambda x: x / 255, "own Normalization"),
+        (begins_with(normalised(-1, 1)), lambda x: x / 127.5 - 1, "own Normalization"),
+        (begins_with(normalised(-2, 2)), lambda x: x / 255, "assumed"),
+        (numbers_beside_it, lambda x: x / 255, "assumed"),
         (behind_rescaling, lambda x: x, "own Rescaling"),
         (behind_preprocess_input, lambda x: x, "own arithmetic"),
         (with_its_own_head, lambda x: x / 127.5 - 1, "mobilenet_v2"),

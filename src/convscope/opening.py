@@ -154,7 +154,7 @@ def _from_file(path: Path, kind: str, how: How, facts: dict[str, Any]) -> Opened
         from .engines.keras_preprocess import preprocess_of
 
         keras_engine = load(path, trust=how.trust)
-        return keras_engine, facts, _found(preprocess_of(keras_engine.graph, keras_engine.operation))
+        return keras_engine, facts, _found(preprocess_of(keras_engine))
     _need("torch", "torch", f"'{path.name}'")
     from .engines import torch_files
 
@@ -198,7 +198,7 @@ def _keras_named(name: Any, how: How) -> Opened:
 
     found = named(name, weights=None if how.weights is None else str(how.weights), partial=how.partial, progress=how.progress)
     facts = {"name": name if isinstance(name, str) else found.engine.model.name, "source": found.source}
-    card = _found(preprocess_of(found.engine.graph, found.engine.operation))
+    card = _found(preprocess_of(found.engine))
     if how.weights == "imagenet":
         card["labels"] = imagenet_labels()
     return found.engine, facts | {"notes": found.notes if how.weights else (RANDOM,)}, card
@@ -230,7 +230,7 @@ def _live(model: Any, how: How) -> Opened:
         from .engines.keras_preprocess import preprocess_of
 
         keras_engine = KerasEngine(model, picture_shape=how.picture_shape)
-        return keras_engine, facts, _found(preprocess_of(keras_engine.graph, keras_engine.operation))
+        return keras_engine, facts, _found(preprocess_of(keras_engine))
     if "torch" in homes:
         from .engines.torch import TorchEngine
 
