@@ -227,14 +227,49 @@ def test_inputs_that_take_different_numbers_at_once_are_refused():
         OnnxEngine(model)
 
 
-def test_an_array_that_has_another_length_when_it_runs_is_not_shown():
-    """Of an input whose shape the file does not say, nothing is known before."""
+def of_any_rank():
+    """A dense layer takes arrays of two axes or more. Of an input whose shape the file does not say, nothing is known before."""
     w = Writer()
-    x = w.node("Concat", [w.conv("picture", "conv1", 4, 3, 3, 3)] * 2, "twice", axis=0)
-    model = w.model(None, x, ranks=(4,))
-    engine = OnnxEngine(model)
-    with pytest.raises(EngineError, match=r"Of 2 pictures .*\(4, 4, 6, 6\).*no entry for each"):
-        engine.run(np.zeros((2, 3, 6, 6), np.float32), ["twice"])
+    x = w.node("Relu", [w.node("MatMul", ["picture", w.weight("kernel", 6, 6)], "dense")], "relu1")
+    x = w.node("Transpose", [w.node("Tanh", [w.node("Transpose", [x], "turned")], "tanh")], "back")
+    model = w.model(None, x, ranks=(2,))
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    return model
+
+
+@pytest.mark.parametrize("number", [2, 6])  # as many pictures as units are told apart
+def test_an_array_of_no_pictures_is_not_shown_where_the_file_says_no_shape(number):
+    engine, batch = OnnxEngine(of_any_rank()), np.random.default_rng(0).normal(size=(number, 6)).astype(np.float32)
+    for row in ("turned", "tanh"):
+        with pytest.raises(EngineError, match="no entry for each picture"):
+            engine.run(batch, [row])
+        with pytest.raises(EngineError, match="no entry for each picture"):
+            engine.hold(batch, "dense").run([row])
+    run = engine.run(batch, ["relu1", "back"])
+    np.testing.assert_allclose(run["back"], np.tanh(run["relu1"]), atol=1e-6)
+
+
+def test_how_many_axes_an_input_has_follows_from_the_graph():
+    """So that rows without an entry for each picture, and channels that are last, are known where the file says no shape."""
+    for model, stated in ((pictures_moved(), pictures_moved()), (NETWORKS["channels_last"](), NETWORKS["channels_last"]())):
+        model.graph.input[0].type.tensor_type.ClearField("shape")
+        engine, twin, batch = OnnxEngine(model), OnnxEngine(stated), pictures(stated)
+        assert set(engine.graph.names) <= set(twin.graph.names)
+        found, expected = (each.run(batch, engine.graph.names) for each in (engine, twin))
+        for name in engine.graph.names:
+            np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
+@pytest.mark.parametrize("number", [2, 4])
+def test_an_array_of_another_length_is_not_shown_where_sizes_are_not_stated(number):
+    """Four pictures of four channels that change places look like four pictures."""
+    w = Writer()
+    x = w.node("Transpose", [w.conv("picture", "conv1", 4, 3, 3, 3)], "channels_in_front", perm=[1, 0, 2, 3])
+    x = w.node("Transpose", [w.node("Relu", [x], "relu1")], "back", perm=[1, 0, 2, 3])
+    engine = OnnxEngine(w.model(None, x, ranks=(4,)))
+    assert engine.graph.names == ("picture", "conv1", "back")
+    run = engine.run(np.random.default_rng(0).normal(size=(number, 3, 6, 6)).astype(np.float32), ["conv1", "back"])
+    np.testing.assert_array_equal(run["back"], np.maximum(run["conv1"], 0))
 
 
 def test_a_network_of_ordinary_layers_is_not_run_to_be_opened(monkeypatch):

@@ -28,12 +28,12 @@ from .onnx_graph import Read, Reads
 from .onnx_held import OnnxHeld
 from .onnx_inputs import Inputs, inputs_of, unread
 from .onnx_layout import Layouts
-from .onnx_learning import learn, open_questions, overhangs
-from .onnx_pictures import FirstAxes, checked, fixed_batch, refuse_unreadable, refuse_without_pictures
+from .onnx_learning import learn, open_questions, overhangs, prove
+from .onnx_pictures import FirstAxes, checked, fixed_batch, refuse_unreadable, refuse_without_pictures, without_shapes
 from .onnx_quantised import quantised, real_weights
 from .onnx_rows import inner_convolutions, table, unlike_evaluation
 from .onnx_sessions import KEPT, Session, Sessions, failed
-from .onnx_sizes import infer
+from .onnx_sizes import infer, ranks
 from .onnx_wiring import Wiring, opset, protocol_layout
 
 
@@ -61,6 +61,7 @@ class OnnxEngine:
         names = inputs_of(body, self._constants)
         self.notes: tuple[str, ...] = (*inner_convolutions(body), *unread(body, names, self._constants))
         self._model = onnx_graph.without_constants(body, names)
+        self._count_axes(names)
         self.metadata = {each.key: each.value for each in model.metadata_props}
         self._survey(names)
         self._sessions.check()
@@ -73,6 +74,15 @@ class OnnxEngine:
                 learn(self)
             self._tabulate(names)
         refuse_without_pictures(self.graph, (each.name for each in self._model.graph.output), self._wiring)
+
+    def _count_axes(self, names: Sequence[str]) -> None:
+        """Inputs whose shape the file does not say get as many axes as they have to have."""
+        for each in self._model.graph.input:
+            given = each.type.tensor_type
+            if each.name in names and not given.HasField("shape"):
+                possible = ranks(without_shapes(onnx_graph.complete(self._model, self._constants)), each.name)
+                for _ in range(possible[0] if len(possible) == 1 else 0):
+                    given.shape.dim.add()
 
     def _survey(self, names: Sequence[str]) -> None:
         whole = onnx_graph.complete(self._model, self._constants)
@@ -140,6 +150,7 @@ class OnnxEngine:
         size, count = self.inputs.batch_size(given), len(next(iter(given.values())))
         changes = merged(self.on_tensor(edit, count) for edit in edits)
         reads, computed, of_inputs, beside = self._planned(tuple(taps) or ("output",), frozenset(changes))
+        prove(self, computed, {name: array.shape for name, array in given.items()})
         beside = beside if size >= beside else 1
         size = -(-size // beside)
         session = self._sessions.get(computed, changes, threads=int(beside > 1)) if computed else None

@@ -14,6 +14,7 @@ from . import onnx_graph
 from .cuts import Cut, checked_repeat
 from .onnx_constants import BYTES, FLOATS
 from .onnx_graph import Read
+from .onnx_learning import prove
 from .onnx_pictures import checked
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class OnnxHeld:
         engine, number = self._engine, self._number * repeat
         changes = merged(engine.on_tensor(edit, number) for edit in edits)
         reads = {tap: engine._read(tap, changes) for tap in asked}
+        prove(engine, tuple(reads.values()), {name: array.shape for name, array in engine.given(self._pictures).items()})
         elements = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in self._kept.items()}
         session = engine._sessions.get(tuple(sorted(set(reads.values()))), changes, elements)
         size = number if self._size == self._number else self._size

@@ -12,7 +12,7 @@ from onnx import NodeProto, TensorProto
 from ..core import Array
 from ..errors import EngineError
 from .onnx_graph import Read
-from .onnx_pictures import NUMBERS
+from .onnx_pictures import NUMBERS, turned
 from .onnx_sessions import Session
 from .onnx_sizes import learnt
 from .onnx_wiring import Type, Wiring, attribute
@@ -72,9 +72,13 @@ def learn(engine: OnnxEngine) -> bool:
     if not reads:
         return True
     session = engine._sessions.build(reads)
-    trials = tried(engine, session, numbers, free)
+    trials = tried(engine, session, numbers, SIDES if free else SIDES[:1] * len(numbers))
+    of_any_size = len(trials) == len(numbers)
+    for side in () if of_any_size or not free else SIDES:  # perhaps it takes one size only, which the file does not say
+        if len(trials) < len(numbers):
+            trials = tried(engine, session, numbers, [side] * len(numbers))
     if len(trials) < len(numbers):
-        return batch is not None or not tried(engine, session, (1,), free)
+        return batch is not None or not tried(engine, session, (1,), SIDES)
     runs = [values for _, values in trials]
     if unsure and batch is not None and batch > 1:  # which first axes are of their length, and turn as the pictures do
         runs.append(passed(engine, session, {name: np.roll(array, -1, 0) for name, array in trials[0][0].items()}))
@@ -82,16 +86,17 @@ def learn(engine: OnnxEngine) -> bool:
         values = [run[read] for run in runs]
         if read.tensor in unsure:
             engine.axes.learn(read.tensor, values, [len(next(iter(given.values()))) for given, _ in trials])
-        first = (batch,) if read.tensor in engine.axes.proven else None
-        inferred = engine.types.get(read.tensor, Type(TensorProto.FLOAT, None))
-        engine.types[read.tensor] = learnt(inferred, [value.shape for value in values], first)
+        if of_any_size:
+            first = (batch,) if read.tensor in engine.axes.proven else None
+            inferred = engine.types.get(read.tensor, Type(TensorProto.FLOAT, None))
+            engine.types[read.tensor] = learnt(inferred, [value.shape for value in values], first)
     return True
 
 
-def tried(engine: OnnxEngine, session: Session, numbers: Sequence[int], free: bool) -> list[Trial]:
-    """A run for each of these numbers of pictures, of several sides where these are `free`; fewer where the network fails."""
+def tried(engine: OnnxEngine, session: Session, numbers: Sequence[int], sides: Sequence[int]) -> list[Trial]:
+    """A run for each of these numbers of pictures, each of the next of the `sides` that works; fewer where the network fails."""
     found: list[Trial] = []
-    for side in SIDES if free else SIDES[:1] * len(numbers):
+    for side in sides:
         pictures = {name: made(engine, name, numbers[len(found)], side) for name in engine.inputs.names}
         with contextlib.suppress(EngineError):  # too small for this network
             found.append((pictures, passed(engine, session, pictures)))
@@ -107,6 +112,52 @@ def passed(engine: OnnxEngine, session: Session, pictures: Mapping[str, Array]) 
 def made(engine: OnnxEngine, name: str, number: int, side: int) -> Array:
     """Pictures to try with: three channels, and `side` for each size that is not said."""
     sizes = (size or (side if axis else 3) for axis, size in enumerate((engine.inputs.shapes[name] or ())[1:]))
-    shape, random = (number, *sizes), np.random.default_rng(0)
-    whole = engine.inputs.whole(name)
-    return np.asarray(random.integers(0, 2, shape) if whole else random.normal(size=shape), np.float32)
+    return drawn(engine, name, (number, *sizes))
+
+
+def prove(engine: OnnxEngine, reads: Sequence[Read], shapes: Mapping[str, Sequence[int]]) -> None:
+    """Try what is not known to have an entry for each picture, as where the file does not say how many axes its input has.
+    Raises EngineError where it has not.
+
+    shapes   of the arrays that are given, which say how many axes these have
+    """
+    doubted = [read.tensor for read in reads if read.tensor not in engine.axes.proven]
+    if not doubted or engine.axes.batch is not None:
+        return
+    ranks = tuple(map(len, shapes.values()))
+    unsure = tuple(Read(name, native=True) for name in dict.fromkeys(doubted) if (name, ranks) not in engine.axes.tried)
+    if not unsure:
+        return
+    session = engine._sessions.build(unsure)
+    for read in unsure:
+        if not of_pictures(engine, session, read, shapes):
+            raise EngineError(
+                f"What the network makes in '{read.tensor}' has no entry for each picture, and is not shown as if it had. Read "
+                "another layer."
+            )
+    engine.axes.tried |= {(read.tensor, ranks) for read in unsure}
+
+
+def of_pictures(engine: OnnxEngine, session: Session, read: Read, shapes: Mapping[str, Sequence[int]]) -> bool:
+    """Whether it is as long as there are pictures, for one and for two more of them than are given. Where the network takes no
+    other number: whether entries change places as the pictures do.
+    """
+    number = next(iter(shapes.values()))[0]
+    try:
+        for more in (number + 1, number + 2):
+            longer = {name: drawn(engine, name, (more, *shape[1:])) for name, shape in shapes.items()}
+            value = passed(engine, session, longer)[read]
+            if not value.ndim or len(value) != more:
+                return False
+    except EngineError:
+        given = {name: drawn(engine, name, shape) for name, shape in shapes.items()}
+        first = passed(engine, session, given)[read]
+        second = passed(engine, session, {name: np.roll(array, -1, 0) for name, array in given.items()})[read]
+        return bool(first.ndim) and turned(first, second)
+    return True
+
+
+def drawn(engine: OnnxEngine, name: str, shape: Sequence[int]) -> Array:
+    random = np.random.default_rng(0)
+    values = random.integers(0, 2, shape) if engine.inputs.whole(name) else random.normal(size=shape)
+    return np.asarray(values, np.float32)

@@ -28,7 +28,8 @@ ROTATED = 1e-4  # of the largest value: how near two runs are in which the pictu
 
 
 class FirstAxes:
-    """`proven` have an entry for each picture, `foreign` have not. Of all others it is not known.
+    """`proven` have an entry for each picture, `foreign` have not. Of all others it is not known; `tried` had one when their
+    inputs had so many axes, see onnx_learning.prove.
 
     model    with its constants in it, see onnx_graph.complete
     batch    how many pictures the file wants at once; None: any number
@@ -38,6 +39,7 @@ class FirstAxes:
         self.batch = batch
         self._inputs, self._evaluators = inputs, Evaluators()
         self._probe = without_shapes(model)
+        self.tried: set[tuple[str, tuple[int, ...]]] = set()
         self._many = self._with(MANY)
         many = lengths_of(self._many)
         self.proven = {*inputs, *(name for name, length in many.items() if length == MANY)}

@@ -16,7 +16,7 @@ from onnx import ModelProto, NodeProto, TypeProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from ..errors import Shape
-from .onnx_wiring import RANDOM, SIZES, Type, opset, read_by, type_of
+from .onnx_wiring import RANDOM, SIZES, Type, attribute, operator, opset, read_by, type_of
 
 MOST = 64  # numbers: no tensor has more sizes, axes or paddings
 
@@ -39,6 +39,24 @@ def infer(model: ModelProto, evaluators: Evaluators | None = None) -> dict[str, 
     if all(sizes(each.type) is not None for each in model.graph.input) and any(sizes(types.get(name)) is None for name in made):
         Walk(model, types, {} if evaluators is None else evaluators).on()
     return {name: type_of(each) for name, each in types.items()}
+
+
+def ranks(model: ModelProto, name: str) -> list[int]:
+    """How many axes the input `name` can have, by what its nodes take: a convolution of 3 x 3 takes four. model: see infer."""
+    probe, found = ModelProto(), []
+    probe.CopyFrom(model)
+    shape = next(each for each in probe.graph.input if each.name == name).type.tensor_type.shape
+    for rank in range(1, 7):
+        shape.dim.add()
+        try:
+            graph = onnx.shape_inference.infer_shapes(probe, strict_mode=True).graph
+        except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+            continue
+        known = {each.name: type_of(each.type).shape for each in (*graph.input, *graph.value_info)}
+        turns = (node for node in graph.node if operator(node) == "Transpose" and attribute(node, "perm", ()))
+        if all(len(known.get(node.input[0]) or node.attribute[0].ints) == len(node.attribute[0].ints) for node in turns):
+            found.append(rank)
+    return found
 
 
 def sizes(given: TypeProto | None) -> tuple[int, ...] | None:
