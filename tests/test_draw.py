@@ -57,6 +57,32 @@ def test_every_pixel_is_the_colour_of_its_value(scale, colour):
                 assert (tile[y, x] == near).all(1).any()
 
 
+def test_by_a_fixed_range_a_value_has_one_colour_on_every_sheet():
+    one, other = np.linspace(0, 0.8, 12).reshape(1, 3, 4), np.linspace(0.2, 3, 12).reshape(1, 3, 4)
+    for maps, outside in ((one, None), (other, 8)):
+        of = sheet(maps, scale=(0, 1), colour="gray")
+        (tile,) = drawn(of, magnify=1)
+        for y in range(3):
+            for x in range(4):
+                level = by_hand(min(maps[0, y, x], 1), 0, 1)
+                assert (tile[y, x] == table("gray")[max(0, level - 1) : level + 2]).all(1).any()
+        said = f", beyond which {outside} values are drawn as if at its end" if outside else ""
+        assert f"all by the range 0 to 1, as asked{said}; over all" in of.caption
+    assert np.count_nonzero(other > 1) == 8
+    assert sheet(one, scale=(-1, 1)).colour_map == "diverging"  # the same colours for a sheet without negative values
+    assert sheet(-one, scale=(0, 1)).colour_map == "viridis"
+    assert "11 values are" in sheet(-one, scale=(0, 1)).caption
+    assert "-2 to 2" not in sheet(one, scale=(-1, 2)).caption
+    zero = sheet(np.zeros((1, 2, 2)), scale=(1, 2), dead_is_meaningful=False, colour="gray")  # beyond the range: its first colour
+    assert (drawn(zero, magnify=1)[0] == table("gray")[0]).all()
+    np.testing.assert_array_equal(drawn(sheet(one, scale=(0, 0.8)), magnify=1), drawn(sheet(one, scale="shared"), magnify=1))
+    for wrong in ((1, 0), (0, 0), (0, np.inf), (0, 1, 2), ("a", "b")):
+        with pytest.raises(WrongOption, match="two numbers"):
+            sheet(one, scale=wrong)
+    with pytest.raises(InputError, match="bars"):
+        sheet(np.ones((2, 1, 1)), form="bar", scale=(0, 1))
+
+
 @pytest.mark.parametrize("scale", ["map", "shared"])
 def test_zero_is_the_middle_of_signed_maps(scale):
     maps = RANDOM.normal(size=(3, 4, 4)).astype(np.float32)

@@ -1,6 +1,7 @@
 """net.explain and net.compare: results, drawings, the command line, and what they refuse."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,6 +100,21 @@ def test_baselines_by_name_are_what_the_network_receives(net, picture):
     assert "baseline: black" in named.notes
     for each in ("white", "grey", "mean", "blur", 0.5, ["black", "white"]):
         assert abs(net.explain(picture, "integrated-gradients", baseline=each, steps=60).delta[0]) < 0.02
+
+
+def test_with_a_given_magnitude_a_value_has_one_colour_on_every_figure(net, picture):
+    why = net.explain(picture, "hires-cam", target="dog")
+    peak = float(np.abs(why.values).max())
+    assert why.sheet(full=3 * peak).peak == why.overlay(full=3 * peak).peak == 3 * peak
+    larger = replace(why, attributions={"relu2": replace(why.attributions["relu2"], values=3 * why.values)})
+    np.testing.assert_array_equal(larger.sheet(full=3 * peak).tiles[1], why.sheet(full=peak).tiles[1])
+    np.testing.assert_array_equal(larger.overlay(full=3 * peak).tiles[0], why.overlay(full=peak).tiles[0])
+    assert "are drawn like the bar's ends" not in why.sheet(full=peak).caption
+    share = float((np.abs(why.values) > peak / 2).mean())
+    assert f"the greatest {share:.1%} of the values are drawn like the bar's ends" in why.sheet(full=peak / 2).caption
+    for wrong in (0, -1, np.nan, "2"):
+        with pytest.raises(InputError, match="above zero"):
+            why.sheet(full=wrong)
 
 
 def test_saving_keeps_the_values_and_where_they_come_from(net, picture, tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..progress import Steps
 from .app import app
-from .opened import Given, channel_names, open_network, run
+from .opened import Given, channel_names, open_network, run, scale_of
 from .options import (
     Activated,
     Architecture,
@@ -69,7 +69,12 @@ def look(
                    channels=channel_names(network, channels))  # fmt: skip
         steps.begin("Drawing the sheets")
         saved = maps.save(
-            named(out, single_file), first=first or None, order=order, scale=scale, colour=colour, single_file=single_file
+            named(out, single_file),
+            first=first or None,
+            order=order,
+            scale=scale_of(scale),
+            colour=colour,
+            single_file=single_file,
         )
     page = page_of(saved, single_file)
     if as_json:
@@ -115,7 +120,12 @@ def maps(
         steps.begin("Drawing the sheets")
         written = [result.export(path) for path in (table, arrays) if path is not None]
         saved = result.save(
-            named(out, single_file), first=first or None, order=order, scale=scale, colour=colour, single_file=single_file
+            named(out, single_file),
+            first=first or None,
+            order=order,
+            scale=scale_of(scale),
+            colour=colour,
+            single_file=single_file,
         )
     if as_json:
         where = {"study": str(saved), "page": str(page_of(saved, single_file)), "files": list(map(str, written))}

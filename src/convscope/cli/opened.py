@@ -52,6 +52,15 @@ def open_network(
     return network
 
 
+def scale_of(text: str) -> str | tuple[float, float]:
+    """ "0..1" as two numbers; what is none is a word, "shared"."""
+    low, dots, high = text.partition("..")
+    try:
+        return (float(low), float(high)) if dots else text
+    except ValueError:
+        return text
+
+
 def takes_signals(network: Network) -> bool:
     return len(network.graph.layers[0].shape or ()) == 2
 

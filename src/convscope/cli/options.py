@@ -42,7 +42,9 @@ Order = Annotated[
         help="Which maps come first: auto (answer, if known), answer (what speaks for it), mean, max, active, variance, plain."
     ),
 ]
-Scale = Annotated[str, typer.Option(help="map: each map by its own range. shared: one range for all maps of a sheet.")]
+Scale = Annotated[
+    str, typer.Option(help="map: each map by its own range. shared: one for all maps of a sheet. 0..1: this one, on every sheet.")
+]
 Colour = Annotated[str, typer.Option(help="auto, gray, viridis, magma, diverging.")]
 Table = Annotated[Path | None, typer.Option("--table", help="Write a row per picture, layer and unit too: .csv or .parquet.")]
 Arrays = Annotated[Path | None, typer.Option("--arrays", help="Write the maps of all layers to one file too: .npz or .zarr.")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -205,6 +206,12 @@ def peak_of(heat: Array) -> float:
     finite = np.abs(heat[np.isfinite(heat)])
     peak = float(np.quantile(finite, 1 - MOST)) if finite.size > MANY else 0.0
     return peak or greatest(heat) or 1.0
+
+
+def check_full(full: float | None) -> None:
+    """Raises InputError for what is no magnitude of the last colours."""
+    if full is not None and not (isinstance(full, Real) and 0 < full < np.inf):
+        raise InputError(f"The magnitude of the last colours is a number above zero, but received {full!r}.", received=full)
 
 
 def greatest(heat: Array) -> float:

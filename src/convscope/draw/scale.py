@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import WrongOption
 from .colour import DEAD, LEVELS, MIDDLE, NONFINITE
 
 Array = npt.NDArray[np.float32]
+Scale = str | tuple[float, float]
 SCALES = ("map", "shared", "percentile")
 PERCENTILES = (1.0, 99.0)
 # A map whose range is under this share of its magnitude is constant: what differs is rounding, and stretched it would be noise.
@@ -41,6 +44,29 @@ class Ranges:
         return (float(self.low[some].min()), float(self.high[some].max())) if some.any() else (0.0, 0.0)
 
 
+def fixed(scale: Scale) -> tuple[float, float]:
+    """(low, high) as it was asked for. Raises WrongOption for what is no range."""
+    try:
+        low, high = map(float, scale)
+    except (TypeError, ValueError):
+        low, high = 0.0, 0.0
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise WrongOption("The scale", scale, (*SCALES, "two numbers, the lesser first"))
+    return low, high
+
+
+def beyond(tiles: Array, between: tuple[float, float], *, signed: bool) -> int:
+    """How many finite values lie outside of a fixed range, as it is drawn."""
+    low, high = around_zero(*between) if signed else between
+    return int(np.count_nonzero(np.isfinite(tiles) & ((tiles < np.float32(low)) | (tiles > np.float32(high)))))
+
+
+def around_zero(low: Any, high: Any) -> tuple[Any, Any]:
+    """The range of signed values: zero is its middle."""
+    high = np.maximum(np.abs(low), np.abs(high))
+    return -high, high
+
+
 def ranges(tiles: Array) -> Ranges:
     """The ranges of (t, ...) maps, of whatever is in them."""
     flat = tiles.reshape(len(tiles), -1)
@@ -57,12 +83,12 @@ def ranges(tiles: Array) -> Ranges:
 
 
 def limits(
-    known: Ranges, scale: str, *, signed: bool, tiles: Array | None = None, between: tuple[float, float] | None = None
+    known: Ranges, scale: Scale, *, signed: bool, tiles: Array | None = None, between: tuple[float, float] | None = None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """(t,) the values that get the first and the last colour. Of signed maps they lie around zero, so that zero is the middle.
 
     tiles     the maps themselves, for their percentiles; a map whose percentiles are equal keeps its whole range
-    between   the shared range, where it is not that of these maps alone
+    between   the range of all, where it is not that of these maps alone
     """
     low, high = known.low, known.high
     if scale == "percentile" and tiles is not None:
@@ -71,13 +97,10 @@ def limits(
         inner = np.nanpercentile(finite, PERCENTILES, axis=1)
         apart = inner[1] > inner[0]
         low, high = np.where(apart, inner[0], low), np.where(apart, inner[1], high)
-    if scale == "shared":
+    if scale == "shared" or between is not None:
         least, greatest = between or known.whole
         low, high = np.full_like(low, least), np.full_like(high, greatest)
-    if signed:
-        high = np.maximum(np.abs(low), np.abs(high))
-        low = -high
-    return low, high
+    return around_zero(low, high) if signed else (low, high)
 
 
 def levels(
@@ -108,3 +131,10 @@ def levels(
         result[known.constant & (low != -high)] = MIDDLE
     result[known.dead] = DEAD
     return result
+
+
+def levels_of_zero(low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], *, shared: bool) -> npt.NDArray[np.uint8]:
+    """(t,) the level of a map of zeros that is drawn as the constant it is: at its place in a shared range, else in the middle."""
+    ratio = np.clip(-low / np.where(high > low, high - low, 1.0), 0, 1)
+    found: npt.NDArray[np.uint8] = np.rint(ratio * (LEVELS - 1)).astype(np.uint8)
+    return found if shared else np.full_like(found, MIDDLE)

@@ -20,7 +20,7 @@ from .colour import LEVELS, MIDDLE
 from .curves import bars, curves
 from .files import write_whole
 from .layout import MARGIN, Page, Words, arrange, resized
-from .scale import SCALES, Array, Ranges, levels, limits, ranges
+from .scale import SCALES, Array, Ranges, Scale, beyond, fixed, levels, levels_of_zero, limits, ranges
 from .signal import Signal
 from .text import stamp
 
@@ -40,8 +40,8 @@ class Sheet:
 
     tiles     (t, h, w) float32; or (t, h, w, 3) signed kernels over red, green and blue, with colour="rgb"
     form      "map"; "curve" for signals (t, 1, n), a line through their samples; "bar" for single values (t, 1, 1)
-    scale     "map": each map by its own range; "shared": one range for all; "percentile": each by its 1st to 99th percentile.
-              It is written on the sheet
+    scale     "map": each map by its own range; "shared": one range for all; "percentile": each by its 1st to 99th percentile;
+              (low, high): from one value to another, the same on every sheet that is drawn so. It is written on the sheet
     colour    "auto" (diverging around zero if any value is negative, else viridis), "gray", "viridis", "magma", "diverging"
     groups    headings, and how many tiles stand under each: [("for it", 12), ("against it", 7)]
     signal    of tiles (t, 1, n): what the network received, drawn above them, along one axis
@@ -57,7 +57,7 @@ class Sheet:
     subtitle: str = ""
     columns: int = 8
     form: str = "map"
-    scale: str = "map"
+    scale: Scale = "map"
     colour: str = "auto"
     row_labels: Sequence[str] | None = None
     column_labels: Sequence[str] | None = None
@@ -83,8 +83,14 @@ class Sheet:
         fits = {"map": True, "curve": self.tiles.shape[1:-1] == (1,), "bar": self.tiles.shape[1:] == (1, 1)}
         if not fits.get(self.form, False):
             raise WrongOption("The form of this sheet", self.form, tuple(form for form in FORMS if fits[form]))
-        if self.scale not in SCALES:
-            raise WrongOption("The scale", self.scale, SCALES)
+        if isinstance(self.scale, tuple | list):
+            if self.form != "map":
+                raise InputError(
+                    f"A range for all sheets, {self.scale}, is one of maps, but this sheet has {self.form}s. Leave it away."
+                )
+            object.__setattr__(self, "between", fixed(self.scale))
+        elif self.scale not in SCALES:
+            raise WrongOption("The scale", self.scale, (*SCALES, "two numbers"))
         if self.colour not in (*colours.NAMES, "rgb"):
             raise WrongOption("The colour map", self.colour, colours.NAMES)
 
@@ -95,7 +101,11 @@ class Sheet:
 
     @property
     def signed(self) -> bool:
-        return self.ranges.whole[0] < 0
+        return (self.between or self.ranges.whole)[0] < 0
+
+    @property
+    def _by_one_range(self) -> bool:
+        return self.between is not None or self.scale == "shared"
 
     @property
     def colour_map(self) -> str:
@@ -205,7 +215,7 @@ class Sheet:
         elif self.colour == "rgb":
             flat = np.zeros(self.tiles.shape[:3], np.uint8)
         else:
-            flat = self._levels(low, high, self.scale == "shared", size)
+            flat = self._levels(low, high, self._by_one_range, size)
         coloured = "" if self.colour == "rgb" or self.form != "map" else self.colour_map
         said = Words(
             self.title,
@@ -231,7 +241,7 @@ class Sheet:
     def _along(self, signal: Signal, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], most: int | None) -> Bytes:
         if self.form == "curve":
             return signal.curves(self.tiles[:, 0], low, high, most)
-        return signal.strips(self._levels(low, high, self.scale == "shared", None)[:, 0], most)
+        return signal.strips(self._levels(low, high, self._by_one_range, None)[:, 0], most)
 
     def _values(self, known: Ranges, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> Sequence[str]:
         """What stands at the right of each label."""
@@ -253,12 +263,7 @@ class Sheet:
             tiles = tiles[:, ::step, ::step]
         indices = levels(tiles, known, low, high, shared=shared)
         if not self.dead_is_meaningful:
-            # Drawn as the constant it is: at its place in a shared range, in the middle of its own.
-            at_zero = [
-                round((0 - bottom) / (top - bottom or 1) * (LEVELS - 1)) if shared else MIDDLE
-                for bottom, top in zip(low, high, strict=True)
-            ]
-            indices[known.dead] = np.array(at_zero)[known.dead][:, None, None]
+            indices[known.dead] = levels_of_zero(low, high, shared=shared)[known.dead][:, None, None]
         return indices
 
     def _how(self) -> str:
@@ -269,7 +274,9 @@ class Sheet:
         if self.form == "bar":
             return words.how_bars(self.ranges, len(self.tiles))
         size, count = (self.tiles.shape[1] // self.thick, self.tiles.shape[2]), len(self.tiles)
-        return words.how(drawn, size, count, self.ranges, self.scale, dead_is_meaningful=self.dead_is_meaningful)
+        around = self.colour_map == "diverging" or self.colour == "rgb"
+        outside = None if isinstance(self.scale, str) else beyond(self.tiles, fixed(self.scale), signed=around)
+        return words.how(drawn, size, count, self.ranges, self.scale, dead_is_meaningful=self.dead_is_meaningful, outside=outside)
 
     def _caption(self, page: Page) -> str:
         reduced = f" Reduced {words.amount(page.reduced, 2)} times by leaving out pixels." if page.reduced > 1 else ""
@@ -282,7 +289,7 @@ class Sheet:
         if self.colour != "rgb":
             return canvas, palette
         pixels = palette[canvas]
-        low, high = limits(self.ranges, self.scale, signed=True, tiles=self.tiles)
+        low, high = limits(self.ranges, self.scale, signed=True, tiles=self.tiles, between=self.between)
         for tile, peak, (y, x) in zip(self.tiles, high, page.places, strict=True):
             bright = np.nan_to_num(tile / (2 * peak or 1) + 0.5, nan=0.5) * 255
             mixed = resized(np.clip(bright + 0.5, 0, 255).astype(np.uint8)[None], page.tile)[0]

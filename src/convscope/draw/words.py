@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .scale import Ranges
+from .scale import Ranges, Scale
 
 SCALED = {
     "map": "each by its own range",
@@ -32,6 +32,20 @@ def share(value: float, decimals: int = 1, *, signed: bool = False) -> str:
     return text if text.strip("+-0.%") else text.lstrip("+-")
 
 
+def one_for_all(scale: Scale) -> bool:
+    return scale == "shared" or not isinstance(scale, str)
+
+
+def scaled(scale: Scale, outside: int | None) -> str:
+    """How the colours follow from the values. `outside`: how many values lie beyond a range that was asked for."""
+    if isinstance(scale, str):
+        return SCALED[scale]
+    drawn = (
+        f", beyond which {counted(outside, 'value')} {'is' if outside == 1 else 'are'} drawn as if at its end" if outside else ""
+    )
+    return f"all by the range {amount(scale[0])} to {amount(scale[1])}, as asked{drawn}"
+
+
 def labels(plain: tuple[str, ...], known: Ranges, *, dead_is_meaningful: bool) -> tuple[str, ...]:
     """The labels of the tiles, with what is odd about them."""
     notes = {int(number): " dead" for number in np.flatnonzero(known.dead & dead_is_meaningful)}
@@ -40,40 +54,49 @@ def labels(plain: tuple[str, ...], known: Ranges, *, dead_is_meaningful: bool) -
     return tuple(label + notes.get(number, "") for number, label in enumerate(plain))
 
 
-def values(known: Ranges, low: Limits, high: Limits, scale: str) -> tuple[str, ...]:
+def values(known: Ranges, low: Limits, high: Limits, scale: Scale) -> tuple[str, ...]:
     """What stands at the right of each label: the value of the last colour, where each tile has its own."""
-    if scale == "shared":
+    if one_for_all(scale):
         return ("",) * len(low)
     return tuple("" if known.dead[number] or known.constant[number] else amount(top, 2) for number, top in enumerate(high))
 
 
-def between(known: Ranges, low: Limits, high: Limits, scale: str) -> tuple[str, ...]:
+def between(known: Ranges, low: Limits, high: Limits, scale: Scale) -> tuple[str, ...]:
     """The same of curves: the values of their lower and their upper edge."""
     plain = known.dead | known.constant
     return tuple(
-        "" if scale == "shared" or plain[at] else f"{amount(low[at], 2)} to {amount(high[at], 2)}" for at in range(len(low))
+        "" if one_for_all(scale) or plain[at] else f"{amount(low[at], 2)} to {amount(high[at], 2)}" for at in range(len(low))
     )
 
 
-def bar(colour: str, low: Limits, high: Limits, scale: str) -> tuple[str, str, str] | None:
+def bar(colour: str, low: Limits, high: Limits, scale: Scale) -> tuple[str, str, str] | None:
     """What stands at the left end, in the middle and at the right end of the colour bar; `colour` "" for none."""
     if not colour:
         return None
     around_zero = colour == "diverging"
-    if scale == "shared":
+    if one_for_all(scale):
         return amount(low[0]), "0" if around_zero else amount((low[0] + high[0]) / 2), amount(high[0])
     if scale == "percentile":
         return ("-", "0", "its 99th percentile") if around_zero else ("its 1st percentile", "", "its 99th")
     return ("-max |map|", "0", "max |map|") if around_zero else ("each map's least", "", "its greatest")
 
 
-def how(drawn: str, size: tuple[int, int], count: int, known: Ranges, scale: str, *, dead_is_meaningful: bool) -> str:
-    """One sentence for the caption. `drawn`: in which colours, or as curves."""
+def how(
+    drawn: str,
+    size: tuple[int, int],
+    count: int,
+    known: Ranges,
+    scale: Scale,
+    *,
+    dead_is_meaningful: bool,
+    outside: int | None = None,
+) -> str:
+    """One sentence for the caption. `drawn`: in which colours, or as curves; `outside`: see `scaled`."""
     low, high = known.whole
     parts = [
         f"{counted(count, 'tile')} of {size[0]} x {size[1]}",
         drawn,
-        f"{SCALED[scale]}; over all {amount(low)} to {amount(high)}",
+        f"{scaled(scale, outside)}; over all {amount(low)} to {amount(high)}",
     ]
     if dead := int((known.dead & dead_is_meaningful).sum()):
         parts.append(f"{dead} dead (zero everywhere): hatched")

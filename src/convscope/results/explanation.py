@@ -107,30 +107,33 @@ class Explanation:
         result: Array = values.max(0) if self.method.sign == "magnitude" else values.sum(0)
         return result
 
-    def overlay(self, *, picture: int = 0, upsample: str = "bilinear") -> Panels:
+    def overlay(self, *, picture: int = 0, upsample: str = "bilinear", full: float | None = None) -> Panels:
         """The heat map over the picture, with its colour bar.
 
+        full       the magnitude of the last colours, the same on every figure that is drawn so; None: the map's own greatest
         upsample   "bilinear" or "nearest", how a layer's map is made as large as the picture; it is written on it
         raises     InputError for pictures that are no 2-D pictures; WrongOption
         """
-        from ..draw.panels import blended
+        from ..draw.panels import blended, check_full
 
+        check_full(full)
         pixels = self._pixels(picture)
         if pixels is None:
             raise InputError(f"'{self.layer}' has no picture for its map to lie over. See `.sheet()` and `.values`.")
         one = self[self.layer]  # of several layers this one alone is drawn, and spoken of
         return one._panels(
-            [blended(pixels, one._flat(picture), upsample, over=one._stands(pixels))], [one._over()], picture, upsample
+            [blended(pixels, one._flat(picture), upsample, full, one._stands(pixels))], [one._over()], picture, upsample, full
         )
 
-    def sheet(self, *, picture: int = 0, upsample: str = "bilinear") -> Panels:
-        """The picture; and for each layer the map at its own resolution, without the picture, and over it.
+    def sheet(self, *, picture: int = 0, upsample: str = "bilinear", full: float | None = None) -> Panels:
+        """The picture; and for each layer the map at its own resolution, without the picture, and over it. `full` as in overlay.
 
         Of several inputs each that is a picture is drawn, and its map over itself; a map that follows from none stands alone.
         """
-        from ..draw.panels import alone, blended, greatest, of_one_size
+        from ..draw.panels import alone, blended, check_full, greatest, of_one_size
         from ..draw.words import amount
 
+        check_full(full)
         tiles, labels, before = [], [], ""
         for name in self._drawn(picture):
             one = self[name]
@@ -138,14 +141,14 @@ class Explanation:
             if pixels is not None and before != over:
                 tiles.append(pixels)
                 labels.append(over.removeprefix("over "))
-            tiles.append(alone(heat, heat.shape if pixels is None else pixels.shape[:2]))
+            tiles.append(alone(heat, heat.shape if pixels is None else pixels.shape[:2], full))
             shared = f", max |{amount(greatest(heat), 3)}|" if len(self.attributions) > 1 else ""
             labels.append(f"{name}, {' x '.join(map(str, heat.shape))}{shared}")
             if pixels is not None:
-                tiles.append(blended(pixels, heat, upsample, over=one._stands(pixels)))
+                tiles.append(blended(pixels, heat, upsample, full, one._stands(pixels)))
                 labels.append(over)
             before = over
-        return self._panels(of_one_size(tiles), labels, picture, upsample)
+        return self._panels(of_one_size(tiles), labels, picture, upsample, full)
 
     def best(self, picture: int = 0, *, most: int = 5) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
         """The units of the layer that speak most for the target, and most against it, with how much: ([(unit, value)], [...])."""
@@ -265,17 +268,17 @@ class Explanation:
             raise InputError(f"A heat map over a picture has two dimensions, but this has shape {heat.shape}. See `.values`.")
         return heat
 
-    def _panels(self, tiles: Sequence[Any], labels: Sequence[str], picture: int, upsample: str) -> Panels:
+    def _panels(self, tiles: Sequence[Any], labels: Sequence[str], picture: int, upsample: str, full: float | None) -> Panels:
         from ..draw.panels import Panels, peak_of
         from ..draw.words import amount
 
         drawn = self._drawn(picture)
         heats = [self[name]._flat(picture) for name in drawn]
-        peak = max(map(peak_of, heats))
-        beyond = max(float(np.mean(np.abs(heat) > peak_of(heat))) for heat in heats)
+        peak = full or max(map(peak_of, heats))
+        beyond = max(float(np.mean(np.abs(heat) > (full or peak_of(heat)))) for heat in heats)
         inputs = len(self.network.graph.inputs)
         where = "the picture" if self.layer == "input" and inputs == 1 else ", ".join(f"'{name}'" for name in drawn)
-        shared = "" if len(heats) == 1 else "; each map by its own greatest value"
+        shared = "" if len(heats) == 1 or full else "; each map by its own greatest value"
         left = [f"'{name}'" for name in self.attributions if name not in drawn]
         shared += f"; {', '.join(left)} cannot be drawn as a map, see values" if left else ""
         lines = [f"{self.targets[picture]} is {amount(self.score[picture])}. At {where}; {SAYS[self.method.sign]}{shared}."]
@@ -287,5 +290,5 @@ class Explanation:
             "Zero is white; opacity over the picture grows with the size of the value"
             + self._spread(picture, upsample)
             + (f"; the greatest {beyond:.1%} of the values are drawn like the bar's ends." if beyond else "."),
-            peak=peak if len(heats) == 1 else None,
+            peak=peak if len(heats) == 1 or full else None,
         )  # fmt: skip

@@ -11,10 +11,11 @@ from ..methods.asked import how_many
 
 if TYPE_CHECKING:
     from ..draw import Sheet
+    from ..draw.scale import Scale
     from .filters import Filters
 
 
-def sheet(filters: Filters, first: int | None, channels: int | None, scale: str, colour: str) -> Sheet:
+def sheet(filters: Filters, first: int | None, channels: int | None, scale: Scale, colour: str) -> Sheet:
     values = filters.values
     if values.ndim == 2 or all(size == 1 for size in values.shape[2:]):
         return matrix(filters, scale, colour)
@@ -26,7 +27,7 @@ def sheet(filters: Filters, first: int | None, channels: int | None, scale: str,
     return strongest(filters, first, most, scale, colour)
 
 
-def matrix(filters: Filters, scale: str, colour: str) -> Sheet:
+def matrix(filters: Filters, scale: Scale, colour: str) -> Sheet:
     """Dense weights and 1 x 1 kernels: units down, inputs across."""
     from ..draw import Sheet
 
@@ -44,7 +45,7 @@ def matrix(filters: Filters, scale: str, colour: str) -> Sheet:
     )
 
 
-def tiles(filters: Filters, first: int | None, scale: str, colour: str) -> Sheet:
+def tiles(filters: Filters, first: int | None, scale: Scale, colour: str) -> Sheet:
     """Depthwise kernels, and those over a single channel: a tile each."""
     from ..draw import Sheet, nearly_square
 
@@ -64,7 +65,7 @@ def tiles(filters: Filters, first: int | None, scale: str, colour: str) -> Sheet
     )
 
 
-def panels(filters: Filters, first: int | None, scale: str, colour: str) -> Sheet:
+def panels(filters: Filters, first: int | None, scale: Scale, colour: str) -> Sheet:
     """A row per filter and a column per input channel."""
     from ..draw import Sheet
 
@@ -86,7 +87,7 @@ def panels(filters: Filters, first: int | None, scale: str, colour: str) -> Shee
     )
 
 
-def strongest(filters: Filters, first: int | None, channels: int, scale: str, colour: str) -> Sheet:
+def strongest(filters: Filters, first: int | None, channels: int, scale: Scale, colour: str) -> Sheet:
     """A row per filter with the input channels that weigh most in it, by the norm of their part of the kernel."""
     from ..draw import Sheet
 

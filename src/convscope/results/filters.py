@@ -21,6 +21,7 @@ from .tables import save_table
 
 if TYPE_CHECKING:
     from ..draw import Sheet
+    from ..draw.scale import Scale
 
 UNLIKE = {
     "inner_kernel": "the layer does more than convolve with these",
@@ -105,7 +106,7 @@ class Filters:
         *,
         first: int | None = 64,
         channels: int | None = 16,
-        scale: str = "shared",
+        scale: Scale = "shared",
         colour: str = "auto",
     ) -> Sheet:
         """The kernels by what they are: a row per filter and a column per input channel; where there are more than `channels`,
@@ -113,11 +114,11 @@ class Filters:
         dense weights and 1 x 1 kernels as one matrix.
 
         first, channels   how many filters and input channels at most, said on the sheet; None for all
-        scale             "shared" over all panels, "map", each by its own range, or "percentile"
+        scale             "shared" over all panels, "map", each by its own range, "percentile", or a range (low, high)
         """
         return filter_sheets.sheet(self, first, channels, scale, colour)
 
-    def rgb_sheet(self, *, first: int | None = 64, columns: int | None = None, scale: str = "shared") -> Sheet:
+    def rgb_sheet(self, *, first: int | None = 64, columns: int | None = None, scale: Scale = "shared") -> Sheet:
         """One colour tile per filter, for kernels over the three colours of a picture, in the order that `order` says.
 
         A weight of zero is mid-grey; the greatest magnitude (of all filters, or of each with scale="map") is full colour.

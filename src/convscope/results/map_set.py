@@ -24,6 +24,7 @@ from .tables import save_table
 if TYPE_CHECKING:
     from ..draw import Panels, Sheet
     from ..draw.crops import CropSheet
+    from ..draw.scale import Scale
     from ..pictures import Preprocess
 
 
@@ -126,7 +127,7 @@ class MapSet(Mapping[str, FeatureMaps]):
         *,
         first: int | None = 64,
         order: str = "auto",
-        scale: str = "map",
+        scale: Scale = "map",
         colour: str = "auto",
         single_file: bool = False,
     ) -> Path:

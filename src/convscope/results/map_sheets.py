@@ -15,6 +15,7 @@ from ..methods.asked import how_many
 
 if TYPE_CHECKING:
     from ..draw import Sheet
+    from ..draw.scale import Scale
     from .maps import FeatureMaps
 
 FORMS = ("map", "curve", "bar", "strip")
@@ -28,7 +29,7 @@ def grid(
     how: str,
     *,
     columns: int | None,
-    scale: str,
+    scale: Scale,
     colour: str,
     form: str | None,
     channels: Sequence[str | int] | None = None,
@@ -88,7 +89,7 @@ def over_signal(
     units: Sequence[int],
     how: str,
     columns: int | None,
-    scale: str,
+    scale: Scale,
     colour: str,
     form: str,
     channels: Sequence[str | int] | None,
@@ -140,7 +141,7 @@ def counted(odd: dict[str, tuple[int, ...]]) -> str:
     return f"; in the whole layer {', '.join(parts)}" if parts else ""
 
 
-def strip(maps: FeatureMaps, picture: int, scale: str, colour: str) -> Sheet:
+def strip(maps: FeatureMaps, picture: int, scale: Scale, colour: str) -> Sheet:
     """All units of a dense layer, in their order, in rows of one length."""
     from ..draw import Sheet
 
@@ -176,7 +177,7 @@ def answers(row: Sequence[Answer], picture: str, found: str) -> Sheet:
     )
 
 
-def several(maps: FeatureMaps, units: Sequence[int], how: str, scale: str, colour: str) -> Sheet:
+def several(maps: FeatureMaps, units: Sequence[int], how: str, scale: Scale, colour: str) -> Sheet:
     """A row per unit and a column per picture."""
     names = [f"unit {unit}" for unit in units]
     stacks = [maps.values[:, unit] for unit in units]
@@ -198,7 +199,7 @@ def frames(maps: FeatureMaps, units: Sequence[int], colour: str) -> list[Sheet]:
     return [replace(sheet, between=between, colour=colour) for sheet in sheets]
 
 
-def beside(before: FeatureMaps, after: FeatureMaps, picture: int, first: int | None, scale: str, colour: str) -> Sheet:
+def beside(before: FeatureMaps, after: FeatureMaps, picture: int, first: int | None, scale: Scale, colour: str) -> Sheet:
     """A row per unit, those that changed most first; before, after, and the difference. Raises InputError for other shapes."""
     from ..draw.words import amount
 
@@ -248,7 +249,9 @@ def of_same_pictures(one: FeatureMaps, other: FeatureMaps) -> bool:
     return all(np.array_equal(*pair) for pair in pixels) or np.array_equal(one.prepared.values, other.prepared.values)
 
 
-def table(stacks: Sequence[Array], rows: list[str], columns: list[str], title: str, says: str, scale: str, colour: str) -> Sheet:
+def table(
+    stacks: Sequence[Array], rows: list[str], columns: list[str], title: str, says: str, scale: Scale, colour: str
+) -> Sheet:
     from ..draw import Sheet, as_planes
 
     tiles, note = as_planes(np.concatenate(stacks))

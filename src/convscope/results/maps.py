@@ -23,6 +23,7 @@ from .tables import save_table
 
 if TYPE_CHECKING:
     from ..draw import Sheet
+    from ..draw.scale import Scale
     from ..pictures import Prepared
 
 
@@ -139,7 +140,7 @@ class FeatureMaps:
         units: Sequence[int] | None = None,
         order: str = "auto",
         columns: int | None = None,
-        scale: str = "map",
+        scale: Scale = "map",
         colour: str = "auto",
         form: str | None = None,
         channels: Sequence[str | int] | None = None,
@@ -150,7 +151,8 @@ class FeatureMaps:
         first     how many maps at most; None for all
         units     these maps, in this order, instead of the first ones; a single one is drawn large
         order     which come first, as for `ranked`: "auto", "answer", "mean", "max", "active", "variance", "plain"
-        scale     "map", each by its own range; "shared", one range for all; "percentile", each by its 1st to 99th percentile
+        scale     "map", each by its own range; "shared", one range for all; "percentile", each by its 1st to 99th percentile;
+                  (low, high), the same range on every sheet that is drawn so, whatever its maps hold
         colour    "auto" (diverging around zero if any value is negative, else viridis), or the name of a colour map
         form      of signals "map" (heat strips), or over the signal itself "curve" or "strip"; of a dense layer "bar", "strip"
                   (all units in their order) or "map"
@@ -168,7 +170,7 @@ class FeatureMaps:
         first: int | None = 8,
         units: Sequence[int] | None = None,
         order: str = "auto",
-        scale: str = "shared",
+        scale: Scale = "shared",
         colour: str = "auto",
     ) -> Sheet:
         """A row per unit and a column per picture, all by one range. The order is that of picture 0. Raises as `sheet`."""
@@ -177,7 +179,7 @@ class FeatureMaps:
         return map_sheets.several(self, chosen, how, scale, colour)
 
     def beside(
-        self, after: FeatureMaps, *, picture: int = 0, first: int | None = 8, scale: str = "shared", colour: str = "auto"
+        self, after: FeatureMaps, *, picture: int = 0, first: int | None = 8, scale: Scale = "shared", colour: str = "auto"
     ) -> Sheet:
         """These maps and those of another network, after fine-tuning say, with the units that changed most first.
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from PIL import Image
 
+from ..draw.scale import Scale
 from ..pictures.signals import takes_pictures
 from ..results import FeatureMaps, Filters, MapSet
 from ..site.tiles import packed, quantised, strips
@@ -28,7 +29,7 @@ class Drawn:
 
     first: int | None = 64
     order: str = "auto"
-    scale: str = "map"
+    scale: Scale = "map"
     colour: str = "auto"
 
     def check(self, maps: MapSet) -> None:
