@@ -216,6 +216,29 @@ def test_pictures_one_by_one_and_together_again():
     assert engine.graph["head.0"].inputs == ("cat",)
 
 
+def test_layers_that_are_given_a_picture_without_an_axis_for_it():
+    """Trials convolve equal pictures once; the equal channels of a picture of zeros were taken for such."""
+    engine = opened(
+        lambda net, x: net.head(torch.stack([net.stem(each) for each in x])), stem=lambda: conv(3, 4), head=lambda: head(4)
+    )
+    assert engine.graph.names[:2] == ("input", "stack")
+    with torch.no_grad():
+        expected = engine.module.stem(torch.from_numpy(NOISE)).numpy()
+    np.testing.assert_allclose(engine.run(NOISE, ["stack"])["stack"], expected, atol=1e-6)
+
+
+def test_a_gradient_that_a_network_takes_is_of_each_picture_in_trials_too():
+    """Of equal pictures that are convolved once, all of it would go to the first: "it mixes the pictures" was said."""
+
+    def run(net, x):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            slope = torch.autograd.grad(net.stem(x).pow(2).sum(), x)[0]
+        return net.head(net.stem(x.detach() - slope.movedim(1, 2).movedim(1, 2)))
+
+    assert not opened(run, stem=lambda: conv(3, 4), head=lambda: head(4)).notes
+
+
 def test_a_network_of_an_even_number_of_pictures():
     def run(net, x):
         pairs = net.stem(x).view(len(x) // 2, 2, 4, 8, 8)

@@ -11,6 +11,7 @@ from torch import nn  # noqa: E402
 from torch.nn.utils import parametrizations, prune  # noqa: E402
 
 import convscope  # noqa: E402
+from convscope.core import Tap  # noqa: E402
 from convscope.engines.torch import TorchEngine  # noqa: E402
 from convscope.errors import InputError, Unsupported  # noqa: E402
 
@@ -63,6 +64,9 @@ def test_quantised_layers_have_kinds_and_kernels():
         np.testing.assert_array_equal(run["1"], one.dequantize().numpy())
         np.testing.assert_array_equal(run["6"], module(torch.from_numpy(BATCH)).numpy())
     np.testing.assert_allclose(run["1"], by_hand.numpy(), atol=2 * one.q_scale())
+    for reduce, by_hand in (("mean", np.mean), ("max", np.max), ("active", lambda maps, axes: (maps > 0).mean(axes))):
+        tap = Tap("1", reduce)
+        np.testing.assert_allclose(network.engine.run(BATCH, [tap])[tap], by_hand(run["1"], (2, 3)), atol=1e-6)
     with pytest.raises(Unsupported, match="quantised"):
         network.engine.with_weights({"1": network.engine.weights("1")})
 

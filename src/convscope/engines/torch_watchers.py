@@ -200,6 +200,9 @@ def refuse_sparse(name: str, tensor: torch.Tensor, what: str) -> None:
 
 
 def dense(tensor: torch.Tensor) -> torch.Tensor:
+    """As plain numbers: torch cannot reduce sparse and quantised ones."""
+    if tensor.is_quantized:
+        return tensor.dequantize()
     return tensor if tensor.layout is torch.strided else tensor.to_dense()
 
 
