@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -14,12 +14,14 @@ from ..core import Pictures, arrays
 from ..errors import ConvscopeError, InputError
 from ..pictures import Preprocess
 from ..pictures.prepare import received
+from ..pictures.sources import Source
 from .entries import THREADS, Item, Listing, printable
 from .inputs import Inputs
+from .marks import Mark, mark_of, paths_of
 
 GONE = 16  # files in a row that are not there any more: then it is the disk that is gone, not a few pictures
 Skip = Callable[[Item, str], None]
-Read = tuple[Item, Pictures]  # what the network receives of it, without the axis of pictures
+Read = tuple[Item, Pictures, Mark]  # what the network receives of it, without the axis of pictures; of which file
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,7 @@ class Batch:
 
     items: list[Item]
     values: Pictures
+    marks: list[Mark]
 
 
 def batches(items: Iterator[Item], listing: Listing, preprocess: Preprocess, *, size: int, skip: Skip) -> Iterator[Batch]:
@@ -38,10 +41,10 @@ def batches(items: Iterator[Item], listing: Listing, preprocess: Preprocess, *, 
     raises   InputError where pictures differ in size, or where the place that they come from is gone
     """
     ready: list[Read] = []
-    for item, values in decoded(items, listing, preprocess, ahead=2 * size, skip=skip):
+    for read in decoded(items, listing, preprocess, ahead=2 * size, skip=skip):
         if ready:
-            check_sizes(ready[0], (item, values))
-        ready.append((item, values))
+            check_sizes(ready[0], read)
+        ready.append(read)
         if len(ready) == size:
             yield batch(ready, size)
             ready = ready[:0]
@@ -51,8 +54,8 @@ def batches(items: Iterator[Item], listing: Listing, preprocess: Preprocess, *, 
 
 def batch(ready: list[Read], size: int) -> Batch:
     # Compiled engines make another program for another size, so that a last batch of five is as long as the others.
-    values = [values for _, values in ready]
-    return Batch([item for item, _ in ready], stacked(values + values[-1:] * (size - len(values))))
+    items, values, marks = map(list, zip(*ready, strict=True))
+    return Batch(items, stacked(values + values[-1:] * (size - len(values))), marks)
 
 
 def stacked(pictures: Sequence[Pictures]) -> Pictures:
@@ -66,10 +69,10 @@ def stacked(pictures: Sequence[Pictures]) -> Pictures:
 def decoded(items: Iterator[Item], listing: Listing, preprocess: Preprocess, *, ahead: int, skip: Skip) -> Iterator[Read]:
     skips = Skips(listing, skip)
     with ThreadPoolExecutor(max(listing.ahead, THREADS)) as pool:
-        waiting: deque[tuple[Item, Future[Pictures]]] = deque()
+        waiting: deque[tuple[Item, Future[tuple[Pictures, Mark]]]] = deque()
         try:
             for item in items:
-                waiting.append((item, pool.submit(decode, item, preprocess)))
+                waiting.append((item, pool.submit(decode_marked, item, preprocess)))
                 if len(waiting) >= ahead:
                     yield from taken(*waiting.popleft(), skips)
             while waiting:
@@ -84,24 +87,35 @@ def decode(item: Item, preprocess: Preprocess) -> Pictures:
 
     raises   ConvscopeError; because of a FileNotFoundError where there is no file any more
     """
+    return decoded_from(item.read(), preprocess)
+
+
+def decode_marked(item: Item, preprocess: Preprocess) -> tuple[Pictures, Mark]:
+    """As `decode`, with the mark of the file that it was read from."""
     source = item.read()
+    mark = (0, 0)
+    with contextlib.suppress(OSError):  # what cannot be read is refused below
+        mark = mark_of(source)
+    return decoded_from(source, preprocess), mark
+
+
+def decoded_from(source: Source | Inputs, preprocess: Preprocess) -> Pictures:
     try:
         return source.received(preprocess) if isinstance(source, Inputs) else received(source, preprocess)[0]
     except ConvscopeError as error:
-        paths = source.paths() if isinstance(source, Inputs) else [source.raw] if isinstance(source.raw, Path) else []
-        if gone := next((path for path in paths if not path.exists()), None):
+        if gone := next((path for path in paths_of(source) if not path.exists()), None):
             raise InputError(str(error)) from FileNotFoundError(str(gone))
         raise
 
 
-def taken(item: Item, future: Future[Pictures], skips: Skips) -> Iterator[Read]:
+def taken(item: Item, future: Future[tuple[Pictures, Mark]], skips: Skips) -> Iterator[Read]:
     try:
-        values = future.result()
+        values, mark = future.result()
     except ConvscopeError as error:
         skips.skip(item, error)
         return
     skips.gone = 0
-    yield item, values
+    yield item, values, mark
 
 
 class Skips:
@@ -128,7 +142,7 @@ class Skips:
 
 def check_sizes(first: Read, other: Read) -> None:
     """Raises InputError where they differ."""
-    (one, values), (another, others) = first, other
+    (one, values, _), (another, others, _) = first, other
     for name, array in arrays(values).items():
         size, other_size = array.shape, arrays(others)[name].shape
         if size != other_size:

@@ -55,6 +55,7 @@ def finish(job: Job, progress: Progress | None = None) -> None:
     store.write("kernels.npz", partial(put_npz, strongest(job.engine, plan)))
     shown = {layer: field.to_dict() for layer, field in fields(job.engine, plan).items()}
     store.write("fields.json", partial(put, json.dumps(shown).encode()))
+    store.write("marks.npy", partial(save, store.marks()))
     for number in range(len(plan.features)):
         values = np.concatenate([part[f"features/{number}"] for part in store.rows(done)])
         store.write(f"features/{number}.npy", partial(save, values))

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..core import Engine, Pictures
-from ..errors import ConvscopeError, ConvscopeWarning, InputError
+from ..errors import ConvscopeError, ConvscopeWarning, InputError, OutputError
 from ..pictures import Preprocess
 from ..results import NetworkInfo
 from .decoding import decode
 from .entries import Item, Listing
 from .inputs import shapes_of
+from .marks import replaced
 from .plan import Plan, Wishes, batch_size, fingerprint, plan
 from .shards import Pooled, Statistics, read_shard
 from .store import Store
@@ -82,6 +83,7 @@ def begin(job: Job) -> tuple[Store, Plan, dict[str, Any]]:
     store, identity = Store(job.folder), job.identity()
     record = store.begin(identity)
     if record is not None:
+        check_same_files(store, job.listing)
         begun = Plan.from_dict(record["plan"])
         size = begun.batch if job.wishes.batch is None else batch_size(job.engine.graph, job.wishes)
         return store, replace(begun, batch=size), record
@@ -107,6 +109,16 @@ def begin(job: Job) -> tuple[Store, Plan, dict[str, Any]]:
     }
     store.write_record(record)
     return store, made, record
+
+
+def check_same_files(store: Store, listing: Listing) -> None:
+    """Raises OutputError where a picture was replaced by another of the same size since it was scanned."""
+    if name := replaced(listing, store.marks()):
+        raise OutputError(
+            store.folder,
+            f"'{name}' is not the picture that was scanned, but another of that name and size, and two are not mixed. Put the "
+            "old one back, choose another folder, or delete this one.",
+        )
 
 
 def warn_of_unknown(made: Plan, labels: tuple[str, ...] | None) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import InputError
 from .concepts import Concepts, concepts
 from .entries import Listing
+from .marks import replaced
 from .plan import fingerprint
 from .several import listing_for
 from .store import Store
@@ -56,4 +57,6 @@ def again(scan: Any) -> tuple[Any, Listing]:
     pictures = listing_for(scan.source, scan.network.graph)
     if pictures.digest != scan.record["identity"]["pictures"]["digest"]:
         raise InputError("These are other pictures than those of the scan.")
+    if name := replaced(pictures, Store(scan.folder).marks()):
+        raise InputError(f"'{name}' is not the picture that was scanned, but another of that name and size.", received=name)
     return scan.network, pictures

@@ -18,6 +18,7 @@ from ..pictures import Preprocess
 from .decoding import Batch, batches
 from .entries import THREADS, Item, Listing
 from .histogram import BINS, Histogram
+from .marks import Mark
 from .plan import Plan
 from .statistics import ClassSums, CoMoments, Confusion, Firing, MapSums, Moments, Top
 
@@ -111,6 +112,7 @@ class Pooled:
     answers         the most probable class of each, -1 for a network that is no classifier; probability beside it
     maps            sums of whole maps
     skipped         (number, name, reason) of pictures that could not be used
+    marks           (n, 2) of the files that were read: time and content, see marks.py
     """
 
     numbers: Whole
@@ -121,6 +123,7 @@ class Pooled:
     probability: Array
     maps: dict[str, MapSums]
     skipped: list[tuple[int, str, str]]
+    marks: Whole = field(default_factory=lambda: np.empty((0, 2), np.int64))
 
 
 def read_shard(
@@ -168,6 +171,7 @@ class Gathered:
         self.plan, self._apart = plan, apart
         self.skipped: list[tuple[int, str, str]] = []
         self._items: list[Item] = []
+        self._marks: list[Mark] = []
         self._values: dict[str, list[Array]] = {each: [] for each in REDUCED}
         self._answers: list[tuple[Whole, Array]] = []
         self._maps = {layer: MapSums() for layer in plan.maps}
@@ -181,6 +185,7 @@ class Gathered:
         kept = np.flatnonzero(sound)
         items = [batch.items[at] for at in kept]
         self._items += items
+        self._marks += [batch.marks[at] for at in kept]
         for name, values in read.items():
             self._values[name].append(values if sound.all() else values[kept])
         self._answers.append(answered(run, plan, kept, self._apart))
@@ -199,6 +204,7 @@ class Gathered:
             probability=np.concatenate([np.empty(0, np.float32), *(shares for _, shares in self._answers)]),
             maps=self._maps,
             skipped=sorted(self.skipped),
+            marks=np.array(self._marks, np.int64).reshape(-1, 2),
         )
 
 

@@ -3,7 +3,7 @@
     scan.json              what is scanned: the network, the preprocessing, the pictures, the plan
     shards/000008.npz      the statistics of the first eight shards, a whole group; see merging.py
     shards/000010.part.npz those of the two shards since
-    shards/000002.rows.npz what is kept per picture of shard 2: number, name, label, answer, features, reason if skipped
+    shards/000002.rows.npz what is kept per picture of shard 2: number, name, label, answer, features, mark, reason if skipped
 
 A shard counts as done when the statistics that include it are there. They are merged in the order of the shards, always, so
 that a scan that was killed and went on has the numbers of one that was not, to the bit.
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import OutputError
 from .merging import GROUP, Tree
@@ -119,6 +120,7 @@ class Store:
             "labels": pooled.labels,
             "answers": pooled.answers,
             "probability": pooled.probability,
+            "marks": pooled.marks,
             "skipped": np.array(json.dumps(pooled.skipped)),
             **{f"features/{number}": values for number, values in enumerate(features.values())},
         }
@@ -129,6 +131,16 @@ class Store:
         for number in range(done):
             with np.load(self.shards / f"{number:06d}.rows.npz", allow_pickle=False) as arrays:
                 yield dict(arrays)
+
+    def marks(self) -> npt.NDArray[np.int64]:
+        """(n, 3): number, time and content of the files that were read, see marks.py. Earlier versions kept none: (0, 3)."""
+        path, parts = self.folder / "marks.npy", [np.empty((0, 3), np.int64)]
+        if path.exists():
+            return np.asarray(np.load(path, allow_pickle=False))
+        for part in self.rows(self.done()) if self.shards.is_dir() else ():
+            if "marks" in part:
+                parts.append(np.column_stack([part["numbers"], part["marks"]]))
+        return np.concatenate(parts)
 
     def clean(self) -> None:
         """Drop what only a scan that goes on needs, and what a kill left half-written."""
