@@ -9,7 +9,7 @@ from zoo_onnx import NETWORKS, Writer, pictures, rename
 import convscope
 from convscope.core import Edit, Tap
 from convscope.engines.onnx import OnnxEngine
-from convscope.errors import Unsupported, WrongPictureShape
+from convscope.errors import EngineError, Unsupported, WrongPictureShape
 from convscope.methods.receptive import derived, measured, sizes_of
 from convscope.methods.silent import silent
 
@@ -143,6 +143,82 @@ def test_a_filter_whose_output_is_added_to_before_its_relu_is_not_said_to_be_sil
         assert engine.graph["conv2"].activation == activation
         assert silent(engine, "conv2") == expected
         assert engine.run(np.ones((1, 3, 4, 4), np.float32))["output"].any() == (expected is None)
+
+
+def of_channels_last(operator, *, last=True, **attributes):
+    """Its size is stated, since ONNX does not know these operators."""
+    w = Writer()
+    x = w.node("Transpose", ["picture"], "to_last", perm=[0, 2, 3, 1]) if last else "picture"
+    inputs = [x, w.weight("kernel", 4, 3, 3, 5), w.weight("bias", 4)]
+    shape = {"pads": [1, 2, 1, 2], "strides": [2, 1], "kernel_shape": [3, 5]}
+    x = w.node(operator, inputs, "conv1", domain="com.microsoft", **shape, **attributes)
+    x = w.node("Transpose", [x], "to_first", perm=[0, 3, 1, 2]) if last else w.node("Abs", [x], "abs")
+    model = w.model([1, 3, 8, 8], x, ranks=(4,), domains=["com.microsoft"])
+    size = [1, 4, 8, 4] if last else [1, 4, 4, 8]
+    model.graph.value_info.append(helper.make_tensor_value_info("conv1:out", TensorProto.FLOAT, size))
+    return model
+
+
+@pytest.mark.parametrize("operator", ["NhwcConv", "NhwcFusedConv"])
+def test_convolutions_of_channels_last_are_convolutions_with_the_filters_of_the_file(operator, monkeypatch):
+    """As their schemas have it, filters lie as in Conv. ONNX Runtime can run them on some processors only: here none is run."""
+    monkeypatch.setattr("convscope.engines.onnx_sessions.Sessions.check", lambda _: None)
+    monkeypatch.setattr("convscope.engines.onnx.learn", lambda _: True)
+    fused = {"activation": "Relu"} if "Fused" in operator else {}
+    engine, twin = OnnxEngine(of_channels_last(operator, **fused)), OnnxEngine(of_channels_last("FusedConv", last=False, **fused))
+    row, same = engine.graph["conv1"], twin.graph["conv1"]
+    assert (row.native, row.shape, row.native_shape) == (operator, (4, 4, 8), (1, 4, 8, 4))
+    assert (row.kind, row.kernel, row.window, row.shape) == (same.kind, same.kernel, same.window, same.shape)
+    assert row.activation == (same.activation if fused else None)
+    for role, values in twin.weights("conv1").items():
+        np.testing.assert_array_equal(engine.weights("conv1")[role], values)
+
+
+# Weights of which only what is not zero is in the file
+
+
+def with_sparse_filters(how):
+    """The same network with them, and without."""
+    plain = NETWORKS["residual"]()
+    kernel = next(each for each in plain.graph.initializer if each.name == "conv2.weight")
+    values = numpy_helper.to_array(kernel).copy()
+    values[np.random.default_rng(0).random(values.shape) < 0.8] = 0
+    kernel.CopyFrom(numpy_helper.from_array(values, kernel.name))
+    places = np.argwhere(values)
+    if how != "by axes":
+        places = np.ravel_multi_index(tuple(places.T), values.shape)
+    given = (numpy_helper.from_array(each, name) for each, name in ((values[values != 0], kernel.name), (places, "places")))
+    tensor, sparse = helper.make_sparse_tensor(*given, values.shape), onnx.ModelProto()
+    sparse.CopyFrom(plain)
+    sparse.graph.initializer.remove(kernel)
+    if how == "of a node":
+        sparse.graph.node.insert(0, helper.make_node("Constant", [], [kernel.name], sparse_value=tensor))
+    else:
+        sparse.graph.sparse_initializer.append(tensor)
+    return sparse, plain
+
+
+@pytest.mark.parametrize("how", ["by axes", "by one number", "of a node"])
+def test_sparse_filters_are_filters(how):
+    sparse, plain = with_sparse_filters(how)
+    engine, twin, batch = OnnxEngine(sparse), OnnxEngine(plain), pictures(plain)
+    assert engine.graph == twin.graph
+    for name in twin.graph.names:
+        for role, values in twin.weights(name).items():
+            np.testing.assert_array_equal(engine.weights(name)[role], values)
+    found, expected = engine.run(batch, engine.graph.names), twin.run(batch, twin.graph.names)
+    for name in twin.graph.names:
+        np.testing.assert_array_equal(found[name], expected[name])
+
+
+def test_sparse_filters_whose_places_are_elsewhere_are_damaged():
+    sparse, _ = with_sparse_filters("by one number")
+    places = numpy_helper.to_array(sparse.graph.sparse_initializer[0].indices).copy()
+    for wrong in (-1, 10_000):
+        places[-1] = wrong
+        sparse.graph.sparse_initializer[0].indices.CopyFrom(numpy_helper.from_array(places, "places"))
+        with pytest.raises(EngineError, match=r"'conv2.weight' are not in \(8, 8, 3, 3\).*damaged"):
+            OnnxEngine(sparse)
 
 
 def test_a_batch_that_the_file_fixes_is_said():

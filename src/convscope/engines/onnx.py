@@ -280,7 +280,7 @@ class OnnxEngine:
 
 def refuse_rearranged(model: onnx.ModelProto) -> None:
     """Raises Unsupported for a file in which the values of a map do not lie one after the other."""
-    if any(each.domain == "com.microsoft.nchwc" for each in model.graph.node):
+    if any(each.domain in ("com.microsoft.nchwc", "com.ms.internal.nhwc") for each in model.graph.node):
         raise Unsupported(
             "ONNX Runtime optimised this file for one kind of processor, and the values in it are rearranged, so that no map can "
             "be read. Open the file that it was made from, or save it with ORT_ENABLE_EXTENDED instead of ORT_ENABLE_ALL."

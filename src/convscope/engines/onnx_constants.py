@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, SparseTensorProto, TensorProto, helper, numpy_helper
 
 from ..errors import EngineError, Unsupported
 from .onnx_external import as_array, item_size, read_bytes
@@ -115,22 +115,40 @@ def values_of(tensor: TensorProto, content: np.ndarray | None = None) -> np.ndar
 
 
 def constant_of(node: NodeProto) -> TensorProto | None:
-    """The value of a Constant node; None for other nodes, and for text and sparse values."""
+    """The value of a Constant node; None for other nodes, and for text."""
     if node.op_type != "Constant" or node.domain not in ("", "ai.onnx") or len(node.attribute) != 1:
         return None
     attribute = node.attribute[0]
     if attribute.name == "value":
         value: TensorProto = attribute.t
         return value
+    if attribute.name == "sparse_value":
+        return dense(attribute.sparse_tensor)
     kinds: dict[str, Any] = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
     if attribute.name not in kinds:
         return None
     return numpy_helper.from_array(np.asarray(helper.get_attribute_value(attribute), kinds[attribute.name]))
 
 
+def dense(sparse: SparseTensorProto) -> TensorProto:
+    """With the zeros that it leaves out. Raises EngineError for places outside of its shape."""
+    values, places = values_of(sparse.values), values_of(sparse.indices)
+    result = np.zeros(tuple(sparse.dims), values.dtype)
+    try:  # each place is one number, or one for each axis
+        if (places < 0).any():
+            raise IndexError
+        result[tuple(places.T) if places.ndim == 2 else np.unravel_index(places, result.shape)] = values
+    except (IndexError, ValueError):
+        raise EngineError(
+            f"The places of the values of '{sparse.values.name}' are not in {result.shape}. The file is damaged."
+        ) from None
+    return numpy_helper.from_array(result, sparse.values.name)
+
+
 def constants_of(graph: GraphProto, nodes: Iterable[NodeProto] | None = None) -> Iterator[tuple[str, TensorProto]]:
-    """Name and tensor of each initialiser and Constant node. nodes: see Constants."""
+    """Name and tensor of each initialiser and Constant node, sparse ones written out. nodes: see Constants."""
     yield from ((tensor.name, tensor) for tensor in graph.initializer)
+    yield from ((each.values.name, dense(each)) for each in graph.sparse_initializer)
     for node in graph.node if nodes is None else nodes:
         if (constant := constant_of(node)) is not None:
             yield node.output[0], constant

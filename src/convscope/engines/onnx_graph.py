@@ -77,7 +77,6 @@ def without_constants(model: ModelProto, inputs: Sequence[str]) -> ModelProto:
     graph.output.extend(model.graph.output)
     set_ends_apart(graph)
     graph.value_info.extend(model.graph.value_info)
-    graph.sparse_initializer.extend(model.graph.sparse_initializer)
     return like(model, graph)
 
 
@@ -145,7 +144,6 @@ def part(
     graph.node.extend({node.output[0]: node for node in steps_out}.values())  # what several reads begin with, once
     outputs = (name for led in led_out for name in led.names)
     graph.output.extend(ValueInfoProto(name=name) for name in outputs)  # without a type: ONNX Runtime knows it
-    graph.sparse_initializer.extend(each for each in model.graph.sparse_initializer if each.values.name in names)
     handed = wiring.constants.put_into(graph, [name for name in wiring.constants if name in names])
     return Part(like(model, graph), led_out, handed)
 

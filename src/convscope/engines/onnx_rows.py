@@ -16,7 +16,7 @@ from .onnx_windows import window_of
 from .onnx_wiring import Wiring, attribute, draws, operator, read_by
 
 KINDS: dict[Kind, str] = {
-    "convolution": "Conv FusedConv QLinearConv ConvInteger DeformConv",
+    "convolution": "Conv FusedConv NhwcConv NhwcFusedConv QLinearConv ConvInteger DeformConv",
     "transposed": "ConvTranspose",
     "dense": "Gemm FusedGemm MatMul QGemm",
     "normalisation": "BatchNormalization InstanceNormalization LayerNormalization GroupNormalization RMSNormalization "
@@ -31,7 +31,7 @@ KINDS: dict[Kind, str] = {
     "dropout": "Dropout",
 }
 LINEAR = frozenset(" ".join(KINDS[kind] for kind in ("convolution", "transposed", "dense")).split())
-FUSED = frozenset({"FusedConv", "FusedGemm"})  # by ONNX Runtime, when it saves an optimised network
+FUSED = frozenset({"FusedConv", "NhwcFusedConv", "FusedGemm"})  # by ONNX Runtime, when it saves an optimised network
 KIND_OF: dict[str, Kind] = {operator: kind for kind, operators in KINDS.items() for operator in operators.split()}
 
 
@@ -115,9 +115,9 @@ def row(index: int, name: str, node: NodeProto, tensor: str, layouts: Layouts, i
 
 
 def activation_of(node: NodeProto) -> str | None:
-    """Of what ONNX Runtime fused. A FusedConv with a fourth input adds that before its activation."""
+    """Of what ONNX Runtime fused. A fused convolution with a fourth input adds that before its activation."""
     said = attribute(node, "activation", b"").decode().lower() if operator(node) in FUSED else ""
-    adds = operator(node) == "FusedConv" and len(node.input) > 3 and node.input[3]
+    adds = operator(node) in FUSED & LINEAR - {"FusedGemm"} and len(node.input) > 3 and node.input[3]
     return f"{said or 'none'} of a sum" if adds else said or None
 
 

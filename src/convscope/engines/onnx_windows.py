@@ -13,7 +13,7 @@ from .onnx_layout import Layouts
 from .onnx_wiring import attribute, operator
 
 POOLINGS = ("MaxPool", "AveragePool", "LpPool", "QLinearAveragePool", "NhwcMaxPool")
-CONVOLUTIONS = ("Conv", "FusedConv", "QLinearConv", "ConvInteger", "ConvTranspose")
+CONVOLUTIONS = ("Conv", "FusedConv", "NhwcConv", "NhwcFusedConv", "QLinearConv", "ConvInteger", "ConvTranspose")
 FILLS: dict[str, Literal["zeros", "reflect", "replicate", "circular"]] = {
     "constant": "zeros", "reflect": "reflect", "edge": "replicate", "wrap": "circular",
 }  # fmt: skip

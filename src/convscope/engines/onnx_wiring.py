@@ -17,7 +17,8 @@ from ..errors import Shape
 from .onnx_constants import BYTES, FLOATS, Constants
 
 DENSE = frozenset({"Gemm", "FusedGemm", "MatMul", "QGemm"})
-ROLES = {operator: {1: "kernel", 2: "bias"} for operator in (*DENSE, "Conv", "FusedConv", "ConvTranspose")}
+CONVOLVING = ("Conv", "FusedConv", "NhwcConv", "NhwcFusedConv", "ConvTranspose")  # the filters of all lie channels first
+ROLES = {operator: {1: "kernel", 2: "bias"} for operator in (*DENSE, *CONVOLVING)}
 QUANTISED = {"QLinearConv": (3, 8), "QGemm": (3, 6)}  # which inputs are the kernel and the bias; a step and a zero point follow
 # What these take besides the picture are settings, not weights.
 SETTINGS = frozenset(
