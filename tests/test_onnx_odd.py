@@ -264,7 +264,8 @@ def test_a_row_of_any_name_is_found_and_written(of_nodes, tmp_path):
     assert len(set(net.graph.names)) == len(NASTY) + 1
     whole = net.engine.run(batch, net.graph.names)
     for name in net.graph.names:
-        np.testing.assert_array_equal(net.maps(batch, at=[name])[name].values, whole[name])
+        asked = net.graph[name].index if name == "blocks" else name  # a word of ours, which stands for several rows
+        np.testing.assert_array_equal(net.maps(batch, at=[asked])[name].values, whole[name])
     net.maps(batch, at="all").save(tmp_path / "deep" / "study")
     assert {path.name for path in tmp_path.iterdir()} == {"deep"}
     assert {path.name for path in (tmp_path / "deep").iterdir()} == {"study"}
