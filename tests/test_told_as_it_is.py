@@ -240,3 +240,26 @@ def test_the_page_colours_constant_maps_as_sheets_do():
     tiles = np.stack([np.full((2, 2), value, np.float32) for value in (5, -2, 0)] + [np.float32([[-1, 1], [0, 0]])])
     sheet = Sheet(tiles=tiles, labels=tuple("abcd"), title="", dead_is_meaningful=False)
     assert [[colour & 255, colour >> 8 & 255, colour >> 16 & 255] for colour in found] == colours(sheet)[:3]
+
+
+def test_a_page_brings_the_maps_of_a_layer_whatever_its_name_is(tmp_path):
+    """`relu#2`, the second call of a layer: as a link, all from # on is no part of a file's name."""
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+
+    class Twice(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.relu, self.conv = torch.nn.ReLU(), torch.nn.Conv2d(3, 2, 3)
+
+        def forward(self, x):
+            return self.relu(self.conv(self.relu(x)))
+
+    net = convscope.open(Twice(), picture_shape=(3, 8, 12))
+    maps = net.look(RANDOM.integers(0, 256, (8, 12, 3), np.uint8), at="all")
+    assert "relu#2" in maps
+    with browser.running() as chromium, chromium.new_context() as context:
+        watched = browser.Watched(context)
+        watched.open((maps.save(tmp_path / "study") / "index.html").as_uri())
+        watched.page.wait_for_function("[...document.querySelectorAll('[data-ranked]')].every((each) => each.textContent)")
+        watched.page.get_by_text("8 × 12 pixels (height × width)").wait_for()
+        watched.assert_calm()

@@ -69,13 +69,13 @@ def facts(study: Mapping[str, Any]) -> dict[str, Any]:
         "pictures": [{"name": each["name"], "image": link(each["received"])} for each in study["pictures"]],
         "preprocess_text": study["preprocess_text"],
         "maps": [
-            {key: each.get(key) for key in ("layer", "reading", "activated", "shape", "note", "data", "answer", "receptive",
+            {key: linked(each.get(key)) for key in ("layer", "reading", "activated", "shape", "note", "data", "answer", "receptive",
                                             "receptive_note", "kernels", "centres", "apart")}
             for each in study["maps"]
         ],
         "first": spread[-1],
         "input": study["network"]["input"],
-        "signal": study.get("signal"),
+        "signal": None if study.get("signal") is None else study["signal"] | {"data": linked(study["signal"]["data"])},
         "colours": colours(),
     }  # fmt: skip
 
@@ -98,6 +98,13 @@ def gradient(name: str) -> str:
 def link(path: str) -> str:
     """A relative path as a link, whatever letters are in it. What stands within the page (data:) is one already."""
     return path if path.startswith("data:") else quote(path)
+
+
+def linked(entry: Any) -> Any:
+    """What names files to be brought, {"key", "file"} or a list of these, with links to them: `relu#2` is no link. Else as it is."""
+    if isinstance(entry, list):
+        return [linked(each) for each in entry]
+    return entry | {"file": link(entry["file"])} if isinstance(entry, dict) and "file" in entry else entry
 
 
 def shape(sizes: Sequence[int | None] | None) -> str:

@@ -163,7 +163,7 @@ export class Data {
       this.waiting.set(key, resolve);
       const script = document.createElement("script");
       script.src = file;
-      script.onerror = () => reject(new Error(`The file ${decodeURI(file)} is missing beside this page.`));
+      script.onerror = () => reject(new Error(`The file ${decodeURIComponent(file)} is missing beside this page.`));
       document.head.append(script);
     });
   }
