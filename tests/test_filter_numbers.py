@@ -185,3 +185,30 @@ def test_no_picture_wakes_what_is_proven_silent_through_batch_norm():
     wakes = engine.run(pictures, ["3"])["3"].max((0, 2, 3)) > 1e-5
     assert found == tuple(np.flatnonzero(~wakes))
     assert 5 < len(found) < 35
+
+
+def separable(multiplier, units):
+    """The filters of a separable layer of three channels, as an engine gives them."""
+    random = np.random.default_rng(0)
+    between = 3 * multiplier
+    weights = {
+        "depthwise_kernel": random.normal(size=(between, 1, 3, 3)).astype(np.float32),
+        "pointwise_kernel": random.normal(size=(units, between, 1, 1)).astype(np.float32),
+        "bias": random.normal(size=units).astype(np.float32),
+    }
+    return Filters(Layer(1, "both", "separable", "SeparableConv2D"), weights, groups=3)
+
+
+@pytest.mark.parametrize("units", [6, 7])
+def test_depthwise_filters_of_a_separable_layer_are_no_units_and_have_no_biases(units, tmp_path):
+    found = separable(2, units)
+    assert "bias" not in found.table()
+    assert len(found.save(tmp_path / "filters.csv").read_text().splitlines()) == 1 + 6
+    assert f"they are no units: each of the layer's {units} mixes all that these give" in found.sheet().subtitle
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "says"), [(1, "each over its own input"), (2, "2 one after the other over each input channel, 0, 1 over")]
+)
+def test_of_depthwise_filters_it_is_said_which_channel_each_is_over(multiplier, says):
+    assert says in separable(multiplier, 4).sheet().subtitle

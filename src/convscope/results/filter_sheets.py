@@ -52,7 +52,9 @@ def tiles(filters: Filters, first: int | None, scale: Scale, colour: str) -> She
     kernels = filters.values[: how_many(first)]
     flat, form, note = planes(kernels[:, 0])
     depthwise = filters.layer.kind in ("depthwise", "separable")
-    each = "one tile per channel, each over its own input channel" if depthwise else "one input channel"
+    each = over_channels(len(filters.values), filters.groups) if depthwise else "one input channel"
+    if "pointwise_kernel" in filters.weights:
+        each += f"; they are no units: each of the layer's {len(filters.weights['pointwise_kernel'])} mixes all that these give"
     return Sheet(
         tiles=flat,
         labels=tuple(str(number) for number in range(len(flat))),
@@ -63,6 +65,14 @@ def tiles(filters: Filters, first: int | None, scale: Scale, colour: str) -> She
         scale=scale,
         colour=colour,
     )
+
+
+def over_channels(count: int, channels: int) -> str:
+    """Which input channel each of the tiles of a depthwise kernel is over; with one channel, that may not be known."""
+    multiplier = count // channels
+    if channels == 1 or multiplier == 1:
+        return f"each over {'its own' if multiplier == 1 else 'one'} input channel"
+    return f"{multiplier} one after the other over each input channel, {', '.join(map(str, range(multiplier)))} over channel 0"
 
 
 def panels(filters: Filters, first: int | None, scale: Scale, colour: str) -> Sheet:

@@ -51,7 +51,9 @@ class Filters:
 
     @property
     def values(self) -> Array:
-        """(out, in / groups, *kernel) float32; of a separable layer the depthwise kernel; (out, in) of a dense layer."""
+        """(out, in / groups, *kernel) float32; of a separable layer the depthwise kernel, (channels between, 1, *kernel); (out, in)
+        of a dense layer.
+        """
         return next(self.weights[name] for name in KERNELS if name in self.weights)
 
     @property
@@ -85,7 +87,8 @@ class Filters:
 
         See convscope.methods.kernel_numbers.numbers for what each is.
         """
-        columns: dict[str, npt.NDArray[Any]] = dict(kernel_numbers.numbers(self.values, self.biases))
+        biases = None if "depthwise_kernel" in self.weights else self.biases  # these are of the units, not of such filters
+        columns: dict[str, npt.NDArray[Any]] = dict(kernel_numbers.numbers(self.values, biases))
         if self.silent is not None:
             columns["silent"] = np.isin(columns["filter"], self.silent)
         return columns
