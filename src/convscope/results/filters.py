@@ -51,8 +51,8 @@ class Filters:
 
     @property
     def values(self) -> Array:
-        """(out, in / groups, *kernel) float32; of a separable layer the depthwise kernel, (channels between, 1, *kernel); (out, in)
-        of a dense layer.
+        """(out, in / groups, *kernel) float32; (out, in) of a dense layer; of a separable one the depthwise kernel, with as many
+        filters as the channels between its two steps.
         """
         return next(self.weights[name] for name in KERNELS if name in self.weights)
 

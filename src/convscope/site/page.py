@@ -69,8 +69,8 @@ def facts(study: Mapping[str, Any]) -> dict[str, Any]:
         "pictures": [{"name": each["name"], "image": link(each["received"])} for each in study["pictures"]],
         "preprocess_text": study["preprocess_text"],
         "maps": [
-            {key: linked(each.get(key)) for key in ("layer", "reading", "activated", "shape", "note", "data", "answer", "receptive",
-                                            "receptive_note", "kernels", "centres", "apart")}
+            {key: linked(each.get(key)) for key in ("layer", "reading", "activated", "shape", "note", "data", "answer",
+                                                    "receptive", "receptive_note", "kernels", "centres", "apart")}
             for each in study["maps"]
         ],
         "first": spread[-1],
@@ -101,7 +101,7 @@ def link(path: str) -> str:
 
 
 def linked(entry: Any) -> Any:
-    """What names files to be brought, {"key", "file"} or a list of these, with links to them: `relu#2` is no link. Else as it is."""
+    """{"key", "file"} of what is to be brought, or a list of these, with links: `relu#2.js` is none. All else as it is."""
     if isinstance(entry, list):
         return [linked(each) for each in entry]
     return entry | {"file": link(entry["file"])} if isinstance(entry, dict) and "file" in entry else entry
