@@ -76,6 +76,29 @@ def test_every_command_answers_programs():
     assert [name for name, each in commands.items() if not any("--json" in option.opts for option in each.params)] == []
 
 
+def test_what_was_assumed_is_said_beside_json_too(convscope, picture, tmp_path):
+    """A build that reads the answers alone would never learn that all of them may be wrong."""
+    kernel = numpy_helper.from_array(np.ones((2, 3, 3, 3), np.float32), "w")
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"]), helper.make_node("GlobalAveragePool", ["y"], ["z"])]
+    ends = {"x": [1, 3, 8, 8], "z": [1, 2, 1, 1]}
+    given, answer = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in ends.items())
+    graph = helper.make_graph(nodes, "g", [given], [answer], [kernel])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "net.onnx")
+    for command in (("layers",), ("predict", picture), ("maps", picture, "-o", "m"), ("look", picture, "-o", "l")):
+        status, out, said = convscope(*command, "-m", "net.onnx", "--json")
+        assert status == 0, said
+        json.loads(out)
+        assert "nothing is known about what this network expects" in said, command
+    assert "nothing is known" not in convscope("predict", picture, "--json")[2]
+
+
+def test_the_version_is_printed(convscope):
+    from importlib.metadata import version
+
+    assert convscope("--version") == (0, f"convscope {version('convscope')}\n", "")
+
+
 def test_look_as_json(convscope, picture):
     status, out, _ = convscope("look", picture, "--json")
     answer = json.loads(out)

@@ -86,6 +86,18 @@ def test_names_are_unique_and_say_which_picture(tmp_path):
         assert read_image(image).name == "cat"
 
 
+def test_floats_with_their_channels_last_are_told_how_to_pass():
+    values = np.random.default_rng(0).random((28, 28, 1)).astype(np.float32)
+    grey = Preprocess(size=(28, 28), channels=1)
+    with pytest.raises(InputError, match=r"pass array.transpose\(2, 0, 1\).* of 0 to 1, \(array \* 255\).round\(\)"):
+        prepare(values, grey)
+    np.testing.assert_array_equal(prepare(values.transpose(2, 0, 1), grey).values[0, 0], values[..., 0])
+    with pytest.raises(InputError, match=r"Pass array\[None\] for one channel"):
+        prepare(values[..., 0], grey)
+    np.testing.assert_array_equal(prepare(values[..., 0][None], grey).values[0, 0], values[..., 0])
+    assert np.abs(prepare((values * 255).round().astype("uint8"), grey).values[0, 0] - values[..., 0]).max() <= 0.5 / 255 + 1e-6
+
+
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "WEBP", "TGA", "GIF", "ICO", "PCX", "QOI"])
 def test_files_are_opened_by_what_they_hold(tmp_path, kind):
     options = {"lossless": True} if kind == "WEBP" else {"sizes": [(40, 30)]} if kind == "ICO" else {}

@@ -82,7 +82,7 @@ def ablate(
         path = found.save(out) if out.suffix == ".csv" else found.sheet(first=most).save(out)
         paths = [path, *([found.save_accuracy(accuracy)] if accuracy else [])]
     if as_json:
-        print_json(plain(found, most, paths))
+        print_json(plain(found, most, paths), network)
         return None
     print_found(found, most)
     print_notes(network, answered=True)
@@ -141,7 +141,7 @@ def print_together(
     found = network.contrast(network.without({layer: units}, **how), pictures)
     if as_json:
         before, after = ({name: rows(row) for name, row in each.items()} for each in (found.before, found.after))
-        print_json({"what": found.what, "before": before, "after": after})
+        print_json({"what": found.what, "before": before, "after": after}, network)
         return
     print(found)
     print_notes(network, answered=True)

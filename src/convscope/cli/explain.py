@@ -59,7 +59,7 @@ def explain(
         why = network.explain(pictures_or_own(pictures), method, target=asked, at=layers, scale=scale, progress=steps, **given)  # type: ignore[arg-type]
         paths = [why.save(out)] if out is not None and out.suffix == ".npz" else drawn(why, out, upsample)
     if as_json:
-        print_json(plain(why, paths))
+        print_json(plain(why, paths), network)
         return
     for line in lines_of(why):
         print(line)
@@ -99,7 +99,7 @@ def compare(
         found = network.compare(pictures_or_own(pictures), names, target=against_of(target, against), scale=scale, progress=steps)  # type: ignore[arg-type]
         path = found.sheet(upsample=upsample).save(out)
     if as_json:
-        print_json([plain(why, [path]) for why in found])
+        print_json([plain(why, [path]) for why in found], network)
         return
     for why in found:
         for line in lines_of(why):

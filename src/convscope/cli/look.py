@@ -79,7 +79,7 @@ def look(
     page = page_of(saved, single_file)
     if as_json:
         layers, left_out = [row_of(maps, name) for name in maps], dict(maps.left_out)
-        print_json({"page": str(page), "pictures": answers_of(maps), "layers": layers, "left_out": left_out})
+        print_json({"page": str(page), "pictures": answers_of(maps), "layers": layers, "left_out": left_out}, network)
     else:
         print_look(network, maps)
         print(f"\nThe page: {page}")
@@ -129,7 +129,7 @@ def maps(
         )
     if as_json:
         where = {"study": str(saved), "page": str(page_of(saved, single_file)), "files": list(map(str, written))}
-        print_json({**where, "layers": [row_of(result, name) for name in result], "left_out": dict(result.left_out)})
+        print_json({**where, "layers": [row_of(result, name) for name in result], "left_out": dict(result.left_out)}, network)
     else:
         print_maps(result)
         count = len(result) * len(result.pictures)

@@ -33,7 +33,7 @@ def layers(
         network = open_network(steps, model, Given(weights, architecture, partial, shape, trust, via))
     table = network.layers.convolutions if convolutions else network.layers
     if as_json:
-        print_json({"layers": table.as_dicts(), "parameters": table.parameters})
+        print_json({"layers": table.as_dicts(), "parameters": table.parameters}, network)
     else:
         print(table)
         print_notes(network)
@@ -99,7 +99,7 @@ def predict(
         steps.begin(f"Running {network.info.name}")
         answers = network.answers(pictures_or_own(pictures), top=top, progress=steps)
     if as_json:
-        print_json([{"picture": name, "answers": plain(row)} for name, row in answers.items()])
+        print_json([{"picture": name, "answers": plain(row)} for name, row in answers.items()], network)
         return
     for name, row in answers.items():
         print(name)

@@ -131,7 +131,7 @@ def _draw(
             {"picture": name, "units": list(each), "file": str(path)}
             for name, each, path in zip(names, shown, written, strict=True)
         ]
-        print_json({"layer": layer, "order": found.ranking(order), "pictures": rows})
+        print_json({"layer": layer, "order": found.ranking(order), "pictures": rows}, network)
         return
     for name, each, path in zip(names, shown, written, strict=True):
         print(f"{name}: units {', '.join(map(str, each))} of '{layer}'")

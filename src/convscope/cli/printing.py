@@ -93,5 +93,8 @@ def plain(row: Any) -> list[dict[str, Any]]:
     return [dataclasses.asdict(answer) for answer in row]
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Any, network: Network | None = None) -> None:
+    """For a program; what had to be assumed of the network goes to stderr, where whoever reads the log of a build finds it."""
     print(json.dumps(value, indent=1, ensure_ascii=False))
+    if network is not None:
+        print_notes(network)

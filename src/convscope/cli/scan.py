@@ -67,7 +67,9 @@ def scan(
             found = network.scan(pictures, names, out=out, k=top, activated=not raw, progress=Pace(steps), **options)
             speak(found, steps, speaking)
     if as_json:
-        print_json({"scan": str(out), "scanned": found.record["scanned"], "skipped": found.skipped, "accuracy": found.accuracy})
+        print_json(
+            {"scan": str(out), "scanned": found.record["scanned"], "skipped": found.skipped, "accuracy": found.accuracy}, network
+        )
         return
     print_scan(found)
     print_notes(network)

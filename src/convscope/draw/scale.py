@@ -134,7 +134,7 @@ def levels(
 
 
 def levels_of_zero(low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], *, shared: bool) -> npt.NDArray[np.uint8]:
-    """(t,) the level of a map of zeros that is drawn as the constant it is: at its place in a shared range, else in the middle."""
+    """(t,) the level of a map of zeros drawn as the constant it is: at its place in a shared range, else in the middle."""
     ratio = np.clip(-low / np.where(high > low, high - low, 1.0), 0, 1)
     found: npt.NDArray[np.uint8] = np.rint(ratio * (LEVELS - 1)).astype(np.uint8)
     return found if shared else np.full_like(found, MIDDLE)

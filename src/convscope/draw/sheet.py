@@ -16,7 +16,6 @@ from ..errors import InputError, WrongOption
 from ..paths import path_of
 from . import colour as colours
 from . import paper, png, vector, words
-from .colour import LEVELS, MIDDLE
 from .curves import bars, curves
 from .files import write_whole
 from .layout import MARGIN, Page, Words, arrange, resized

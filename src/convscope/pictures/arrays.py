@@ -39,7 +39,12 @@ def wrong_channels(ready: Ready, channels: int) -> InputError:
     """The error for a float array whose channels are not as many as the network takes."""
     if len(ready.given) == 4:
         return WrongPictureShape(ready.given, (None, channels, None, None))
-    hint = " If these are pixels, pass them as uint8, 0 to 255, (h, w, 3)." if ready.given[-1] == channels else ""
+    hint = ""
+    if ready.given[-1] == channels:
+        hint = (
+            " The channels look last: pass array.transpose(2, 0, 1). If these are pixels, pass them as uint8, 0 to 255, "
+            f"(h, w, {channels}); of 0 to 1, (array * 255).round().astype('uint8')."
+        )
     expected: Shape = (channels, None, None)
     return InputError(
         f"Float arrays are taken as already preprocessed. This network takes ({channels}, any, any), "
@@ -53,7 +58,8 @@ def _ready(array: AnyArray) -> npt.NDArray[np.float32]:
     if array.ndim not in (3, 4):
         raise InputError(
             f"Float arrays are taken as already preprocessed, of shape (n, c, h, w) or (c, h, w), but received {array.shape}. "
-            "Give pixels of 0 to 255 as uint8, (h, w) or (h, w, 3).",
+            f"{'Pass array[None] for one channel, or give' if array.ndim == 2 else 'Give'} pixels of 0 to 255 as uint8, (h, w) or "
+            "(h, w, 3).",
             received=array.shape,
         )
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is counted below
