@@ -6,6 +6,7 @@ import { Tiles } from "./tiles.js";
 import { UnitPanel } from "./unit.js";
 import { Points } from "./points.js";
 import { Classes } from "./classes.js";
+import { Views } from "./views.js";
 
 const facts = JSON.parse(document.getElementById("study").textContent);
 const beside = new Beside();
@@ -13,7 +14,8 @@ const at = (id) => document.getElementById(id);
 const chosen = { layer: facts.layers.length - 1, unit: null, data: null, order: [] };
 
 const panel = new UnitPanel(at("unit"), facts, beside, (unit) => choose(unit));
-const tiles = new Tiles(at("tiles"), at("room"), facts, beside, (unit) => choose(unit));
+const tiles = new Tiles(at("tiles"), at("room"), facts, beside, (unit, walked) => choose(unit, true, walked));
+const views = new Views((view) => (view ? look(view.layer, view.unit) : fromHash()), (view) => `#layer=${view.layer}&unit=${view.unit}`);
 
 function option(value, text) {
   return Object.assign(document.createElement("option"), { value, textContent: text });
@@ -29,9 +31,10 @@ function fillControls() {
   at("find").addEventListener("change", () => at("find").value !== "" && choose(Number(at("find").value)));
   document.addEventListener("click", (event) => {
     const link = event.target.closest("[data-layer]");
-    if (link) look(Number(link.dataset.layer)).then(() => at("units").scrollIntoView());
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return; // which open it elsewhere
+    event.preventDefault();
+    look(Number(link.dataset.layer)).then(() => at("units").scrollIntoView());
   });
-  window.addEventListener("hashchange", fromHash);
 }
 
 async function look(layer, unit = null) {
@@ -62,7 +65,7 @@ function arrange() {
   at("about").textContent = `${counted(kept.length, "unit")} of ${entry.units} of ${entry.layer}, ${read}${silent}. Each tile: what drives the unit most, ${data.field ? data.field.words : "the whole picture"}.`;
 }
 
-function choose(unit, scroll = true) {
+function choose(unit, scroll = true, walked = false) {
   const entry = facts.layers[chosen.layer];
   const valid = Number.isInteger(unit) && unit >= 0 && unit < entry.units;
   at("find").setAttribute("aria-invalid", String(!valid));
@@ -70,11 +73,12 @@ function choose(unit, scroll = true) {
   chosen.unit = unit;
   tiles.select(unit, scroll);
   panel.show(entry, chosen.data, unit);
-  history.replaceState(null, "", `#layer=${chosen.layer}&unit=${unit}`);
+  views.add({ layer: chosen.layer, unit }, walked);
 }
 
 function fromHash() {
   const found = /layer=(\d+)(?:&unit=(\d+))?/.exec(location.hash);
+  if (!found && chosen.data) return; // a link to another part of the page
   const layer = found ? Number(found[1]) : facts.layers.length - 1;
   return look(Math.min(layer, facts.layers.length - 1), found?.[2] ? Number(found[2]) : null);
 }

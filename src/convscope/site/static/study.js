@@ -11,6 +11,7 @@ import { ordered, searched } from "./order.js";
 import { formsOf, painterOf } from "./painters.js";
 import { Panel } from "./panel.js";
 import { loaded } from "./picture.js";
+import { Views } from "./views.js";
 import { depthOf, Scrubber, Slice } from "./volume.js";
 import { captionOf, titlesOf } from "./words.js";
 
@@ -26,6 +27,8 @@ class Viewer {
     this.grid = new Grid(this.find(".grid"), on, (unit) => this.describe(unit));
     this.panel = new Panel(this.find(".panel"));
     this.large = new Large(document.getElementById("large"), { step: (by) => this.stepLarge(by), go: (unit) => this.open(unit), slice: (slice) => this.toSlice(slice) });
+    this.views = new Views((view) => view && this.goBack(view));
+    this.large.dialog.addEventListener("close", () => this.views.close());
     this.picture = 0;
     this.share = 0.5; // of the depth of volumes: the slice that is shown
     this.controls();
@@ -126,6 +129,7 @@ class Viewer {
       this.find("[data-trouble]").textContent = "";
       this.arrange();
       this.tell();
+      this.views.add({ layer: at, picture, open: false });
     } catch (error) {
       this.find("[data-trouble]").textContent = error.message;
     } finally {
@@ -139,6 +143,16 @@ class Viewer {
     if (at >= 0 && (at !== this.at || picture !== this.picture)) await this.show(at, picture);
     const number = this.order_.indexOf(unit);
     if (number >= 0 && unit !== this.grid.unit) this.grid.go(number);
+  }
+
+  // A view that was added to those that the browser's Back goes through.
+  async goBack({ layer, picture, open, unit }) {
+    if (layer !== this.at || picture !== this.picture) {
+      this.check(picture);
+      await this.show(layer, picture);
+    }
+    if (open) this.open(unit);
+    else this.large.dialog.close();
   }
 
   // What is shown now, for the same.
@@ -160,9 +174,13 @@ class Viewer {
   turnPicture(by) {
     const to = this.picture + by;
     if (to < 0 || to >= this.study.pictures.length) return;
-    const input = this.root.querySelector(`input[name=picture][value="${to}"]`);
-    if (input) input.checked = true;
+    this.check(to);
     this.show(this.at, to);
+  }
+
+  check(picture) {
+    const input = this.root.querySelector(`input[name=picture][value="${picture}"]`);
+    if (input) input.checked = true;
   }
 
   // What units can be ordered by: all the columns that a layer has, the answer first.
@@ -242,6 +260,7 @@ class Viewer {
 
   open(unit) {
     this.tell();
+    this.views.add({ layer: this.at, picture: this.picture, open: true, unit }, this.large.dialog.open);
     this.large.show(this.view, unit);
   }
 

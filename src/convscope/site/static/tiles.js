@@ -13,7 +13,7 @@ export class Tiles {
     view.addEventListener("keydown", (event) => this.key(event));
     room.addEventListener("click", (event) => {
       const tile = event.target.closest(".tile");
-      if (tile) choose(Number(tile.dataset.unit), false);
+      if (tile) choose(Number(tile.dataset.unit));
     });
   }
 

@@ -1,0 +1,41 @@
+// The views that somebody went through: Back and Forward of the browser go from one to the next, and not away from the page.
+
+export class Views {
+  // show(view): goes there; null: to what the address says. address(view): what stands after it from "#" on, or null.
+  constructor(show, address = () => null) {
+    Object.assign(this, { show, address, now: null, going: false });
+    this.alone = location.protocol !== "about:"; // within a frame, Back is that of the notebook around it
+    if (!this.alone) return;
+    history.replaceState(null, ""); // of before the page was loaded again
+    addEventListener("popstate", (event) => this.go(event.state));
+  }
+
+  // walked: one step of many, as the arrow keys make them, which are one view together.
+  add(view, walked = false) {
+    if (!this.alone || this.going) return;
+    this.now = view;
+    if (JSON.stringify(view) === JSON.stringify(history.state)) return;
+    const way = walked || history.state === null ? "replaceState" : "pushState";
+    history[way](view, "", this.address(view));
+  }
+
+  // What was opened on top of a view is closed: that is the view before.
+  close() {
+    if (this.alone && !this.going && history.state?.open) history.back();
+  }
+
+  async go(view) {
+    if (view === null) {
+      await this.show(null); // a link to a part of the page, or an address that was typed
+      if (history.state === null) history.replaceState(this.now, "");
+      return;
+    }
+    this.now = view;
+    this.going = true;
+    try {
+      await this.show(view);
+    } finally {
+      this.going = false;
+    }
+  }
+}

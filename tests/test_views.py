@@ -1,0 +1,157 @@
+"""Back and Forward of the browser go from view to view of a page, and leave it only where it was entered."""
+
+import numpy as np
+import pytest
+from browser import Watched, running
+from scans import LAYERS, network, write_pictures
+
+import convscope
+from convscope import demo
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with running() as browser:
+        yield browser
+
+
+@pytest.fixture
+def watched(chromium):
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    yield Watched(context)
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    root = tmp_path_factory.mktemp("scan")
+    write_pictures(root / "p", 9)
+    return network().scan(root / "p", LAYERS, out=root / "s").folder / "index.html"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    net = convscope.open("demo")
+    maps = net.look([demo.picture(), np.zeros((9, 9, 3), np.uint8)], at=["block4_conv2", "block5_conv3"], why="none")
+    return maps.save(tmp_path_factory.mktemp("study") / "s") / "index.html"
+
+
+def says(page, text):
+    page.wait_for_function("text => document.querySelector('#unit h3')?.textContent === text", arg=text)
+
+
+def test_back_on_the_page_of_a_scan_goes_to_the_unit_and_the_layer_before(watched, scan):
+    page = watched.page
+    page.goto("about:blank")
+    page.goto(f"file://{scan}#layer=1&unit=2")
+    says(page, "relu1 · unit 2")
+    page.click(".tile[data-unit='0']")
+    says(page, "relu1 · unit 0")
+    page.select_option("#layer", "0")
+    page.wait_for_function("document.querySelector('#unit h3').textContent.startsWith('conv1')")
+    first = page.inner_text("#unit h3")
+    page.locator("a[data-layer='2']").click()
+    page.wait_for_function("document.querySelector('#unit h3').textContent.startsWith('relu2')")
+    for there in (first, "relu1 · unit 0", "relu1 · unit 2"):
+        page.go_back()
+        says(page, there)
+        assert page.input_value("#layer") == ("0" if there == first else "1")
+    assert page.url.endswith("#layer=1&unit=2")
+    page.go_forward()
+    says(page, "relu1 · unit 0")
+    assert page.locator(".tile[aria-selected=true]").get_attribute("data-unit") == "0"
+    page.go_back()
+    page.go_back()
+    assert page.url == "about:blank"
+    watched.assert_calm()
+
+
+def test_steps_of_the_arrow_keys_are_one_view(watched, scan):
+    page = watched.page
+    page.goto(f"file://{scan}#layer=1&unit=2")
+    says(page, "relu1 · unit 2")
+    page.select_option("#sort", "unit")
+    page.select_option("#order", "-1")
+    page.click(".tile[data-unit='0']")
+    for unit in (1, 2, 3):
+        page.locator("#tiles").press("ArrowRight")
+        says(page, f"relu1 · unit {unit}")
+    page.go_back()
+    says(page, "relu1 · unit 2")
+    page.go_forward()
+    says(page, "relu1 · unit 3")
+
+
+def test_a_link_to_a_part_of_the_page_of_a_scan_leaves_the_view_as_it_is(watched, scan):
+    page = watched.page
+    page.goto(f"file://{scan}#layer=1&unit=2")
+    says(page, "relu1 · unit 2")
+    page.evaluate("location.hash = '#words'")
+    page.evaluate("location.hash = '#layer=0&unit=1'")  # as somebody types it
+    says(page, "conv1 · unit 1")
+    page.go_back()
+    says(page, "relu1 · unit 2")
+    assert page.url.endswith("#words")
+    page.go_back()
+    says(page, "relu1 · unit 2")
+
+
+def shown(page, layer, picture, unit=None):
+    """Waits for a view of the page of `look`: with a unit large, or none."""
+    page.wait_for_function(
+        """([layer, picture, unit]) => {
+          const {viewer} = convscope, {dialog} = viewer.large;
+          return viewer.layer?.entry.layer === layer && viewer.picture === picture && dialog.open === (unit !== null)
+            && (unit === null || viewer.large.unit === unit);
+        }""",
+        arg=[layer, picture, unit],
+    )
+
+
+def test_back_on_the_page_of_pictures_closes_what_is_large_and_goes_to_the_layer_and_the_picture_before(watched, study):
+    page = watched.page
+    page.goto("about:blank")
+    watched.open(f"file://{study}")
+    layers = page.get_by_role("combobox", name="Layer", exact=True)
+    shown(page, "block5_conv3", 0)
+    layers.select_option("block4_conv2")
+    shown(page, "block4_conv2", 0)
+    page.keyboard.press(".")
+    shown(page, "block4_conv2", 1)
+    page.evaluate("convscope.viewer.open(3)")
+    shown(page, "block4_conv2", 1, 3)
+    page.keyboard.press("ArrowRight")
+    stepped = page.evaluate("convscope.viewer.large.unit")
+    shown(page, "block4_conv2", 1, stepped)
+    page.go_back()
+    shown(page, "block4_conv2", 1)
+    page.go_forward()
+    shown(page, "block4_conv2", 1, stepped)
+    page.keyboard.press("Escape")
+    shown(page, "block4_conv2", 1)
+    for layer, picture in (("block4_conv2", 0), ("block5_conv3", 0)):
+        page.go_back()
+        shown(page, layer, picture)
+        assert page.locator("input[name=picture]:checked").get_attribute("value") == str(picture)
+    page.go_back()
+    assert page.url == "about:blank"
+    watched.assert_calm()
+
+
+def test_a_page_in_a_frame_leaves_the_history_of_what_is_around_it_alone(watched, study):
+    """As in a notebook."""
+    page = watched.page
+    page.goto(f"file://{study}")
+    before = page.evaluate("history.length")
+    page.evaluate(
+        """() => { const frame = document.createElement("iframe");
+        frame.srcdoc = document.querySelector("script[type=module]").outerHTML;
+        document.body.replaceChildren(frame); }"""
+    )
+    frame = page.wait_for_selector("iframe").content_frame()
+    added = """async () => { const script = document.querySelector("script[type=module]").textContent;
+      const views = script.slice(script.indexOf("class Views"), script.indexOf("\\n}\\n", script.indexOf("class Views")) + 2);
+      const Views = eval(`(${views})`), made = new Views(() => null);
+      made.add({layer: 1}); made.add({layer: 2}); return made.alone; }"""
+    assert frame.evaluate(added) is False
+    assert page.evaluate("history.length") == before
