@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import convscope
-from convscope.errors import EngineError
+from convscope.errors import EngineError, InputError
+from convscope.targets import Region
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
 LABELS = ["cat", "dog", "car"]
@@ -78,3 +79,35 @@ def test_what_is_no_number_is_no_answer():
     maps = net.look(PICTURE)
     assert maps.answers is None
     assert "not finite, so that it has no answer" in maps.pictures[0].notes[-1]
+
+
+class Outputs(torch.nn.Module):
+    """Two heads, of which the last row of the table is not the first output."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.three, self.two = torch.nn.Conv2d(3, 4, 3), torch.nn.Linear(4, 3), torch.nn.Linear(4, 2)
+
+    def forward(self, x):
+        mean = self.conv(x).mean((2, 3))
+        two = self.two(mean)
+        return two, self.three(mean)
+
+
+def test_labels_are_of_the_classes_of_the_first_output():
+    net = convscope.open(Outputs(), picture_shape=(3, 8, 8), labels=["cat", "dog"])
+    assert sorted(label for label, _ in net.predict(PICTURE)[0]) == ["cat", "dog"]
+    for ask in (convscope.Network.predict, convscope.Network.look, convscope.Network.explain):
+        with pytest.raises(InputError, match="3 labels given, but the network has 2 classes"):
+            ask(convscope.open(Outputs(), picture_shape=(3, 8, 8), labels=LABELS), PICTURE)
+
+
+def test_a_class_of_a_segmentation_is_not_named_by_a_list_without_the_background():
+    module = torch.nn.Conv2d(3, 4, 3, padding=1)
+    net = convscope.open(torch.nn.Sequential(module), picture_shape=(3, 8, 8), labels=LABELS)
+    mask = np.eye(8, dtype=bool)
+    with pytest.raises(InputError, match="3 labels given, but the network has 4 classes"):
+        net.explain(PICTURE, "saliency", target=Region("dog", mask))
+    net = convscope.open(torch.nn.Sequential(module), picture_shape=(3, 8, 8), labels=["background", *LABELS])
+    named, numbered = (net.explain(PICTURE, "saliency", target=Region(each, mask)) for each in ("dog", 2))
+    np.testing.assert_array_equal(named.values, numbered.values)

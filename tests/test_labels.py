@@ -6,7 +6,8 @@ import pytest
 
 import convscope
 from convscope.errors import InputError
-from convscope.labels import check_labels, read_labels
+from convscope.labels import read_labels
+from convscope.methods.asked import check_labels
 
 
 def test_a_list_is_taken_as_it_is():

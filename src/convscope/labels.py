@@ -37,17 +37,6 @@ def read_labels(labels: Labels) -> list[str]:
     return _found(path, (line.strip() for line in lines), in_order=True)
 
 
-def check_labels(labels: Sequence[str], classes: int | None) -> None:
-    """Raises InputError unless there is a label per class."""
-    if classes not in (None, len(labels)):
-        raise InputError(
-            f"{len(labels)} label{'s' * (len(labels) != 1)} given, but the network has {classes} classes. "
-            "Give one label per class, in order.",
-            received=len(labels),
-            expected=classes,
-        )
-
-
 def _folders(files: Iterable[str]) -> set[str]:
     """The folders of a zip file; those inside, where it holds one folder with all of them."""
     parts = [PurePosixPath(name).parts for name in files if not name.startswith("__MACOSX/")]

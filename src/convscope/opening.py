@@ -15,7 +15,9 @@ from .core import Engine, Graph
 from .digests import Digest
 from .endings import ENDINGS, kind_of, way_out
 from .errors import InputError, MissingExtra, NotAModel, Shape, Unsupported, WrongOption
-from .labels import Labels, check_labels, read_labels
+from .labels import Labels, read_labels
+from .methods.asked import check_labels
+from .methods.scores import class_count
 from .network import Network
 from .paths import file_or_tag, is_address, path_of
 from .pictures import Preprocess, from_card, is_picture
@@ -70,8 +72,7 @@ def open(  # noqa: A001 - `convscope.open` reads as what it does
     known = given or from_card(card, input_shape(engine.graph))
     names = read_labels(labels) if labels is not None else card.get("labels")
     if names is not None:
-        shape = engine.graph.layers[-1].shape
-        check_labels(names, shape[0] if shape is not None and len(shape) == 1 else None)
+        check_labels(names, class_count(engine.graph))
     assumed: str | None = getattr(engine, "assumed", None)
     convolutions = any(row.is_convolution for row in engine.graph)
     found = [assumed] * bool(assumed) + [NO_CONVOLUTIONS] * (not convolutions)

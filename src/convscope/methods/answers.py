@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core import Array
 from ..errors import EngineError, InputError, Unsupported
-from .asked import is_whole
+from .asked import check_labels, is_whole
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,11 @@ def not_finite(output: Array) -> dict[int, str]:
     }
 
 
-def check_finite(output: Array, names: Sequence[str]) -> None:
-    """Raises EngineError, which names the picture."""
+def check_finite(output: Array, names: Sequence[str] = ()) -> None:
+    """Raises EngineError, which names the picture, if it has a name."""
     for at, why in not_finite(output).items():
-        raise EngineError(f"Of '{names[at]}' {why}. Look for the layer that gives them with maps(at='all').")
+        said = f"Of '{names[at]}' {why}" if names else f"Here {why}"
+        raise EngineError(f"{said}. Look for the layer that gives them with maps(at='all').")
 
 
 def is_classifier(output: Array) -> bool:
@@ -71,9 +72,10 @@ def noted(notes: Sequence[tuple[str, ...]], output: Array | None) -> list[tuple[
 
 
 def answers(probability: Array, labels: Sequence[str] | None, *, top: int) -> list[list[Answer]]:
-    """Per picture the `top` most probable classes, the most probable first; ties in the order of the classes."""
+    """Per picture the `top` most probable classes, the most probable first; ties in their own order. Raises InputError."""
     if not is_whole(top) or top < 1:
         raise InputError(f"How many answers to give is a whole number from 1 on, but received top={top!r}.", received=top)
+    check_labels(labels, probability.shape[1])
     order = np.argsort(-probability, axis=1, kind="stable")[:, :top]
     return [
         [Answer(labels[i] if labels else f"class {i}", int(i), float(row[i])) for i in best]

@@ -29,6 +29,17 @@ def picture_number(picture: int, there: int, what: str) -> int:
     return picture % there
 
 
+def check_labels(labels: Sequence[str] | None, classes: int | None) -> None:
+    """Raises InputError unless there is a label per class."""
+    if labels is not None and classes not in (None, len(labels)):
+        raise InputError(
+            f"{len(labels)} label{'s' * (len(labels) != 1)} given, but the network has {classes} classes. "
+            "Give one label per class, in order.",
+            received=len(labels),
+            expected=classes,
+        )
+
+
 def unit_numbers(units: Sequence[int] | int, there: int, layer: str) -> list[int]:
     """Of units of a layer that has so many, in the order in which they were asked for. Raises InputError."""
     named: list[Any] = list(units) if isinstance(units, Iterable) and not isinstance(units, str) else [units]

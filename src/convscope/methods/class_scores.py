@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..core import Array, Engine, Pictures
 from ..errors import InputError, SeveralClasses, WrongClass
+from .asked import check_labels
 from .logits import agrees, softmax
 from .scores import Scores, scores
 
@@ -77,8 +78,12 @@ def repeated(per_picture: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
 
 
 def class_number(asked: Any, labels: Sequence[str] | None, count: int) -> int:
-    """The number of a class, given that, or its label. Raises WrongClass, which offers near labels; SeveralClasses."""
+    """The number of a class, given that, or its label.
+
+    raises   WrongClass, which offers near labels; SeveralClasses; InputError where there are not as many labels as classes
+    """
     if isinstance(asked, str) and labels is not None:
+        check_labels(labels, count)  # one class more or less before it, and it would be another
         exact = [number for number, label in enumerate(labels) if label == asked]
         # ImageNet's labels are lists: "tabby, tabby cat". Any of its names will do, in any case.
         loose = [

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
 from ..core import Array
+from ..errors import ConvscopeWarning
 
 SURE = 1e-4  # nearer to 0 or 1 than this, a probability hardly moves whatever the picture does
 
@@ -42,3 +44,17 @@ def saturated(probability: Array, classes: Sequence[int]) -> bool:
     """Whether any of these classes is so sure, of (n, classes) in 0..1, that its slope vanishes."""
     chosen = probability[np.arange(len(probability)), list(classes)]
     return bool((chosen > 1 - SURE).any() or (chosen < SURE).any())
+
+
+def notes_on_saturation(probability: Array, classes: tuple[int, ...], *, apart: bool, offer: bool) -> tuple[str, ...]:
+    """What has to be said, and is warned of, where gradients of these probabilities vanish.
+
+    apart   each class has a sigmoid of its own; offer: there is a logit to explain instead
+    """
+    if not saturated(probability, classes):
+        return ()
+    way_out = "Explain the logit instead (scale='logit')." if offer else "No logits were found before it: gradients say little."
+    what, where = "sigmoid" if apart else "softmax", f"within {SURE:g} of 0 or 1"
+    said = f"The {what} is saturated: {where}, this probability hardly moves whatever the picture does. {way_out}"
+    warnings.warn(said, category=ConvscopeWarning, stacklevel=2)
+    return (said,)

@@ -62,6 +62,12 @@ def ends_in_sigmoid(graph: Graph) -> bool:
     return end is not None and _function(end).endswith("sigmoid") and not _function(end).startswith("log")
 
 
+def class_count(graph: Graph) -> int | None:
+    """How many classes the graph shows; None for no classifier, and where several rows may be the output."""
+    end = _end(graph) if graph.wired else graph.layers[-1]
+    return end.shape[0] if end is not None and end.shape and all(size == 1 for size in end.shape[1:]) else None
+
+
 def _end(graph: Graph) -> Layer | None:
     """The row that the output is, looked for through what changes no value; None where several rows may be it."""
     if not graph.wired:

@@ -10,7 +10,6 @@ a function              of the output (n, ...), giving (n,) numbers, or these wi
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -19,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import Array, Engine, Pictures, batch, count
-from ..errors import ConvscopeWarning, EngineError, InputError, Unsupported, WrongOption
-from .answers import not_finite
+from ..errors import InputError, Unsupported, WrongOption
+from .answers import check_finite
+from .asked import check_labels
 from .boxes import Detections, detections, of_box
 from .class_scores import Numbers, Score, class_number, logit_of, named, probability_of, verified_scores
-from .logits import SURE, are_probabilities, saturated, softmax
+from .logits import are_probabilities, notes_on_saturation, softmax
 from .scores import Scores, ends_in_sigmoid
 
 Where = tuple[int, ...] | npt.NDArray[np.bool_] | None
@@ -161,8 +161,8 @@ def _class(engine: Engine, pictures: Pictures, pair: tuple[Any, Any], labels: Se
             f"This network's output has shape {output.shape}, so that it has no score per class. Give a target that fits it: "
             "Region(label, mask), Box(number, label), Unit(layer, unit), or a function of the output."
         )
-    for why in not_finite(output).values():
-        raise EngineError(f"{why[0].upper()}{why[1:]}. Look for the layer that gives them with maps(at='all').")
+    check_finite(output)
+    check_labels(labels, flat.shape[1])
     apart = ends_in_sigmoid(engine.graph)
     number, own = flat.shape[1], apart or are_probabilities(flat)
     chosen = flat.argmax(1) if pair[0] is None else np.full(len(flat), class_number(pair[0], labels, number))
@@ -170,10 +170,10 @@ def _class(engine: Engine, pictures: Pictures, pair: tuple[Any, Any], labels: Se
     classes = tuple(map(int, chosen))
     notes: tuple[str, ...] = ()
     if scale == "probability":
-        notes = _notes_on_saturation(flat if own else softmax(flat), classes, apart=apart, offer=True)
+        notes = notes_on_saturation(flat if own else softmax(flat), classes, apart=apart, offer=True)
         at = Scores("output", "the network's own" if own else "softmax of the network's output")
     elif own and at.layer == "output":
-        scale, notes = "probability", _notes_on_saturation(flat, classes, apart=apart, offer=False)
+        scale, notes = "probability", notes_on_saturation(flat, classes, apart=apart, offer=False)
 
     def of(some: Numbers) -> Target:
         asked = some if len(set(some.tolist())) > 1 else some[:1]  # one class is one for any number of pictures
@@ -193,16 +193,6 @@ def _class_name(chosen: Numbers, against: int | None, labels: Sequence[str] | No
         + (", the top answer" if top and len(each) == 1 else "")
         + (f" against {named(against, labels)}" if against is not None else "")
     )
-
-
-def _notes_on_saturation(probability: Array, classes: tuple[int, ...], *, apart: bool, offer: bool) -> tuple[str, ...]:
-    if not saturated(probability, classes):
-        return ()
-    way_out = "Explain the logit instead (scale='logit')." if offer else "No logits were found before it: gradients say little."
-    what, where = "sigmoid" if apart else "softmax", f"within {SURE:g} of 0 or 1"
-    said = f"The {what} is saturated: {where}, this probability hardly moves whatever the picture does. {way_out}"
-    warnings.warn(said, category=ConvscopeWarning, stacklevel=2)
-    return (said,)
 
 
 def _unit(engine: Engine, pictures: Pictures, asked: Unit, name: str) -> Target:
