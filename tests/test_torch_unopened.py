@@ -60,11 +60,6 @@ def test_a_single_input_goes_in_as_forward_takes_it(given, shape):
     np.testing.assert_allclose(TorchEngine(given, picture_shape=shape).run(BATCH)["output"], expected, atol=1e-6)
 
 
-def one_only(self, x):
-    assert len(x) == 1
-    return scores(self, x)
-
-
 @pytest.mark.parametrize(
     ("given", "shape", "error", "says"),
     [
@@ -83,8 +78,6 @@ def one_only(self, x):
             EngineError,
             "takes several inputs, say the shape of each",
         ),
-        (module(one_only), SHAPE, Unsupported, r"one picture at a time.*with several it fails \(AssertionError.*take several"),
-        (module(one_only), None, Unsupported, "one picture at a time"),
         (
             nn.Sequential(conv(3, 4), nn.Unflatten(1, (1, 4)), nn.Flatten(0, 1), nn.MaxPool2d(64), head(4)),
             (3, 32, 32),

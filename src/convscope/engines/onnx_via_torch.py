@@ -13,13 +13,12 @@ import torch
 from onnx import ModelProto, version_converter
 from torch import nn
 
-from ..core import Array, Edit, Graph, Pictures, Rule, Run, Tap, as_tap, merged, reduced
+from ..core import Array, Edit, Graph, Pictures, Rule, Run, Tap, Trace, as_tap, merged, reduced
 from ..errors import EngineError, InputError, MissingExtra, Unsupported
 from .onnx import OnnxEngine
 from .onnx_held import OnnxHeld
 from .onnx_learning import SIDES
 from .torch import TorchEngine
-from .torch_trace import TorchTrace
 
 OPSET = 17  # the newest whose operators onnx2torch knows
 MORE = 9  # pixels to a side, for pictures of another size
@@ -96,7 +95,7 @@ class ConvertedEngine:
         return self._traced(partial(self._torch.trace_by, rule), pictures, taps, edits)
 
     def _traced(
-        self, trace: Callable[..., TorchTrace], pictures: Pictures, taps: Iterable[Tap | str], edits: Iterable[Edit]
+        self, trace: Callable[..., Trace], pictures: Pictures, taps: Iterable[Tap | str], edits: Iterable[Edit]
     ) -> ConvertedTrace:
         names = dict.fromkeys([*(as_tap(tap).layer for tap in taps), "input", "output"])
         inner = [self._inner(Tap(name)) for name in names]
@@ -198,7 +197,7 @@ class ConvertedEngine:
 class ConvertedTrace:
     """See Trace. One of torch's for each batch."""
 
-    def __init__(self, engine: ConvertedEngine, parts: Sequence[TorchTrace]):
+    def __init__(self, engine: ConvertedEngine, parts: Sequence[Trace]):
         self._engine, self._parts = engine, parts
 
     def __getitem__(self, tap: Tap | str) -> Array:

@@ -13,28 +13,45 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..core import Array, Edit, Graph, Part, Pictures, Rule, Run, Tap, as_tap, by_input, each_array, input_names, merged
-from ..errors import ConvscopeError, InputError, Shape, Unsupported, WrongPictureShape, not_read
+from ..core import (
+    Array,
+    Edit,
+    Graph,
+    Held,
+    Part,
+    Pictures,
+    Rule,
+    Run,
+    Tap,
+    Trace,
+    as_tap,
+    by_input,
+    each_array,
+    input_names,
+    merged,
+)
+from ..errors import ConvscopeError, Shape, Unsupported, WrongPictureShape, not_read
 from .cuts import Cut
 from .failures import is_out_of_memory
 from .memory import Pool
 from .names import end_names
+from .torch_apart import HeldApart, Picture, TraceApart, joined, one_by_one
 from .torch_checkpoint import not_checkpointed
 from .torch_constants import Constants
 from .torch_failures import failure, raised_in, said
-from .torch_functions import EqualOnce, Functions
+from .torch_functions import Functions
 from .torch_graph import is_looked_into, weights_of
 from .torch_habits import Habits
 from .torch_held import TorchHeld
-from .torch_inputs import Input, PictureShape, arguments, check_whole, shapes_of
+from .torch_inputs import Input, PictureShape, arguments, check_whole, tensor_of
 from .torch_kernels import acting_in, notes_on_kernels, weights_as
 from .torch_layout import Layout
 from .torch_local import Locals
-from .torch_modules import Visit, Way, frozen, is_script, names_of, notes_on, unwrapped, visiting
-from .torch_opening import opened
+from .torch_modules import Visit, Way, frozen, names_of, notes_on, unwrapped, visiting
+from .torch_opening import opened, way_of_zeros
 from .torch_outputs import outputs_of
-from .torch_reweighed import copied, fill, free, own_name
-from .torch_rules import ReluRule
+from .torch_reweighed import reweighed
+from .torch_rules import ReluRule, refuse_scripts
 from .torch_state import Known
 from .torch_survey import Step, Survey
 from .torch_trace import TorchTrace
@@ -64,6 +81,7 @@ class TorchEngine:
         self._paths = {each: self._names.get(each, "") for each in (self.module, *self._names) if is_looked_into(each)}
         self._writes = False  # whether the network writes into what a gradient needs
         self._habits, self._odd = Habits(self.module), set[str]()
+        self.alone: str | None = None  # the note of a network that takes one picture at a time
         self._pool = Pool()
         tensors = chain(self.module.parameters(), self.module.buffers(), [torch.empty(0)])
         self._like = next(each for each in tensors if each.is_floating_point())
@@ -81,7 +99,13 @@ class TorchEngine:
         self.assumed = None if picture_shape else f"The network does not say what it takes; pictures of {size} were assumed."
         self._locals, self._layout = Locals(self), Layout(self)
         kernels = notes_on_kernels(acting_in(self, self._odd), self._modules) if self._odd else ()
-        self.notes = (*notes_on(module), *kernels, *self._habits.notes(self), *([note] if note else found.notes))
+        self.notes = (
+            *notes_on(module),
+            *kernels,
+            *self._habits.notes(self),
+            *([self.alone] if self.alone else []),
+            *([note] if note else found.notes),
+        )
 
     @property
     def framework(self) -> str:
@@ -103,33 +127,23 @@ class TorchEngine:
 
     def with_weights(self, weights: Mapping[str, Mapping[str, Array]]) -> TorchEngine:
         """See Reweighable.with_weights."""
-        rows = {layer: self.graph[layer].name for layer in weights}
-        module = copied(self.module)
-        twins = dict(zip(self.module.modules(), module.modules(), strict=True))
-        for layer, row in rows.items():
-            if row not in self._modules:
-                raise InputError(f"'{layer}' has no weights that could be replaced. Name a layer that has.", received=layer)
-            twin = twins[self._modules[row]]
-            free(twin, [own_name(twin, name) for name in weights[layer]])
-        result = TorchEngine(module, picture_shape=shapes_of(self._inputs))
-        made = acting_in(result, result._odd.intersection(rows.values()))
-        if name := next((name for name, row in rows.items() if row in made and made[row].made), None):
-            raise Unsupported(f"The kernels of '{name}' are made of other weights in every run, and cannot be replaced.")
-        for layer, row in rows.items():
-            fill(result._modules[row], weights[layer], layer)
-        return result
+        return reweighed(self, weights)
 
     def run(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Run:
         asked, changes = self._asked(taps, edits)
+        if several := self._several(pictures):
+            return joined([self.run(each.array, asked, each.edits(changes.values())) for each in several])
         reader = Reader(asked or (Tap("output"),), changes, self._pool)
         with torch.no_grad():
             self._forward(pictures, reader)
         self._pool.trim()
         return Run(reader.values)
 
-    def trace(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> TorchTrace:
+    def trace(self, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Trace:
         """See Differentiable.trace. The input costs a second run, once it is asked for, unless it is tapped."""
         asked, changes = self._asked(taps, edits)
+        if several := self._several(pictures):
+            return TraceApart([self.trace(each.array, asked, each.edits(changes.values())) for each in several])
         asked, inputs = (*asked, Tap("output")), tuple(map(Tap, input_names(self.graph)))
         given = each_array(pictures, np.array)
         again = partial(self._recorded, given, {*asked, *inputs}, changes)
@@ -152,31 +166,39 @@ class TorchEngine:
         with RUNNING, torch.inference_mode(False), untouched(self.module, self._habits.known), frozen(self.module):
             yield
 
-    def trace_by(self, rule: Rule, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> TorchTrace:
+    def trace_by(self, rule: Rule, pictures: Pictures, taps: Iterable[Tap | str] = (), edits: Iterable[Edit] = ()) -> Trace:
         """See RuledBackward.trace_by."""
-        if script := next((name for each, name in self._names.items() if is_script(each)), None):
-            raise Unsupported(
-                f"'{script}' is TorchScript, in which no ReLU can be given the backward rule '{rule}'. Use a method without such "
-                "a rule: saliency, integrated-gradients, grad-cam."
-            )
+        refuse_scripts(rule, self._names)
         with ReluRule(rule) as standing:
             trace = self.trace(pictures, (*taps, *input_names(self.graph)), edits)
         standing.check()
         return trace
 
-    def trace_relevance(self, composite: str, pictures: Pictures, taps: Iterable[Tap | str] = ()) -> TorchTrace:
+    def trace_relevance(self, composite: str, pictures: Pictures, taps: Iterable[Tap | str] = ()) -> Trace:
         """See Relevant in methods/backward_rules.py."""
         from .torch_relevance import trace_relevance  # which knows this class
 
         return trace_relevance(self, composite, pictures, taps)
 
-    def hold(self, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> TorchHeld:
+    def hold(self, pictures: Pictures, layer: str, edits: Iterable[Edit] = ()) -> Held:
         """See Resumable.hold."""
-        return TorchHeld(self, pictures, Cut.at(layer, self.graph, self._outputs), edits)
+        cut = Cut.at(layer, self.graph, self._outputs)
+        if not self.alone:
+            return TorchHeld(self, pictures, cut, edits)
+        changes = self._asked((), edits)[1].values()
+        each = one_by_one(pictures, self.graph)
+        return HeldApart([TorchHeld(self, one.array, cut, one.edits(changes)) for one in each], layer, self.graph)
+
+    def _several(self, pictures: Pictures) -> list[Picture]:
+        """Of a network that takes one picture at a time, those of several."""
+        given = one_by_one(pictures, self.graph) if self.alone else []
+        return given if len(given) > 1 else []
 
     def bulk(self, pictures: Pictures, layer: str) -> Array:
         """See Bulk.bulk."""
         asked, _ = self._asked([layer], ())
+        if self.alone:
+            return self.run(pictures, asked)[asked[0]]
         return self._layout.read(pictures, asked[0])
 
     def local(self, layer: str) -> Part | None:
@@ -206,7 +228,7 @@ class TorchEngine:
         if self.looks and self.graph.wired and visit is None:
             survey = Survey(self.module)
             way.constants = survey.constants
-            followed = Followed(survey, self._way_of_zeros(given), self.graph, watcher, way.enter)
+            followed = Followed(survey, way_of_zeros(self, given), self.graph, watcher, way.enter)
             way.enter, way.functions, visit = followed.enter, True, followed.visit
         way.functions = way.functions or not self._functions.isdisjoint(rows)
         if not (way.functions or way.enter or way.leave or visit):
@@ -253,7 +275,7 @@ class TorchEngine:
         alone = untouched(self.module, self._habits.known)
         with RUNNING, mode, torch.set_grad_enabled(grad), alone, not_checkpointed(), way.standing(), watched:
             tensors = [
-                visit(name, self._tensor(pictures[name], each, way.channels_last), None, False)
+                visit(name, tensor_of(pictures[name], each, self._like, way.channels_last), None, False)
                 for name, each in zip(pictures, self._inputs, strict=True)
             ]
             by_place, by_name = arguments(tensors, self._inputs)
@@ -274,23 +296,3 @@ class TorchEngine:
 
     def _path(self, module: nn.Module | None) -> str | None:
         return None if module is None else self._paths.get(module)
-
-    def _tensor(self, array: Array, of: Input, channels_last: bool) -> torch.Tensor:
-        """A copy on the network's device, since the network may write into what it is given."""
-        if of.whole:
-            return torch.from_numpy(np.array(array, np.int64, order="C")).to(self._like.device)
-        layout = torch.channels_last if channels_last else torch.contiguous_format
-        tensor = torch.from_numpy(np.array(array, np.float32, order="C")).to(self._like.device, self._like.dtype)
-        return tensor.contiguous(memory_format=layout)
-
-    def _way_of_zeros(self, given: Mapping[str, Array]) -> list[Step]:
-        """What runs for zeros of the same shapes; looked up once for each such."""
-        shapes = tuple(map(np.shape, given.values()))
-        if shapes not in self._ways:
-            survey = Survey(self.module)
-            zeros = {name: np.zeros(shape, np.float32) for name, shape in zip(given, shapes, strict=True)}
-            way = Way(survey.enter, functions=True, constants=survey.constants)
-            with torch.no_grad(), EqualOnce(), contextlib.suppress(Exception):  # what fails is followed as far as it ran
-                self._call(zeros, survey.visit, way)
-            self._ways[shapes] = survey.steps
-        return self._ways[shapes]

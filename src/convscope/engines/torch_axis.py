@@ -67,6 +67,35 @@ def is_kept_by_layer(module: nn.Module, shape: Shape | None, tensor: torch.Tenso
     return isinstance(module, nn.Flatten | nn.Unflatten)
 
 
+def is_kept_alone(function: Function, first: Sequence[torch.Tensor], tensor: torch.Tensor) -> bool:
+    """As `is_kept_by`, of a single picture: its axis is 1 long, as others may be."""
+    given = next((each for each in first if function.args and each is function.args[0]), None)
+    if given is not None and function.name in REORDERING:
+        return is_reordered_alone(tuple(given.shape), tensor, squeezed=function.name == "squeeze")
+    if not first:  # what lost its axis of pictures, `x[0]`, gets one again, `y[None]`: no other axis is 1 long
+        sources = [each for each, _ in function.given]
+        return bool(sources) and all(1 not in each.shape and each.ndim < tensor.ndim for each in sources)
+    return is_kept_by(function, first, tensor) or any(is_only_one(tuple(each.shape), tensor) for each in first)
+
+
+def is_kept_alone_by_layer(module: nn.Module, shape: Shape | None, tensor: torch.Tensor, kind: str) -> bool:
+    if shape is None:
+        return False
+    if isinstance(module, nn.Flatten | nn.Unflatten):
+        return is_reordered_alone(shape, tensor)
+    return is_kept_by_layer(module, shape, tensor, kind) or is_only_one(shape, tensor)
+
+
+def is_reordered_alone(shape: Shape, tensor: torch.Tensor, *, squeezed: bool = False) -> bool:
+    """Of one channel, the first axis of what has lost one may be that of the channels: (1, 1, h, w) -> (1, h, w)."""
+    return shape[1:2] != (1,) or tensor.ndim >= len(shape) or (tensor.ndim == 2 and not squeezed)
+
+
+def is_only_one(shape: Shape, tensor: torch.Tensor) -> bool:
+    """Whether no other axis was 1 long than that of the pictures, and none came to it."""
+    return 1 not in shape[1:] and tensor.ndim <= len(shape)
+
+
 def _is_elsewhere(function: Function, axes: int) -> bool:
     places = _axes_named(function, axes)
     return places is not None and 0 not in places

@@ -10,8 +10,10 @@ from math import isqrt
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
+from ..core import Array
 from ..errors import InputError, Shape, Unsupported
 
 # One picture's (c, *spatial); a list of such, in the order of forward's parameters; or by the names of these.
@@ -170,3 +172,12 @@ def picture_shapes(module: nn.Module) -> Iterator[tuple[int, ...]]:
         yield (dense.in_features,)
         break
     yield from ((channels, size, size) for channels in (3, 1) for size in SIZES)
+
+
+def tensor_of(array: Array, of: Input, like: torch.Tensor, channels_last: bool) -> torch.Tensor:
+    """A copy on the network's device, since the network may write into what it is given."""
+    if of.whole:
+        return torch.from_numpy(np.array(array, np.int64, order="C")).to(like.device)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    tensor = torch.from_numpy(np.array(array, np.float32, order="C")).to(like.device, like.dtype)
+    return tensor.contiguous(memory_format=layout)

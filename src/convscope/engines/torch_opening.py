@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from ..errors import ConvscopeError
+from ..core import Array
+from ..errors import ConvscopeError, EngineError
+from .failures import is_out_of_memory
 from .names import end_names
-from .torch_failures import failure, raised_in
+from .torch_failures import failure, raised_in, said
 from .torch_functions import EqualOnce
-from .torch_inputs import Input, PictureShape, possible_inputs
+from .torch_inputs import PictureShape, possible_inputs
 from .torch_kernels import Kernels
 from .torch_modules import Way, both
 from .torch_outputs import note_on
 from .torch_scripts import Scripts
-from .torch_survey import Survey
-from .torch_trials import SECOND, TRIAL, Found, needs_second, together
+from .torch_survey import Step, Survey
+from .torch_trials import ALONE, SECOND, TRIAL, Found, needs_second, one_at_a_time, together
 from .torch_unopened import not_opened
 
 if TYPE_CHECKING:
@@ -34,16 +37,38 @@ def opened(engine: TorchEngine, picture_shape: PictureShape | None) -> tuple[Sur
         try:
             note = note_on(tried(engine, survey, TRIAL), TRIAL)
             alone = one_of(engine) if survey.measures else None
-            second = second_of(engine) if needs_second(survey, alone) else None
+            second = second_of(engine, SECOND) if needs_second(survey, alone) else None
         except Exception as error:
             shapes = [(TRIAL, *each.shape) for each in inputs]
             failed = failed or failure(error, survey.last, shapes, raised_in(error, engine._names))
         else:
-            if second:
-                survey.modules = second.modules | survey.modules
-                survey.ran |= second.ran
-            return survey, together(survey, second, alone), note
-    raise not_opened(failed, engine.module, picture_shape, lambda inputs: runs_alone(engine, inputs))
+            return survey, known(survey, second, alone), note
+    return opened_alone(engine, picture_shape, failed)
+
+
+def opened_alone(
+    engine: TorchEngine, picture_shape: PictureShape | None, failed: ConvscopeError | None
+) -> tuple[Survey, Found, str | None]:
+    """As `opened`, of a network that failed with two pictures, but runs with one. Raises what says most if it does not."""
+    cause = failed.__cause__ if isinstance(failed, EngineError) else None
+    possible = cause is not None and not is_out_of_memory(cause)
+    for inputs in possible_inputs(engine.module, picture_shape) if possible else ():
+        engine._inputs = inputs
+        survey = Survey(engine.module)
+        with contextlib.suppress(Exception):
+            note = note_on(tried(engine, survey, ALONE), ALONE)
+            second = second_of(engine, [(ALONE, True)]) if survey.looks else None
+            engine.alone = one_at_a_time(said(cause)) if cause else None
+            return survey, known(survey, second, None), note
+    raise not_opened(failed, engine.module, picture_shape)
+
+
+def known(survey: Survey, second: Survey | None, alone: Survey | None) -> Found:
+    """What they say together. `survey` has what ran in the second trial too."""
+    if second:
+        survey.modules = second.modules | survey.modules
+        survey.ran |= second.ran
+    return together(survey, second, alone)
 
 
 def tried(engine: TorchEngine, survey: Survey, pictures: int, *, noise: bool = False) -> Any:
@@ -63,9 +88,9 @@ def tried(engine: TorchEngine, survey: Survey, pictures: int, *, noise: bool = F
     return result
 
 
-def second_of(engine: TorchEngine) -> Survey | None:
-    """A trial of another number of pictures; None if the network takes none of those that are tried."""
-    for pictures, noise in SECOND:
+def second_of(engine: TorchEngine, trials: Iterable[tuple[int, bool]]) -> Survey | None:
+    """The first of these trials that the network takes, of so many pictures, noise or zeros; None if it takes none."""
+    for pictures, noise in trials:
         survey = Survey(engine.module, compare=True)
         with contextlib.suppress(Exception):
             tried(engine, survey, pictures, noise=noise)
@@ -82,10 +107,14 @@ def one_of(engine: TorchEngine) -> Survey | None:
     return None
 
 
-def runs_alone(engine: TorchEngine, inputs: tuple[Input, ...]) -> bool:
-    """Whether it runs with one picture."""
-    engine._inputs = inputs
-    with contextlib.suppress(Exception):
-        tried(engine, Survey(engine.module), 1)
-        return True
-    return False
+def way_of_zeros(engine: TorchEngine, given: Mapping[str, Array]) -> list[Step]:
+    """What runs for zeros of the same shapes; looked up once for each such."""
+    shapes = tuple(map(np.shape, given.values()))
+    if shapes not in engine._ways:
+        survey = Survey(engine.module)
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in zip(given, shapes, strict=True)}
+        way = Way(survey.enter, functions=True, constants=survey.constants)
+        with torch.no_grad(), EqualOnce(), contextlib.suppress(Exception):  # what fails is followed as far as it ran
+            engine._call(zeros, survey.visit, way)
+        engine._ways[shapes] = survey.steps
+    return engine._ways[shapes]

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from ..core import Array, Layer, Pictures, Tap, as_tap, input_names
+from ..core import Array, Layer, Pictures, Tap, Trace, as_tap, input_names
 from ..errors import Unsupported, WrongOption
 from .torch_functions import KEEPING, KINDS, name_of
 from .torch_graph import is_looked_into
@@ -25,7 +25,6 @@ from .torch_tensors import flattened, rebuilt
 
 if TYPE_CHECKING:
     from .torch import TorchEngine
-    from .torch_trace import TorchTrace
 
 COMPOSITES = ("epsilon-plus-flat", "epsilon-plus", "epsilon-alpha2-beta1-flat", "epsilon-alpha2-beta1", "epsilon")
 EPSILON = 1e-6
@@ -42,7 +41,7 @@ GATES = frozenset({"softmax", "log_softmax", "glu", "softmax2d", "logsoftmax", "
 PASSING = frozenset(name for name, kind in KINDS.items() if kind == "activation") - GATES
 
 
-def trace_relevance(engine: TorchEngine, composite: str, pictures: Pictures, taps: Iterable[Tap | str]) -> TorchTrace:
+def trace_relevance(engine: TorchEngine, composite: str, pictures: Pictures, taps: Iterable[Tap | str]) -> Trace:
     """As `trace`; what its pullback brings back is relevance.
 
     raises   MissingExtra without zennit; WrongOption; Unsupported for a network with a step that has no rule
@@ -125,7 +124,7 @@ def no_rule(step: str, what: str) -> Unsupported:
     )
 
 
-def same(run: Any, trace: TorchTrace, taps: Iterable[Tap]) -> None:
+def same(run: Any, trace: Trace, taps: Iterable[Tap]) -> None:
     """Raises Unsupported where the copy, with its BatchNorms merged, is another network."""
     for tap in taps:
         expected: Array = run[tap]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -13,10 +13,34 @@ from torch.nn.utils import parametrize, prune
 from ..core import Array
 from ..errors import InputError, Unsupported
 from .torch_graph import has_kernel, is_quantised
+from .torch_inputs import shapes_of
+from .torch_kernels import acting_in
+
+if TYPE_CHECKING:
+    from .torch import TorchEngine
 
 # The hooks of torch that make a weight before every call, and what each keeps beside it.
 MAKERS = ("WeightNorm", "SpectralNorm")
 BESIDE = ("_orig", "_mask", "_g", "_v", "_u")
+
+
+def reweighed(engine: TorchEngine, weights: Mapping[str, Mapping[str, Array]]) -> TorchEngine:
+    """See Reweighable.with_weights."""
+    rows = {layer: engine.graph[layer].name for layer in weights}
+    module = copied(engine.module)
+    twins = dict(zip(engine.module.modules(), module.modules(), strict=True))
+    for layer, row in rows.items():
+        if row not in engine._modules:
+            raise InputError(f"'{layer}' has no weights that could be replaced. Name a layer that has.", received=layer)
+        twin = twins[engine._modules[row]]
+        free(twin, [own_name(twin, name) for name in weights[layer]])
+    result = type(engine)(module, picture_shape=shapes_of(engine._inputs))
+    made = acting_in(result, result._odd.intersection(rows.values()))
+    if name := next((name for name, row in rows.items() if row in made and made[row].made), None):
+        raise Unsupported(f"The kernels of '{name}' are made of other weights in every run, and cannot be replaced.")
+    for layer, row in rows.items():
+        fill(result._modules[row], weights[layer], layer)
+    return result
 
 
 def copied(module: nn.Module) -> nn.Module:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from ..core import RULES, Rule
 from ..errors import Unsupported, WrongOption
 from .torch_functions import name_of
+from .torch_modules import is_script
 
 # Functions that are a ReLU when their lower bound is 0, with the places of their bounds among the arguments.
 BOUNDED = {"clamp": ("min", "max"), "clip": ("min", "max"), "hardtanh": ("min_val", "max_val"), "maximum": ("other",)}
@@ -84,3 +87,12 @@ def is_relu(name: str, args: Any, kwargs: Any) -> bool:
 def is_in_place(function: Any, args: Any, kwargs: Any) -> bool:
     """Whether it writes into what it received: `relu_`, `inplace=True`, or that as the last of several arguments."""
     return function.__name__.endswith("_") or bool(kwargs.get("inplace")) or (len(args) > 1 and args[-1] is True)
+
+
+def refuse_scripts(rule: Rule, names: Mapping[nn.Module, str]) -> None:
+    """Raises Unsupported for a network with TorchScript in it."""
+    if script := next((name for each, name in names.items() if is_script(each)), None):
+        raise Unsupported(
+            f"'{script}' is TorchScript, in which no ReLU can be given the backward rule '{rule}'. Use a method without such "
+            "a rule: saliency, integrated-gradients, grad-cam."
+        )

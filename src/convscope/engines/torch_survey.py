@@ -13,7 +13,7 @@ from torch import nn
 from ..core import Layer
 from ..errors import Shape
 from .names import is_input
-from .torch_axis import is_kept_by, is_kept_by_layer
+from .torch_axis import is_kept_alone, is_kept_alone_by_layer, is_kept_by, is_kept_by_layer
 from .torch_constants import Constants
 from .torch_functions import KEEPING, MEASURING, Function
 from .torch_graph import activation_in, has_kernel, is_looked_into, kernel_of, kind_of, native_of, sizes_of
@@ -159,7 +159,8 @@ class Survey:
         call, kind, itself = self._calls[-1], kind_of(module), [(tensor, version(tensor))]
         # What a container returns is most often what its last layer gave: that one is behind what follows.
         seen = kind == "network" and self._parents(itself) is not None
-        first = bool(self._first(itself)) or (self._has_length(tensor) and is_kept_by_layer(module, call.shape, tensor, kind))
+        keeps = is_kept_alone_by_layer if self.pictures == 1 else is_kept_by_layer
+        first = bool(self._first(itself)) or (self._has_length(tensor) and keeps(module, call.shape, tensor, kind))
         counted = self._counted(itself) or (call.counted and not seen)
         if not seen:
             self._keep(tensor, (name,), first=first, counted=counted)
@@ -184,10 +185,12 @@ class Survey:
 
     def _made_by_function(self, name: str, tensor: torch.Tensor, function: Function) -> None:
         parents = self._parents(function.given) if function.given else None  # of values that had left
-        first = self._has_length(tensor) and is_kept_by(function, self._first(function.given), tensor)
+        keeps = is_kept_alone if self.pictures == 1 else is_kept_by
+        first = self._has_length(tensor) and keeps(function, self._first(function.given), tensor)
         finds = bool(function.counted) and self._parents(function.counted) != ()
         self.looks = self.looks or finds
         counted = finds or self._counted(function.given)
+        first = first and not (counted and self.pictures == 1)  # as long as values say, it may be 1 long for them
         if parents == () or not tensor.is_floating_point() or function.name in KEEPING:
             self._keep(tensor, parents, first=first, counted=counted)
             return
@@ -211,7 +214,7 @@ class Survey:
         shape: Shape = shape_of(tensor)[1:]
         row = Layer(0, name, shape=shape, native_shape=(None, *shape), **facts)
         length = next(iter(shape_of(tensor)), None)
-        alike = not (self._compare and self._has_length(tensor)) or is_alike(tensor)
+        alike = not (self._compare and self.pictures > 1 and self._has_length(tensor)) or is_alike(tensor)
         self.steps.append(Step(row, parents, length, known, counted, alike, unseen, call))
 
     def _keep(self, tensor: torch.Tensor, parents: Parents, *, first: bool = False, counted: bool = False) -> None:

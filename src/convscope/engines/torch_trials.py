@@ -18,6 +18,7 @@ from .torch_table import Table
 from .torch_watchers import Watcher
 
 TRIAL = 2  # pictures in the first trial, all of them zeros
+ALONE = 1  # in both, of a network that takes one at a time
 # Of the second, the first of these that works: how many, and whether they are noise, which all see alike.
 SECOND = ((3, True), (4, True), (3, False))
 
@@ -69,7 +70,7 @@ def of_one(first: Survey, strange: set[str]) -> Found:
     maybe = {step.name for step in first.steps if first.of_pictures(step)}
     kept = frozenset(({step.name for step in first.steps if step.known} if first.doubtful else maybe) - strange)
     table = table_of(first, kept)
-    told = (only_one_number(first),) if first.doubtful and kept < maybe else ()
+    told = (only_one_number(first.pictures),) if first.doubtful and kept < maybe else ()
     unlike = frozenset(name for name, (each, _) in first.ends.items() if not each)
     return Found(table, kept, not table.unknown, unlike, first.looks, told)
 
@@ -85,7 +86,7 @@ def of_two(first: Survey, second: Survey, strange: set[str]) -> Found:
     mixed = next((step.name for step in second.steps if step.name in kept and not step.alike), None)
     wired = not (table.unknown or changed or added or (looks and other.unknown))
     notes = [another_way(changed or added)] if looks and (changed or added) else []
-    crossed = crossed_in(first, second)
+    crossed = crossed_in(first, second) if first.pictures > 1 else None
     notes += [mixing(mixed)] if mixed else [crossing(crossed)] if crossed else []
     unlike = {name for name, (each, _) in first.ends.items() if not (each and second.ends.get(name, (False, False))[0])}
     table.join(other, new)
@@ -119,6 +120,8 @@ def agreed(first: Survey, second: Survey, *, looks: bool) -> set[str]:
         twin = twins.get(step.name)
         if twin is None:
             found |= {step.name} if looks and step.known else set()
+        elif first.pictures == 1 and not step.known:
+            continue  # of one picture any axis may be 1 long, in both trials
         elif step.name in same and first.of_pictures(step) and second.of_pictures(twin) and alike(step, twin):
             found.add(step.name)
     return found
@@ -171,10 +174,10 @@ def table_of(survey: Survey, kept: frozenset[str]) -> Table:
     return table
 
 
-def only_one_number(first: Survey) -> str:
+def only_one_number(pictures: int) -> str:
     return (
-        f"It takes {first.pictures} pictures, but no other number was found that it takes. The table has only those layers whose "
-        "first axis is known to be that of the pictures."
+        f"It takes {pictures} picture{'s' * (pictures > 1)}, but no other number was found that it takes. The table has only "
+        "those layers whose first axis is known to be that of the pictures."
     )
 
 
@@ -183,6 +186,10 @@ def another_way(name: str | None) -> str:
         f"Its code looks at values, and what runs depends on the picture, from '{name}' on. What feeds what is not told, and "
         "a layer of the table may not run for your picture."
     )
+
+
+def one_at_a_time(said: str) -> str:
+    return f"It takes one picture at a time: with two it fails ({said}). Several are run one after the other."
 
 
 def other_number(name: str) -> str:

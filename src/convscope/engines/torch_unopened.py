@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from torch import nn
 
 from ..errors import ConvscopeError, EngineError, Unsupported
 from .failures import is_out_of_memory
 from .torch_failures import said
-from .torch_inputs import Input, PictureShape, needed_parameters, possible_inputs, wrong_names
+from .torch_inputs import PictureShape, needed_parameters, possible_inputs, wrong_names
 
 MISUSED = (TypeError, IndexError, KeyError, AttributeError)  # what code raises that is handed another thing than it expects
 
 
-def not_opened(
-    failed: ConvscopeError | None, module: nn.Module, given: PictureShape | None, runs_alone: Callable[[tuple[Input, ...]], bool]
-) -> ConvscopeError:
-    """The error that says most, of a module that failed with every likely shape.
-
-    failed       what it raised with the likeliest
-    runs_alone   whether it runs with one picture
-    """
+def not_opened(failed: ConvscopeError | None, module: nn.Module, given: PictureShape | None) -> ConvscopeError:
+    """The error that says most, of a module that failed with every likely shape. `failed`: what it raised with the likeliest."""
     if failed is None:
         return Unsupported("No shape of pictures is likely for this network. Give picture_shape=(c, h, w).")
     cause = failed.__cause__
@@ -30,11 +24,6 @@ def not_opened(
         return failed
     if isinstance(given, Mapping) and next(possible_inputs(module, given))[0].inside:
         result: ConvscopeError = wrong_names(module, given, f" With a dict of these it fails: {said(cause)}")
-    elif any(runs_alone(inputs) for inputs in possible_inputs(module, given)):
-        result = Unsupported(
-            f"This network takes one picture at a time: with one it runs, with several it fails ({said(cause)}). Let its forward "
-            "take several: without `assert len(x) == 1`, and with `x.flatten(1)` for `x.view(1, -1)`."
-        )
     elif failed.layer is None and isinstance(cause, MISUSED):
         result = EngineError(f"{failed}{'' if str(failed).endswith('.') else '.'} {otherwise(module)}")
     else:
