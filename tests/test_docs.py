@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("skimage", reason="the built-in photograph comes with scikit-image: pip install 'convscope[demo]'")
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = ("tutorial.md", "gallery.md", "maps.md", "filters.md", "attribution.md")
+PAGES = ("tutorial.md", "gallery.md", "maps.md", "filters.md", "attribution.md", "compare.md")
 
 
 def blocks(page: str, language: str) -> list[str]:

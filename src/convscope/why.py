@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from . import ablating, explaining, intervening
 from .errors import InputError
+from .methods.differences import differences, paired
 from .methods.interventions import Region, Units
 from .methods.maps import Progress
 from .methods.resume import MEMORY
-from .methods.select import At
+from .methods.select import At, select
 from .methods.targets import Scale
-from .results import Comparison, Contrast, Effect, Explanation
+from .results import Comparison, Contrast, Differences, Effect, Explanation
 
 if TYPE_CHECKING:
     from .network import Network
@@ -150,3 +151,30 @@ class Why:
             raise InputError(f"A network is contrasted with another Network, but received {other!r}.", received=other)
         what = " ".join(note for note in other.info.notes if note not in self.info.notes)
         return intervening.contrasted(self, other, pictures, top, what or f"{self.info.name} before, {other.info.name} after.")
+
+    def differences(
+        self: Any,
+        other: Network,
+        pictures: Any,
+        at: At = "convs",
+        *,
+        pairs: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> Differences:
+        """How far the layers of this network and of `other` are apart, over the same pictures: of a quantised file, say.
+
+        Each network receives the pictures by its own preprocessing, and of each layer its own output is read.
+
+        at        layers of this network, as in `maps`; each is compared with the one of the same name and shape
+        pairs     {layer: the other's layer} where the names differ
+        returns   printed, a table; `.worst`, `.beyond(0.05)`, `.changed`, the pictures that are answered otherwise
+        raises    InputError for layers of which none has a partner, and what `maps` raises
+        """
+        if not hasattr(other, "info"):
+            raise InputError(f"A network is compared with another Network, but received {other!r}.", received=other)
+        names = select(self.graph, at)
+        chosen, unmatched = paired(self.graph, other.graph, names, pairs or {})
+        prepared, theirs = self._prepared(pictures), other._prepared(pictures)
+        rows, changed = differences(self.engine, other.engine, prepared.inputs, theirs.inputs, chosen, progress)
+        otherwise = None if changed is None else tuple(prepared.names[number] for number in changed)
+        return Differences(rows, unmatched, prepared.names, (self.info.name, other.info.name), otherwise)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import ConvscopeError, ConvscopeWarning, InputError
-from . import ablate, explain, look, network, overlay, scan  # noqa: F401 - each adds its commands, as the help lists them
+from . import ablate, diff, explain, look, network, overlay, scan  # noqa: F401 - each adds its commands, as the help lists them
 from .app import app
 from .quiet import quiet_tensorflow
 

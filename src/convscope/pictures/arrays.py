@@ -58,8 +58,8 @@ def _ready(array: AnyArray) -> npt.NDArray[np.float32]:
     if array.ndim not in (3, 4):
         raise InputError(
             f"Float arrays are taken as already preprocessed, of shape (n, c, h, w) or (c, h, w), but received {array.shape}. "
-            f"{'Pass array[None] for one channel, or give' if array.ndim == 2 else 'Give'} pixels of 0 to 255 as uint8, (h, w) or "
-            "(h, w, 3).",
+            f"{'Pass array[None] for one channel, or give' if array.ndim == 2 else 'Give'} pixels of 0 to 255 as uint8, "
+            "(h, w) or (h, w, 3).",
             received=array.shape,
         )
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is counted below

@@ -3,6 +3,7 @@
 from .check import Check as Check
 from .comparison import Comparison as Comparison
 from .contrast import Contrast as Contrast
+from .differences import Differences as Differences
 from .effect import Effect as Effect
 from .explanation import Explanation as Explanation
 from .filters import Filters as Filters
