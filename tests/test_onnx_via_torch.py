@@ -50,6 +50,29 @@ def test_rows_weights_and_values_are_those_of_the_file(name):
             np.testing.assert_array_equal(via.weights(row)[key], value)
 
 
+def of_computed_sizes():
+    """A layer normalisation, whose size onnx2torch asks inference for, behind a size that the file computes."""
+    w = Writer()
+    x = w.node("Relu", [w.conv("picture", "conv1", 4, 3, 3, 3)], "relu1")
+    size = {
+        at: w.node("Gather", [w.node("Shape", [x], f"shape{at}"), w.constant(f"at{at}", np.array([at]))], f"size{at}")
+        for at in (0, 1)
+    }
+    half = w.node("Div", [w.node("Mul", [size[1], w.constant("two", np.array([2]))], "twice"), "two"], "half")
+    to = w.node("Concat", [size[0], half, w.constant("rest", np.array([-1]))], "to", axis=0)
+    x = w.node("Transpose", [w.node("Reshape", [x, to], "places")], "last", perm=[0, 2, 1])
+    x = w.node("LayerNormalization", [x, w.weight("scale", 4), w.weight("shift", 4)], "norm", axis=-1)
+    return w.model(["n", 3, 6, 6], w.dense(w.node("Flatten", [x], "flat"), "classes", 144, 5))
+
+
+def test_sizes_that_the_file_computes_are_known_to_the_converter():
+    model = of_computed_sizes()
+    via, exact = convscope.open(model, via="torch").engine, OnnxEngine(model)
+    found, expected = (each.run(pictures(model, side=6), ["norm", "output"]) for each in (via, exact))
+    for tap in expected:
+        np.testing.assert_allclose(found[tap], expected[tap], rtol=1e-4, atol=1e-5)
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """A torch module and the file that torch makes of it."""

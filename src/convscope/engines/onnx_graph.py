@@ -105,7 +105,7 @@ def complete(model: ModelProto, constants: Constants) -> ModelProto:
 
 
 def standalone(model: ModelProto, wiring: Wiring, value: Callable[[str], np.ndarray]) -> ModelProto:
-    """The nodes that depend on the picture, and what they need of the constants, computed by `value`."""
+    """The nodes that depend on the picture, what they need of the constants, computed by `value`, and the known shapes."""
     graph = GraphProto(name=model.graph.name)
     graph.input.extend(model.graph.input)
     graph.output.extend(model.graph.output)
@@ -113,6 +113,10 @@ def standalone(model: ModelProto, wiring: Wiring, value: Callable[[str], np.ndar
     graph.node.extend(node for node in nodes if not wiring.constant.issuperset(node.output))
     used = dict.fromkeys(name for node in graph.node for name in read_by(node) if name in wiring.constant)
     graph.initializer.extend(numpy_helper.from_array(value(name), name) for name in used)
+    made = [name for node in graph.node for name in node.output if not name.startswith(END)]
+    types = {name: wiring.types[name] for name in made if name in wiring.types}
+    shapes = (helper.make_tensor_value_info(name, each.element, each.shape) for name, each in types.items() if each.element)
+    graph.value_info.extend(shapes)
     return like(model, graph)
 
 
