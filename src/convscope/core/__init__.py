@@ -36,6 +36,7 @@ from .protocol import Reweighable as Reweighable
 from .protocol import Rule as Rule
 from .protocol import RuledBackward as RuledBackward
 from .protocol import Trace as Trace
+from .reading import NOT_ALL as NOT_ALL
 from .reading import Edit as Edit
 from .reading import Reduce as Reduce
 from .reading import Run as Run
@@ -43,6 +44,7 @@ from .reading import Tap as Tap
 from .reading import as_tap as as_tap
 from .reading import merged as merged
 from .reading import reduced as reduced
+from .reading import share as share
 from .table import CONVOLUTIONS as CONVOLUTIONS
 from .table import Graph as Graph
 from .table import Kind as Kind

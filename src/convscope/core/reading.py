@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import InputError
 from .inputs import Array
@@ -21,7 +22,8 @@ class Tap:
     mean, max   over the positions
     argmax      the position of the maximum, int64, since float32 has not every whole number above 2 ** 24: the index into the
                 spatial axes laid flat, row by row; of equal values the first; not defined where a value is NaN
-    active      the share, 0..1, of the positions whose value is above zero; not defined where a value is NaN
+    active      the share, 0..1, of the positions whose value is above zero, 1 only where all are, however many there are; not
+                defined where a value is NaN
     """
 
     layer: str
@@ -91,6 +93,17 @@ def reduced(values: Array, reduce: Reduce) -> Array:
         places: Array = flat.argmax(-1).astype(np.int64)
         return places
     if reduce == "active":
-        return np.asarray((flat > 0).mean(-1), np.float32)
+        return share(np.count_nonzero(flat > 0, axis=-1), flat.shape[-1])
     result: Array = flat.mean(-1) if reduce == "mean" else flat.max(-1)
     return result
+
+
+# The greatest share that is not all: float32 has no 1 - 1/n for n above 2 ** 24.
+NOT_ALL = float(np.nextafter(np.float32(1), np.float32(0)))
+
+
+def share(counts: npt.NDArray[Any], positions: int) -> Array:
+    """How many of the positions, in whole numbers, as the share "active", see Tap; NaN where there are none."""
+    with np.errstate(invalid="ignore"):
+        exact = np.asarray(counts, np.float64) / positions
+    return np.where(counts < positions, np.minimum(exact, NOT_ALL), exact).astype(np.float32)

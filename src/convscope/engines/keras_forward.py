@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras.src.backend import get_keras_mask, set_keras_mask  # what Keras itself keeps of a mask beside a tensor
 
-from ..core import Edit, Reduce, Tap
+from ..core import NOT_ALL, Edit, Reduce, Tap
 from ..errors import EngineError, InputError, ModelError, Unsupported, not_read
 from .keras_arrays import check_fit
 from .keras_calls import Call, Enough, Operations, Watch
@@ -232,5 +232,12 @@ def reduced(value: Any, reduce: Reduce, channels_last: bool) -> Any:
     if reduce == "argmax":
         return keras.ops.argmax(values, axis)
     if reduce == "active":
-        values = keras.ops.cast(values > 0, "float32")
+        return share_of(keras.ops.sum(keras.ops.cast(values > 0, "int32"), axis), keras.ops.shape(values)[axis])
     return keras.ops.max(values, axis) if reduce == "max" else keras.ops.mean(values, axis)
+
+
+def share_of(counts: Any, positions: Any) -> Any:
+    """As core.share, on the device. Counts are divided by themselves where a product with 1 / positions could be below one."""
+    several, whole = keras.ops.cast(counts, "float32"), keras.ops.cast(positions, "int32")
+    part = keras.ops.minimum(several / keras.ops.cast(whole, "float32"), NOT_ALL)
+    return keras.ops.where(counts < whole, part, several / several)

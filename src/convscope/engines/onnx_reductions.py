@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from onnx import NodeProto, TensorProto, helper
 
-from ..core import Array
+from ..core import Array, share
 from .onnx_wiring import ours
 
 
@@ -108,14 +108,13 @@ def active(name: str, result: str, positions: int | None) -> Led:
     nodes.append(helper.make_node("ConstantOfShape", [column], [ones], value=one))
     nodes.append(helper.make_node("MatMulInteger", [flat, ones], [counts]))
     if positions is None:
-        return Led(nodes, (counts, f"{result}/positions"), share)
-    return Led(nodes, (counts,), partial(share, positions=positions))
+        return Led(nodes, (counts, f"{result}/positions"), share_of)
+    return Led(nodes, (counts,), partial(share_of, positions=positions))
 
 
-def share(counts: Array, positions: Any) -> Array:
+def share_of(counts: Array, positions: Any) -> Array:
     """Of how many positions there are. counts   (n, c, 1) whole numbers"""
-    with np.errstate(invalid="ignore"):  # maps without positions
-        return as_float(counts[..., 0]) / as_float(positions)
+    return share(counts[..., 0], int(np.asarray(positions).item()))
 
 
 def constant(name: str, value: float | Sequence[int]) -> NodeProto:

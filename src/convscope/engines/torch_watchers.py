@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..core import Array, Edit, Reduce, Tap
+from ..core import Array, Edit, Reduce, Tap, share
 from ..errors import ConvscopeError, EngineError, InputError, ModelError, Unsupported, not_read
 from .memory import Pool
 from .names import is_input
@@ -209,11 +210,13 @@ def dense(tensor: torch.Tensor) -> torch.Tensor:
 def read(tensor: torch.Tensor, reduce: Reduce, pool: Pool | None = None) -> Array:
     """As an array of the receiver's own. `pool`: where memory is from."""
     found = reduced(tensor, reduce)
+    if reduce == "active":
+        return share(found.numpy(force=True), math.prod(tensor.shape[2:]))
     return found.numpy(force=True) if reduce == "argmax" else to_numpy(found, pool)
 
 
 def reduced(tensor: torch.Tensor, reduce: Reduce) -> torch.Tensor:
-    """Collapse the spatial axes on the device, see Tap."""
+    """Collapse the spatial axes on the device, see Tap; of "active" how many: as a product with 1/n the mean of n ones is not one."""
     if reduce == "none":
         return tensor
     axes = tuple(range(2, tensor.ndim)) or (-1,)
@@ -221,7 +224,7 @@ def reduced(tensor: torch.Tensor, reduce: Reduce) -> torch.Tensor:
     if reduce == "argmax":
         return tensor.flatten(axes[0]).argmax(-1)
     if reduce == "active":
-        tensor = tensor > 0
+        return (tensor > 0).sum(axes, dtype=torch.int32)
     return tensor.amax(axes) if reduce == "max" else tensor.float().mean(axes)
 
 
