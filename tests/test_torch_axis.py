@@ -462,6 +462,9 @@ def test_what_is_fed_otherwise_than_the_table_shows_is_not_read():
     ):
         with pytest.raises(EngineError, match="another way than the layer table shows, from 'act' on"):
             reading()
+    with pytest.raises(EngineError, match="'act' was not read") as error:
+        engine.run(BRIGHT, ["act", "stem", "head.2", "output"])
+    assert [*error.value.rows] == ["act", "head.2"]
     with pytest.raises(Unsupported, match="LRP"):
         engine.trace_relevance("epsilon", NOISE, ["output"])
 

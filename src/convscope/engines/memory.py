@@ -13,7 +13,7 @@ import torch
 
 from ..core import Array
 
-SMALLEST = 1 << 14  # floats: 64 KiB; smaller arrays come from memory that Python keeps anyway
+SMALLEST = 1 << 10  # floats: 4 KiB; smaller arrays come from memory that Python keeps anyway
 KEPT = 1 << 28  # bytes that are kept when nobody uses them: 256 MiB
 RUNS = 8  # for how many runs they are: who reads one layer and another in turn needs no fresh pages for either
 

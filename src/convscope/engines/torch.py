@@ -92,6 +92,7 @@ class TorchEngine:
         self.graph: Graph = found.table.graph(self.module, self._names, survey.ran, wired=found.wired)
         self._modules = {name: each for name, each in survey.modules.items() if name in found.kept}
         self._functions = {row.name for row in self.graph if row.function}
+        self._whole: dict[Any, Tap] = {name: Tap(name) for name in (*self.graph.names, *survey.ends)}  # of all that can be read
         self._folded, self._outputs, self._unlike = found.table.folded, tuple(survey.ends), found.unlike
         self.looks = found.looks  # whether its code looks at values, and may go another way for other pictures
         self._ways: dict[tuple[tuple[int, ...], ...], list[Step]] = {}  # of such a network, by the shapes of what it was given
@@ -206,11 +207,10 @@ class TorchEngine:
         return self._locals.of(self.graph[layer])
 
     def _asked(self, taps: Iterable[Tap | str], edits: Iterable[Edit]) -> tuple[tuple[Tap, ...], dict[str, Edit]]:
-        asked, changes = tuple(map(as_tap, taps)), merged(edits)
-        known = (*self.graph.names, *self._outputs)
+        asked, changes = tuple(self._whole.get(tap) or as_tap(tap) for tap in taps), merged(edits)
         for name in (*(tap.layer for tap in asked), *changes):
-            if name not in known:
-                raise self.graph.unknown(name, known)
+            if name not in self._whole:
+                raise self.graph.unknown(name, tuple(self._whole))
         return asked, changes
 
     def _forward(self, pictures: Pictures, watcher: Watcher, way: Way | None = None, visit: Visit | None = None) -> None:
@@ -291,8 +291,6 @@ class TorchEngine:
         return result
 
     def _functions_of(self, visit: Visit, way: Way) -> Functions:
-        path, constants = lambda: self._path(way.running[-1]), way.constants or Constants(self.module)
+        paths: Mapping[Any, str] = self._paths
+        path, constants = lambda: paths.get(way.running[-1]), way.constants or Constants(self.module)
         return Functions(path, self._names.values(), visit, way.counts.functions, constants, way.look)
-
-    def _path(self, module: nn.Module | None) -> str | None:
-        return None if module is None else self._paths.get(module)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, MutableSequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, MutableSequence, Sequence
 from functools import partial
+from itertools import filterfalse
 from operator import is_
 from typing import Any
 
@@ -21,23 +22,32 @@ ATOMS = frozenset({int, float, bool, str, bytes, complex, type(None), torch.Size
 
 def parts_of(module: nn.Module) -> list[nn.Module]:
     """As `module.modules()`, in another order and ten times as quick: it is looked up in every run."""
-    found: dict[nn.Module, None] = {}
-    stack = [module]
+    found, stack = {module: None}, [module]
     while stack:
-        part = stack.pop()
-        if part not in found:
-            found[part] = None
-            stack += [each for each in part._modules.values() if each is not None]
+        for part in stack.pop()._modules.values():
+            if part is not None and part not in found:
+                found[part] = None
+                stack.append(part)
     return list(found)
 
 
 def is_torchs_own(part: nn.Module) -> bool:
-    return type(part).__module__.startswith("torch.nn.modules.")
+    return is_of_torch(type(part))
 
 
-def keeps_things(part: nn.Module) -> bool:
-    """Whether there may be code that does: torch's own layers do not, but hooks on them may."""
-    return not is_torchs_own(part) or bool(part._forward_pre_hooks) or bool(part._forward_hooks)
+def is_of_torch(kind: type) -> bool:
+    return kind.__module__.startswith("torch.nn.modules.")
+
+
+def written_by_others(parts: Iterable[nn.Module]) -> set[type]:
+    """Their classes that are not torch's own. There are few, and hundreds of parts."""
+    return {kind for kind in set(map(type, parts)) if not is_of_torch(kind)}
+
+
+def keeping(parts: Sequence[nn.Module]) -> list[nn.Module]:
+    """Those with code that may keep something on them: torch's own layers do not, but hooks on them may."""
+    others = written_by_others(parts)
+    return [each for each in parts if type(each) in others or each._forward_hooks or each._forward_pre_hooks]
 
 
 class Found:
@@ -46,18 +56,18 @@ class Found:
     Not looked into are torch's own layers, which keep nothing, and objects of other classes.
     """
 
-    def __init__(self, parts: Iterable[nn.Module]):
+    def __init__(self, parts: Sequence[nn.Module]):
         self.tensors: list[torch.Tensor] = []
         self.hidden: list[nn.Module] = []
         self.undo: list[Callable[[], object]] = []
         self._parts, self._seen = set(parts), set[int]()
-        left = list(parts)
+        others = written_by_others(self._parts)
+        left = [each for each in parts if type(each) in others]
         while left:
-            part = left.pop()
-            if not is_torchs_own(part):
-                for name, value in vars(part).items():
-                    if name not in OWN and type(value) not in ATOMS:
-                        left += self._look(value)
+            table = vars(left.pop())
+            for value in [table[name] for name in filterfalse(OWN.__contains__, table)]:
+                if type(value) not in ATOMS:
+                    left += [each for each in self._look(value) if not is_torchs_own(each)]
 
     def _look(self, value: Any) -> list[nn.Module]:
         """Gives the modules that it had not met."""

@@ -12,20 +12,21 @@ import torch.utils.checkpoint
 CHECKPOINTING = ("CheckpointFunction", "_checkpoint_without_reentrant_generator")
 
 
+class Plainly:
+    @staticmethod
+    def apply(function: Callable[..., Any], _preserve: bool, *args: Any) -> Any:
+        return function(*args)
+
+
+def plainly(*_args: Any, **_kwargs: Any) -> Iterator[None]:
+    yield
+
+
 @contextmanager
 def not_checkpointed() -> Iterator[None]:
     """Parts under torch.utils.checkpoint keep what their gradient needs: computed again, they would be without taps and edits."""
     module: Any = torch.utils.checkpoint
     own = {name: getattr(module, name) for name in CHECKPOINTING if hasattr(module, name)}
-
-    class Plainly:
-        @staticmethod
-        def apply(function: Callable[..., Any], _preserve: bool, *args: Any) -> Any:
-            return function(*args)
-
-    def plainly(*_args: Any, **_kwargs: Any) -> Iterator[None]:
-        yield
-
     try:
         for name, instead in zip(CHECKPOINTING, (Plainly, plainly), strict=True):
             if name in own:

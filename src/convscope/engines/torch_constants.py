@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
+from itertools import filterfalse
+from typing import Any
 
 import torch
 from torch import nn
 
-from .torch_attributes import parts_of
+from .torch_attributes import ATOMS, OWN, parts_of
 from .torch_modules import is_script
 from .torch_tensors import flattened
-
-PLAIN = frozenset({bool, int, float, str, type(None)})
-TORCHS_OWN = frozenset(vars(nn.Module())) - {"_parameters", "_buffers"}  # its hooks, and the modules in it
 
 
 class Constants:
@@ -24,25 +23,40 @@ class Constants:
 
     def __init__(self, module: nn.Module) -> None:
         self.left = False
-        self._seen: dict[int, weakref.ref[torch.Tensor]] = {}
+        kept: list[torch.Tensor] = []
         for part in parts_of(module):
-            kept = [value for name, value in vars(part).items() if type(value) not in PLAIN and name not in TORCHS_OWN]
-            self.add(flattened(kept))
+            table = vars(part)
             if is_script(part):  # which keeps them elsewhere
-                self.add([*part.parameters(), *part.buffers()])
+                kept += [*part.parameters(), *part.buffers()]
+            else:
+                kept += [each for each in (*part._parameters.values(), *part._buffers.values()) if each is not None]
+            kept += flattened([table[name] for name in filterfalse(OWN.__contains__, table) if may_hold(table[name])])
+        self._kept = dict(zip(map(id, kept), kept, strict=True))
+        self._made: dict[int, weakref.ref[torch.Tensor]] = {}  # the network frees them when it wants to
 
     def __contains__(self, tensor: torch.Tensor) -> bool:
-        seen = self._seen.get(id(tensor))
-        return seen is not None and seen() is tensor
+        if id(tensor) in self._kept:
+            return True
+        made = self._made.get(id(tensor))
+        return made is not None and made() is tensor
 
     def are_all(self, given: Iterable[torch.Tensor]) -> bool:
         given = list(given)
         return all(each in self for each in given) and (bool(given) or not self.left)
 
     def add(self, tensors: Iterable[torch.Tensor]) -> None:
-        self._seen.update((id(each), weakref.ref(each)) for each in tensors)
+        self._made.update((id(each), weakref.ref(each)) for each in tensors)
 
     def discard(self, tensors: Iterable[torch.Tensor]) -> None:
         """Something else was written into them."""
         for each in tensors:
-            self._seen.pop(id(each), None)
+            self._kept.pop(id(each), None)
+            self._made.pop(id(each), None)
+
+
+def may_hold(value: Any) -> bool:
+    """Whether there may be tensors in it: not in sizes and in empty tables, which are most of what a layer of torch has."""
+    kind = type(value)
+    if kind is tuple:
+        return not ATOMS.issuperset(map(type, value))
+    return kind not in ATOMS and not (kind in (dict, set) and not value)

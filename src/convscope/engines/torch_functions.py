@@ -116,8 +116,7 @@ class Functions(TorchFunctionMode):
         self._constants, self._look = constants, look
 
     def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        path = self._path()
+        path, kwargs = self._path(), kwargs or {}
         if path is None:
             return function(*args, **kwargs)
         with Unwatched():

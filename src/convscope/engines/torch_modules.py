@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from ..errors import Unsupported
 from .names import array_names, numbered
@@ -107,21 +108,39 @@ def visiting(names: Mapping[nn.Module, str], visit: Visit, way: Way) -> Iterator
             return None
         while way.running and way.running.pop() is not module:
             pass  # one that was left by an exception
-        calls[module] += 1
-        name = numbered(names[module], calls[module])
-        if isinstance(out, torch.Tensor) and not (way.functions or way.leave):  # most calls, and this costs in each of them
-            given = visit(name, out, module, is_passed_on(out, args))
+        calls[module] = call = calls.get(module, 0) + 1
+        name = numbered(names[module], call)
+        if type(out) is torch.Tensor and not way.leave:  # most calls, and this costs in each of them
+            with Unwatched():
+                given = visit(name, out, module, is_passed_on(out, args))
             return None if given is out else given
         with way.unseen():
             return handed_on(module, args, out, name, visit, way)
 
-    with ExitStack() as stack:
-        for module in names if way.wanted is None else way.wanted:
-            # By the class: TorchScript refuses its own method, and runs the hooks all the same.
-            if enter or way.functions:
-                stack.callback(nn.Module.register_forward_pre_hook(module, begin, with_kwargs=True).remove)
-            stack.callback(nn.Module.register_forward_hook(module, end).remove)
+    with hooked(names if way.wanted is None else way.wanted, end, begin if enter or way.functions else None):
         yield
+
+
+@contextmanager
+def hooked(modules: Iterable[nn.Module], end: Callable[..., Any], begin: Callable[..., Any] | None) -> Iterator[None]:
+    """`end` is the last forward hook of each, and `begin` a pre-hook with keywords.
+
+    Written into torch's tables as its own methods do it, which take longer than the hooks themselves. TorchScript refuses those.
+    """
+    number = RemovableHandle(OrderedDict()).id  # no other hook has it
+    tables: list[dict[int, Any]] = []
+    try:
+        for module in modules:
+            tables.append(module._forward_hooks)
+            module._forward_hooks[number] = end
+            if begin:
+                tables += (module._forward_pre_hooks, module._forward_pre_hooks_with_kwargs)
+                module._forward_pre_hooks[number] = begin
+                module._forward_pre_hooks_with_kwargs[number] = True
+        yield
+    finally:
+        for table in tables:
+            table.pop(number, None)
 
 
 def handed_on(module: nn.Module, args: Any, out: Any, name: str, visit: Visit, way: Way) -> Any:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, compress
-from operator import is_, not_
+from itertools import accumulate, chain, compress, filterfalse
+from operator import attrgetter, is_, itemgetter, not_
 from typing import Any
 
 import torch
 from torch import nn
 
-from .torch_attributes import Found, keeps_things, parts_of, refill
+from .torch_attributes import Found, keeping, parts_of, refill
 from .torch_tensors import version
 
 REGISTERED = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
+IN_TURN = itemgetter(*REGISTERED)
+TABLES = frozenset({dict, OrderedDict})
 SMALL = 1 << 16  # numbers: tensors of no more are copied together
+KIND = attrgetter("layout", "dtype", "device", "ndim")
 PLAIN = frozenset({torch.Tensor, nn.Parameter, getattr(nn, "Buffer", nn.Parameter)})
 
 
@@ -46,7 +49,7 @@ class State:
         found = Found(self.parts)
         self._undo = found.undo
         every = [*self.parts, *found.hidden]
-        self._tables = tables = Tables(every, every if known.everywhere else [each for each in every if keeps_things(each)])
+        self._tables = tables = Tables(every, every if known.everywhere else keeping(every))
         loose = [isinstance(each, nn.Parameter) for each in found.tensors]
         parameters = unique((*tables.parameters, *compress(found.tensors, loose)))
         others = unique((*tables.buffers, *compress(found.tensors, map(not_, loose))))
@@ -64,44 +67,63 @@ class State:
 
 
 class Tables:
-    """What modules have as attributes, and what they have registered. Scripted ones keep that elsewhere."""
+    """What modules have as attributes, and what they have registered. Scripted ones keep that elsewhere.
+
+    A network has a thousand tables, of which most are empty: what is done to each is done by functions of Python in C, and the
+    others are kept as names and values in a row, a third of the time of a copy of each.
+    """
 
     def __init__(self, parts: Sequence[nn.Module], keeping: Sequence[nn.Module]):
-        every = [vars(each) for each in parts]
-        parameters, buffers, *others = ([each[name] for each in every if is_table(each.get(name))] for name in REGISTERED)
+        parameters, buffers, *others = map(tables_in, zip(*map(registered, parts), strict=True))
         tables = [*parameters, *buffers, *chain.from_iterable(others)]
-        self._registered = list(filter(None, tables))
-        self._empty = [each for each in tables if not each]
-        self._flat = list(self._values())
-        self._attributes = [vars(each) for each in keeping]
-        # A third of what dict(each) costs.
-        self._before: list[dict[str, Any]] = list(map(dict.copy, self._attributes + self._registered))
+        self._empty, self._filled = list(filterfalse(None, tables)), list(filter(None, tables))
+        self._lengths, self._names, self._values = map(list, self._contents())
+        self._attributes = list(map(vars, keeping))
+        self._before: list[dict[str, Any]] = list(map(dict.copy, self._attributes))
         scripted = [each for each in parts if isinstance(each, torch.jit.ScriptModule)]
         self.parameters = [*values_of(parameters), *chain.from_iterable(each.parameters() for each in scripted)]
         self.buffers = [*values_of(buffers), *chain.from_iterable(each.buffers() for each in scripted)]
 
-    def _values(self) -> Iterator[Any]:
-        return chain.from_iterable(map(dict.values, self._registered))
+    def _contents(self) -> tuple[Iterable[int], Iterable[Any], Iterable[Any]]:
+        """Of the tables with something in them: how much, under which names, and what."""
+        filled = self._filled
+        return map(len, filled), chain.from_iterable(filled), chain.from_iterable(map(dict.values, filled))
 
     def put_back(self) -> None:
         for table in filter(None, self._empty):
             table.clear()
-        as_registered = all(map(is_, self._values(), self._flat)) and sum(map(len, self._registered)) == len(self._flat)
-        if not (as_registered and equal(self._attributes, self._before[: len(self._attributes)])):
-            for table, before in zip(self._attributes + self._registered, self._before, strict=True):
+        if not equal(self._attributes, self._before):
+            for table, before in zip(self._attributes, self._before, strict=True):
                 refill(table, before)
+        lengths, names, values = self._contents()
+        same = list(lengths) == self._lengths and list(names) == self._names and all(map(is_, values, self._values))
+        if not same:
+            ends = accumulate(self._lengths)
+            for table, end, length in zip(self._filled, ends, self._lengths, strict=True):
+                own = slice(end - length, end)
+                refill(table, dict(zip(self._names[own], self._values[own], strict=True)))
 
 
-def is_table(value: Any) -> bool:
-    return type(value) is dict or type(value) is OrderedDict
+def registered(part: nn.Module) -> tuple[Any, ...]:
+    table = vars(part)
+    try:
+        found: tuple[Any, ...] = IN_TURN(table)
+        return found
+    except KeyError:  # scripted
+        return tuple(map(table.get, REGISTERED))
+
+
+def tables_in(values: Sequence[Any]) -> Sequence[Any]:
+    return values if TABLES.issuperset(map(type, values)) else [each for each in values if type(each) in TABLES]
 
 
 def values_of(tables: Iterable[dict[str, Any]]) -> list[Any]:
-    return [each for table in tables for each in table.values() if each is not None]
+    return [each for table in filter(None, tables) for each in table.values() if each is not None]
 
 
 def unique(tensors: Iterable[torch.Tensor]) -> list[Any]:
-    return list({id(each): each for each in tensors}.values())
+    found = list(tensors)
+    return list(dict(zip(map(id, found), found, strict=True)).values())
 
 
 def equal(now: list[dict[str, Any]], before: list[dict[str, Any]]) -> bool:
@@ -120,11 +142,8 @@ class Contents:
 
     def __init__(self, tensors: list[torch.Tensor], compared: bool):
         self._places, self._tensors, self._compared, self._versions = Places(tensors), tensors, compared, versions(tensors)
-        groups: dict[Any, list[torch.Tensor]] = {}
-        for kind, each in zip(kinds(tensors), tensors, strict=True):
-            groups.setdefault(kind or id(each), []).append(each)
         with torch.no_grad():
-            self._groups = [(kind, group, together(kind, group, copied=True)) for kind, group in groups.items()]
+            self._groups = [(kind, group, together(kind, group, copied=True)) for kind, group in grouped(tensors).items()]
 
     def put_back(self) -> None:
         self._places.put_back()
@@ -172,7 +191,10 @@ class Places:
     def __init__(self, tensors: Sequence[torch.Tensor]):
         self._tensors = tensors
         self.data = [each.data for each in tensors]
-        self._addresses, self._shapes = addresses(tensors), [each.shape for each in tensors]
+        self._addresses = addresses(tensors)
+        # Equal ones once. Hundreds of live objects more in every run would set off Python's garbage collector in each.
+        known: dict[torch.Size, torch.Size] = {}
+        self._shapes = [known.setdefault(shape, shape) for shape in (each.shape for each in tensors)]
 
     def put_back(self) -> None:
         """What got other memory or another size (`weight.data = ...`, `resize_`) has its own again."""
@@ -197,21 +219,21 @@ def versions(tensors: Iterable[torch.Tensor]) -> list[int]:
         return list(map(version, tensors))
 
 
-def kinds(tensors: Iterable[torch.Tensor]) -> list[tuple[torch.dtype, torch.device, bool] | None]:
-    """What can be copied together is of one kind; None for what is copied alone."""
-    return [
-        (each.dtype, each.device, each.ndim > 0)
-        if type(each) in PLAIN and each.numel() <= SMALL and each.layout is torch.strided and not each.is_quantized
-        else None
-        for each in tensors
-    ]
+def grouped(tensors: Sequence[torch.Tensor]) -> dict[Any, list[torch.Tensor]]:
+    """Those of one kind, which are copied together. What has to be copied alone is under a number of its own."""
+    groups: dict[Any, list[torch.Tensor]] = {}
+    for each, kind in zip(tensors, map(KIND, tensors), strict=True):
+        small = type(each) in PLAIN and kind[0] is torch.strided and each.numel() <= SMALL and not each.is_quantized
+        groups.setdefault(kind if small else id(each), []).append(each)
+    return groups
 
 
 def together(kind: Any, tensors: list[torch.Tensor], *, copied: bool = False) -> torch.Tensor:
     """In one tensor; `kind` is a number for what is alone."""
     if isinstance(kind, int):
         return tensors[0].clone() if copied else tensors[0]
-    return torch.cat([each if each.ndim == 1 else each.reshape(-1) for each in tensors]) if kind[2] else torch.stack(tensors)
+    *_, axes = kind
+    return torch.cat([each.reshape(-1) for each in tensors] if axes > 1 else tensors) if axes else torch.stack(tensors)
 
 
 def same(now: torch.Tensor, before: torch.Tensor) -> bool:

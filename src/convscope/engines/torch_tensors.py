@@ -22,6 +22,12 @@ def is_alias(tensor: torch.Tensor, given: Iterable[torch.Tensor]) -> bool:
     return tensor._is_view() or any(tensor is each for each in given)
 
 
+def is_plain(tensor: torch.Tensor, pictures: int) -> bool:
+    """Whether it is of the most common kind, with floats for each picture, so that nothing more has to be asked."""
+    common = type(tensor) is torch.Tensor and tensor.dtype is torch.float32 and tensor.layout is torch.strided
+    return common and not (tensor.is_nested or tensor.is_meta) and tensor.ndim > 0 and tensor.shape[0] == pictures
+
+
 def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
     """Nothing for a nested tensor, each part of which has its own."""
     return () if tensor.is_nested else tuple(tensor.shape)

@@ -53,10 +53,13 @@ def untouched(module: nn.Module, known: Known) -> Iterator[None]:
 @contextmanager
 def randomness(devices: Iterable[torch.device]) -> Iterator[None]:
     """The random states of Python, NumPy and torch are put back."""
-    python, numpy = random.getstate(), np.random.get_state()
+    python, numpy, own = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    cards = {each: torch.cuda.get_rng_state(each) for each in devices if each.type == "cuda"}
     try:
-        with torch.random.fork_rng([each for each in devices if each.type == "cuda"]):
-            yield
+        yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
+        torch.set_rng_state(own)
+        for each, state in cards.items():
+            torch.cuda.set_rng_state(state, each)

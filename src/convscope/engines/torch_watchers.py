@@ -17,7 +17,7 @@ from .memory import Pool
 from .names import is_input
 from .torch_functions import Function
 from .torch_graph import to_numpy
-from .torch_tensors import version
+from .torch_tensors import is_plain, version
 
 
 class Enough(BaseException):
@@ -121,6 +121,20 @@ class Reader(Watcher):
         super().__init__(taps, edits)
         self.values: dict[Tap, Array] = {}
         self._pool = pool
+        wholly = (each[0] for each in self.taps.values() if len(each) == 1 and each[0].reduce == "none")
+        self._copied = {tap.layer: tap for tap in wholly if tap.layer not in self.edits}
+
+    def visit(self, name: str, tensor: torch.Tensor, maker: nn.Module | Function | None, alias: bool) -> torch.Tensor:
+        """As any watcher, but in one go where an array is only to be copied: most are, and there are hundreds in a run."""
+        tap = self._copied.get(name)
+        if tap is None or name not in self.taps or maker is None or not is_plain(tensor, self.pictures):
+            return super().visit(name, tensor, maker, alias)
+        self.last = name
+        self.values[tap] = to_numpy(tensor, self._pool)
+        del self.taps[name]
+        if not self.taps:
+            self.stop(maker)
+        return tensor
 
     def take(self, _name: str, tensor: torch.Tensor, taps: Sequence[Tap]) -> torch.Tensor:
         for tap in taps:
@@ -190,7 +204,7 @@ def refuse(name: str, tensor: torch.Tensor, pictures: int) -> None:
         raise Unsupported(f"'{name}' is on the 'meta' device, where there are no values. Take a layer before it.")
     if tensor.is_complex():
         raise Unsupported(f"'{name}' holds complex numbers, which no map can show. Take the layer before or after it.")
-    if tensor.shape[:1] != (pictures,):
+    if not tensor.ndim or tensor.shape[0] != pictures:
         shape = tuple(tensor.shape)
         raise Unsupported(f"'{name}' has shape {shape}, without an axis of {pictures} pictures. Take another layer.")
 
