@@ -253,3 +253,34 @@ def test_which_units_fire_in_every_layer(looked):
     assert list(found) == list(looked)
     values = looked["flatten"].values[0]
     assert found["flatten"] == sorted(np.flatnonzero(values > 0).tolist(), key=lambda unit: -values[unit])
+
+
+def test_one_sheet_has_the_first_maps_of_every_layer(looked):
+    sheet = looked.sheet(first=5)
+    layers = [name for name in looked if looked[name].values.ndim == 4]
+    assert [heading.partition(":")[0] for heading, _ in sheet.groups] == layers == ["block1_conv1", "block4_conv3"]
+    assert [count for _, count in sheet.groups] == [5, 5]
+    assert "without flatten, softmax, which have none" in sheet.subtitle
+    shapes = [looked[name].values.shape[2:] for name in layers]
+    assert sheet.tiles.shape[1:] == max(shapes)
+    for row, name in enumerate(layers):
+        for at, unit in enumerate(looked[name].ranked()[:5]):
+            own = looked[name].values[0, unit]
+            times = [large // small for large, small in zip(max(shapes), own.shape, strict=True)]
+            np.testing.assert_array_equal(sheet.tiles[5 * row + at], own.repeat(times[0], 0).repeat(times[1], 1))
+            assert sheet.labels[5 * row + at].split()[0] == str(unit)
+    assert looked.sheet(picture=1).title.endswith(looked.pictures[1].name)
+
+
+def test_on_a_sheet_of_every_layer_dead_maps_stay_dead_beside_a_layer_before_its_activation():
+    values = np.zeros((1, 2, 4, 4))
+    values[0, 1] = 1 + np.arange(16).reshape(4, 4)
+    after, before = maps(values), maps(values - 3)
+    before = replace(before, reading=Reading("conv1", "conv1", False))
+    whole = convscope.open("demo").maps(np.zeros((128, 128, 3), np.uint8), at="block1_conv1")
+    both = replace(whole, maps={"after": after, "before": before})
+    assert both.sheet(order="plain").labels == ("0 dead", "1", "0", "1")
+    alone = replace(whole, maps={"after": after})
+    assert alone.sheet(order="plain").marked_labels == ("0 dead", "1")
+    with pytest.raises(InputError, match="has maps of rows and columns"):
+        replace(whole, maps={"dense": maps([[1.0, 2.0]])}).sheet()

@@ -15,6 +15,7 @@ from ..methods.heaviest import Slices
 from ..methods.select import Row, name_of
 from ..paths import path_of
 from . import arrays, map_sheets, on_pictures
+from .all_layers import all_layers
 from .explanation import Explanation
 from .filters import Filters
 from .maps import FeatureMaps
@@ -62,6 +63,21 @@ class MapSet(Mapping[str, FeatureMaps]):
         if self.answers is None:
             raise InputError("There are no answers: look() asks for them, of a network that is a classifier.")
         return map_sheets.answers(self.answers[picture], self.pictures[picture].name, self.answers_from or "")
+
+    def sheet(
+        self,
+        *,
+        picture: int = 0,
+        first: int | None = 8,
+        order: str = "auto",
+        scale: Scale = "map",
+        colour: str = "auto",
+    ) -> Sheet:
+        """The first maps of every layer on one sheet, to print say; layers without rows and columns are left out, and named.
+
+        raises   InputError where there is no other; and as `FeatureMaps.sheet`
+        """
+        return all_layers(self.maps, picture, first, order, scale, colour)
 
     def overlay(
         self,
