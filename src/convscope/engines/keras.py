@@ -161,8 +161,9 @@ class KerasEngine:
         """The numbers of the edits in Keras' layout, of as many axes as what they change."""
         numbers = {}
         for name, edit in changes.items():
-            last, axes = self._places[name].channels_last, self._places[name].axes
-            numbers[name] = (to_native(np.asarray(edit.scale), last, axes), to_native(np.asarray(edit.shift), last, axes))
+            channels, axes = self._places[name].channels, self._places[name].axes
+            scale, shift = (to_native(np.asarray(each), channels, axes) for each in (edit.scale, edit.shift))
+            numbers[name] = (scale, shift)
         return numbers
 
     def _received(self, pictures: Mapping[str, Array]) -> list[Native]:
@@ -177,7 +178,7 @@ class KerasEngine:
         fits = all(want in (None, have) for have, want in zip(np.shape(pictures), takes, strict=True))
         if not fits or len(pictures) == 0:
             raise WrongPictureShape(np.shape(pictures), takes, name if len(self._inputs.starts) > 1 else None)
-        native = to_native(pictures, self._places[name].channels_last)
+        native = to_native(pictures, self._places[name].channels)
         received = native.astype(start.dtype, copy=False)
         if self._places[name].whole and not np.array_equal(received, native):
             raise InputError(
@@ -188,7 +189,7 @@ class KerasEngine:
         return received
 
     def _arrays(self, taps: Sequence[Tap], values: Sequence[Native]) -> list[Array]:
-        return to_protocol(values, list(map(self._forward.is_last, taps)))
+        return to_protocol(values, list(map(self._forward.channels, taps)))
 
     @contextmanager
     def _failing(self, pictures: Mapping[str, Array]) -> Iterator[None]:
@@ -266,4 +267,4 @@ class KerasTrace:
         if np.shape(seed) != expected:
             message = f"The seed of '{name}' has shape {np.shape(seed)}, but its value has {expected}."
             raise InputError(message, received=np.shape(seed), expected=expected)
-        return to_native(seed, self._engine._places[tap.layer].channels_last)
+        return to_native(seed, self._engine._places[tap.layer].channels)

@@ -37,18 +37,20 @@ def copied(values: npt.NDArray[Any]) -> Array:
     return np.array(values, np.int64 if values.dtype.kind in "iu" else np.float32, order="C")
 
 
-def to_protocol(values: Sequence[npt.NDArray[Any]], channels_last: Sequence[bool]) -> list[Array]:
-    """Copies, channels first."""
+def to_protocol(values: Sequence[npt.NDArray[Any]], channels: Sequence[int]) -> list[Array]:
+    """Copies, channels first. `channels`: the axis of each where they are, see keras_layout."""
     if sum(each.size for each in values) < MANY:
-        return list(map(channels_first, values, channels_last))
+        return list(map(channels_first, values, channels))
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(channels_first, values, channels_last))
+        return list(pool.map(channels_first, values, channels))
 
 
-def channels_first(values: npt.NDArray[Any], channels_last: bool) -> Array:
+def channels_first(values: npt.NDArray[Any], axis: int) -> Array:
     """A copy (n, c, *spatial). Turned in blocks, because NumPy's own copy of a turned array misses the cache all the time."""
-    if values.ndim < 3 or not channels_last:
+    if values.ndim < 3 or axis == 1:
         return copied(values)
+    if axis not in (-1, values.ndim - 1):
+        return copied(np.moveaxis(values, axis, 1))
     n, channels = values.shape[0], values.shape[-1]
     source = values.reshape(n, -1, channels)
     result = np.empty((n, channels, source.shape[1]), np.float32)
@@ -59,11 +61,11 @@ def channels_first(values: npt.NDArray[Any], channels_last: bool) -> Array:
     return result.reshape(n, channels, *values.shape[1:-1])
 
 
-def to_native(values: Array, channels_last: bool, ndim: int | None = None) -> Array:
+def to_native(values: Array, channels: int, ndim: int | None = None) -> Array:
     """A copy in Keras' layout; first filled up with axes of length one to `ndim`, as broadcasting does."""
     values = np.asarray(values, np.float32)
     values = values.reshape((1,) * ((ndim or 0) - values.ndim) + values.shape)
-    return contiguous(np.moveaxis(values, 1, -1) if values.ndim > 2 and channels_last else values)
+    return contiguous(np.moveaxis(values, 1, channels) if values.ndim > 2 else values)
 
 
 def check_fit(edit: Edit, shape: Shape) -> None:

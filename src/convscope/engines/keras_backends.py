@@ -62,7 +62,7 @@ def backend(forward: Forward) -> Backend:
     raise Unsupported(f"Keras runs on {name} here, but networks are read on torch, tensorflow or jax. Set KERAS_BACKEND.")
 
 
-def as_it_is(value: Any, _last: bool) -> Any:
+def as_it_is(value: Any, _channels: int) -> Any:
     """Keeps it as the backend has it, for what can be pulled back."""
     return value
 

@@ -16,11 +16,12 @@ from .keras_calls import Call, Enough, Operations, Watch
 from .keras_failures import cannot_be_reached
 from .keras_graph import Place
 from .keras_inputs import Inputs
+from .keras_layout import LAST, protocol
 from .names import array_names, output_names
 
 Tensors = dict[str, tuple[Any, Any]]  # scale and shift of each edited layer, in Keras' layout
 Hook = Callable[[Any], Any]
-Keep = Callable[[Any, bool], Any]
+Keep = Callable[[Any, int], Any]
 # Only the real parts would be drawn, with nothing that says so.
 COMPLEX = "'{}' holds complex numbers, which no map can show. Take the layer before or after it."
 
@@ -41,7 +42,7 @@ class Plan:
 class Reader:
     """Stands behind every call: edits what it returns, and keeps what is asked for.
 
-    keep       from a tensor, and whether its channels are last of three or more axes, to what is kept of it; positions stay
+    keep       from a tensor, and the axis of its channels, to what is kept of it; positions stay
     hand_on    from a tensor that was read to what the next layer receives
     nudges     zeros that are added, so that a gradient with respect to them is one with respect to the layer
     held       what rows give, whatever came out of them; edits come after it
@@ -117,9 +118,9 @@ class Reader:
         if name in self._taps:
             value = self.begin(value)
         for tap in self._taps.get(name, ()):
-            part = reduced(value, tap.reduce, self.places[name].channels_last)
-            last = self.places[name].channels_last and len(part.shape) > 2
-            self.seen[tap] = part if tap.reduce == "argmax" else self.keep(part, last)
+            part = reduced(value, tap.reduce, self.places[name].channels)
+            channels = self.places[name].channels if len(part.shape) > 2 else 1
+            self.seen[tap] = part if tap.reduce == "argmax" else self.keep(part, channels)
         return self.hand_on(value) if name in self._taps else value
 
     def _unread(self, name: str, value: Any, error: ModelError) -> Any:
@@ -132,9 +133,9 @@ class Reader:
         return value
 
     def _edited(self, name: str, value: Any) -> Any:
-        shape, last = tuple(value.shape), self.places[name].channels_last and len(value.shape) > 2
+        shape = tuple(value.shape)
         try:
-            check_fit(self.plan.edits[name], (shape[0], shape[-1], *shape[1:-1]) if last else shape)
+            check_fit(self.plan.edits[name], (shape[0], *protocol(shape, self.places[name].channels)))
         except InputError as error:
             self.refused = error
             raise Enough from error  # Keras would make another exception of an ordinary one
@@ -200,10 +201,10 @@ class Forward:
             raise not_read(reader.unread)
         return [reader.seen[tap] for tap in plan.taps]
 
-    def is_last(self, tap: Tap) -> bool:
-        """Whether what the tap reads has its channels last, after three or more axes."""
+    def channels(self, tap: Tap) -> int:
+        """The axis of the channels in what the tap reads."""
         place = self.places[tap.layer]
-        return place.channels_last and place.axes > 2 and tap.reduce == "none"
+        return place.channels if place.axes > 2 and tap.reduce == "none" else 1
 
     def _run(self, reader: Reader, pictures: Sequence[Any]) -> None:
         given = [reader.read(name, array) for name, array in zip(self.inputs.names, pictures, strict=True)]
@@ -217,15 +218,17 @@ class Forward:
             raise not_read({name: EngineError(says.format(name)) for name in reader.missed})
 
 
-def reduced(value: Any, reduce: Reduce, channels_last: bool) -> Any:
+def reduced(value: Any, reduce: Reduce, channels: int) -> Any:
     """Spatial axes collapsed, in float32, positions in whole numbers, see Tap."""
     if reduce == "none":
         return value
     values = keras.ops.cast(value, "float32")
+    if channels not in (1, LAST):
+        values = keras.ops.moveaxis(values, channels, 1)
     sizes = keras.ops.shape(values)
     if len(value.shape) < 3:
         values, axis = values[..., None], -1
-    elif channels_last:
+    elif channels == LAST:
         values, axis = keras.ops.reshape(values, (sizes[0], -1, sizes[-1])), 1
     else:
         values, axis = keras.ops.reshape(values, (*sizes[:2], -1)), 2

@@ -15,6 +15,7 @@ from ..errors import EngineError, Shape, Unsupported
 from .failures import first_line
 from .keras_calls import Call, Operations, Watch, graph_of
 from .keras_inputs import Inputs, Start
+from .keras_layout import channels_of, input_channels, protocol, usual_channels
 from .keras_rows import facts, kind_of
 from .keras_windows import window_of
 from .names import array_names, output_names
@@ -24,12 +25,12 @@ BATCH = 2  # of the dry run; not 1, which broadcasts
 
 @dataclass(frozen=True)
 class Place:
-    """Where a row is read: the operation, the call's name, whether its channels are its last axis, how many axes it has, and
-    whether it holds whole numbers or truth values."""
+    """Where a row is read: the operation, the call's name, which axis is that of its channels (see keras_layout), how many axes
+    it has, and whether it holds whole numbers or truth values."""
 
     operation: Any
     call: str
-    channels_last: bool
+    channels: int
     axes: int
     whole: bool = False
 
@@ -46,29 +47,32 @@ def survey(model: Any, operations: Operations, inputs: Inputs) -> Table:
     """Raises Unsupported for a model that was never built, EngineError for one that does not run."""
     run = dry_run(model, operations, inputs)
     wiring = Wiring(model, run.calls, [start.name for start in inputs.starts])
-    last = states_layout(run.calls)
+    usual = usual_channels(run.calls)
     rows: list[Layer] = []
     places: dict[str, Place] = {}
     for end, start in zip(inputs.names, inputs.starts, strict=True):
-        rows.append(Layer(len(rows), start.name, "input", start.native, protocol(start.shape, last), start.shape))
-        places[start.name] = Place(None, end, last, len(start.shape), is_whole(start.dtype))
+        channels = input_channels(run.calls, start.shape)
+        rows.append(Layer(len(rows), start.name, "input", start.native, protocol(start.shape, channels), start.shape))
+        places[start.name] = Place(None, end, channels, len(start.shape), is_whole(start.dtype))
     behind: dict[str, tuple[str, ...]] = {}  # of what has no row, those that it was made of
     for call in wiring.ordered():
         fed_by = tuple(dict.fromkeys(row for name in wiring.inputs(call) for row in behind.get(name, (name,))))
-        last = layout_of(call.operation, places[fed_by[0] if fed_by else rows[-1].name].channels_last)
+        source = places[fed_by[0] if fed_by else rows[-1].name]
         kind = kind_of(call.operation, is_network=call.operation in operations.networks)
         for name, spec in zip(array_names(call.name, len(run.arrays[call])), run.arrays[call], strict=True):
             if spec is None or not spec.shape:
                 behind[name] = fed_by
                 continue  # no array, or one number for the whole batch
-            known = {**facts(call.operation, kind), **shapes(spec, last, inputs.starts[0])}
+            channels = channels_of(call.operation, len(spec.shape), (source.channels, source.axes), usual)
+            known = {**facts(call.operation, kind), **shapes(spec, channels, inputs.starts[0])}
             known["function"] = not isinstance(call.operation, keras.Layer)
             known["window"] = window_of(call.operation, kind, len(spec.shape) - 2)
             rows.append(Layer(len(rows), name, kind, type(call.operation).__name__, inputs=fed_by, **known))
-            places[name] = Place(call.operation, call.name, last, len(spec.shape), is_whole(spec.dtype))
+            places[name] = Place(call.operation, call.name, channels, len(spec.shape), is_whole(spec.dtype))
     for name, (spec, made_by) in zip(output_names(len(run.outputs)), run.outputs, strict=True):
-        last = places.get(made_by or "", places[rows[-1].name]).channels_last
-        places[name] = Place(None, name, last, len(spec.shape), is_whole(spec.dtype))
+        source = places.get(made_by or "", places[rows[-1].name])
+        channels = channels_of(None, len(spec.shape), (source.channels, source.axes), usual)
+        places[name] = Place(None, name, channels, len(spec.shape), is_whole(spec.dtype))
     ends = [end for end, start in zip(inputs.names, inputs.starts, strict=True) if end != start.name]
     check_names([*(row.name for row in rows), *ends, *output_names(len(run.outputs))])
     unused = not_called(operations, run.calls)
@@ -217,33 +221,13 @@ def run_order(graph: Any) -> Iterator[tuple[int, Any]]:
         yield from ((depth, node) for node in graph._nodes_by_depth[depth] if node.operation and not node.is_input)
 
 
-def states_layout(calls: Sequence[Call]) -> bool:
-    """Whether pictures go in channels last: as the first layer that says so has it."""
-    stated = [layout_of(call.operation, None) for call in calls]
-    default: bool = keras.config.image_data_format() == "channels_last"
-    return next((each for each in stated if each is not None), default)
-
-
-def layout_of(operation: Any, inherited: Any) -> Any:
-    """Whether an operation's channels are last: as its data_format says, else as what feeds it has them. torch's are first."""
-    if type(operation).__name__ == "TorchModuleWrapper":
-        return False
-    stated = getattr(operation, "data_format", None)
-    return inherited if stated is None or isinstance(operation, keras.layers.Flatten) else stated == "channels_last"
-
-
 def is_whole(dtype: str) -> bool:
     return "float" not in keras.backend.standardize_dtype(dtype)
 
 
-def shapes(spec: Any, channels_last: bool, start: Start) -> dict[str, Shape | None]:
+def shapes(spec: Any, channels: int, start: Start) -> dict[str, Shape | None]:
     """Native and protocol shape of a row, without its own batch where something was folded into that."""
     if spec.shape[0] != BATCH:
         return {"shape": None, "native_shape": (None, *spec.shape[1:])}
     native = (start.shape[0], *spec.shape[1:])
-    return {"shape": protocol(native, channels_last), "native_shape": native}
-
-
-def protocol(native: Shape, channels_last: bool) -> Shape:
-    """(None, 224, 224, 64) to (64, 224, 224)."""
-    return (native[-1], *native[1:-1]) if channels_last and len(native) > 2 else native[1:]
+    return {"shape": protocol(native, channels), "native_shape": native}

@@ -62,7 +62,7 @@ class KerasHeld:
         if self._is_input() or whole:
             return engine.run(self._pictures, [self.layer], self._here)[self.layer]
         run = engine.run(self._pictures, [*self._rows, self.layer], self._here)
-        self._held = {name: to_native(run[name], engine._places[name].channels_last) for name in self._rows}
+        self._held = {name: to_native(run[name], engine._places[name].channels) for name in self._rows}
         self._repeatable = all(engine.graph[name].shape is not None for name in self._rows)
         return run[self.layer]
 

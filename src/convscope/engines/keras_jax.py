@@ -22,7 +22,7 @@ class JaxBackend:
         given: Any = (self._variables(), list(pictures), dict(edits), dict(held or {}))
         key = question(self._forward, plan, pictures, edits, held)
         function = self._compiled.get(key, lambda: jax.jit(self._function(plan)).lower(*given).compile())
-        return to_protocol(list(map(host, function(*given))), [self._forward.is_last(tap) for tap in plan.taps])
+        return to_protocol(list(map(host, function(*given))), [self._forward.channels(tap) for tap in plan.taps])
 
     def trace(self, plan: Plan, pictures: Natives, edits: Numbers) -> JaxTraced:
         key = ("trace", question(self._forward, plan, pictures, edits))

@@ -33,7 +33,7 @@ class TensorFlowBackend:
         function = self._compiled.get(question(self._forward, plan, pictures, edits, held), make)
         given = {name: tf.constant(each) for name, each in (held or {}).items()}
         found = function(list(map(tf.constant, pictures)), tensors(edits), given, tf.constant(0))
-        return owned(found, list(map(self._forward.is_last, plan.taps)))
+        return owned(found, [self._forward.channels(tap) != 1 for tap in plan.taps])
 
     def trace(self, plan: Plan, pictures: Natives, edits: Numbers) -> Traced:
         """The first time eagerly, which is sooner done than compiling; then compiled."""
@@ -68,14 +68,18 @@ def same_graph() -> Callable[[], bool]:
     return lambda: state() == begun
 
 
-def channels_first(value: Any, last: bool, zero: Any) -> Any:
-    """In float32, turned where the channels are last.
+def channels_first(value: Any, channels: int, zero: Any) -> Any:
+    """In float32, turned where the channels are not first.
 
     `zero` is an input of the graph, so that the order of the axes is not known before it runs: nothing can take the place of
     turning then, neither what cancels it nor a constant, and what comes out has memory of its own. See `owned`.
     """
-    value, axes = to_float(value), len(value.shape)
-    return tf.transpose(value, tf.constant([0, axes - 1, *range(1, axes - 1)]) + zero) if last else value
+    value = to_float(value)
+    if channels == 1:
+        return value
+    order = list(range(len(value.shape)))
+    order.insert(1, order.pop(channels))
+    return tf.transpose(value, tf.constant(order) + zero)
 
 
 def owned(tensors: Sequence[Any], turned: Sequence[bool]) -> list[Array]:

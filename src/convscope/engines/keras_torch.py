@@ -28,10 +28,9 @@ class TorchBackend:
         self._pool.trim()
         return [copied(host(each)) if isinstance(each, torch.Tensor) else each for each in found]
 
-    def _copied(self, value: Any, last: bool) -> Array:
+    def _copied(self, value: Any, channels: int) -> Array:
         """At once: the next layer may write into what is read."""
-        turned = value.movedim(-1, 1) if last else value
-        return self._pool.copy(turned)
+        return self._pool.copy(value if channels == 1 else value.movedim(channels, 1))
 
     def stop(self, plan: Plan, pictures: Natives, edits: Numbers) -> tuple[dict[str, Any], bool]:
         """What each call gave until all that `plan` reads was known, and whether something wrote into that, or into a state."""

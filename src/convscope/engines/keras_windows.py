@@ -15,7 +15,12 @@ def window_of(operation: Any, kind: Kind, axes: int) -> Window | None:
 
     A layer that derives from one of these with a `call` of its own may look elsewhere: it may pad first.
     """
-    if not isinstance(operation, keras.Layer) or axes < 1 or not is_of_keras(operation):
+    if (
+        not isinstance(operation, keras.Layer)
+        or isinstance(operation, keras.layers.Wrapper)
+        or axes < 1
+        or not is_of_keras(operation)
+    ):
         return None
     if kind in CONVOLUTIONS and hasattr(operation, "kernel_size"):
         sizes = operation.kernel_size, operation.strides, getattr(operation, "dilation_rate", 1)
