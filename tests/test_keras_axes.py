@@ -14,6 +14,7 @@ from keras import ops  # noqa: E402
 from convscope.conformance import check_engine  # noqa: E402
 from convscope.core import Edit, Tap  # noqa: E402
 from convscope.engines.keras import KerasEngine  # noqa: E402
+from convscope.errors import Unsupported  # noqa: E402
 from convscope.methods.receptive import edges  # noqa: E402
 
 BACKEND = keras.backend.backend()
@@ -105,5 +106,46 @@ def test_a_window_of_a_layer_over_time_is_not_taken_for_one_of_the_film(layer):
     start = keras.Input((4, 6, 6, 1))
     x = L.TimeDistributed(L.Cropping2D(1), name="steps")(start)
     engine = KerasEngine(keras.Model(start, L.TimeDistributed(L.Conv2D(1, 3), name="each")(x)))
-    with pytest.raises(Exception, match="What 'steps'"):
+    with pytest.raises(Unsupported, match="What 'steps'"):
         edges(engine.graph, layer)
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_what_is_stacked_before_the_pictures_is_no_row(number):
+    start = keras.Input((8, 8, 3), name="picture")
+    maps = L.Conv2D(4, 3, name="conv")(start)
+    means = [ops.mean(maps, (1, 2)) * factor for factor in range(1, number + 1)]
+    model = keras.Model(start, L.Dense(2, name="classes")(ops.stack(means)[number - 1]))
+    engine = KerasEngine(model)
+    assert not any(name.startswith("stack") for name in engine.graph.names)
+    pictures = RANDOM.normal(size=(number, 3, 8, 8)).astype(np.float32)
+    run = engine.run(pictures, [*engine.graph.names, "output"])
+    assert {len(values) for values in run.values()} == {number}
+    held, off = engine.hold(pictures, "conv"), [Edit("conv", 0.5)]
+    np.testing.assert_allclose(held.run([], off)["output"], engine.run(pictures, [], off)["output"], atol=1e-5)
+
+
+def test_an_output_that_holds_nothing_for_each_picture_is_refused():
+    start = keras.Input((8, 8, 3), name="picture")
+    maps = L.Conv2D(4, 3, name="conv")(start)
+    engine = KerasEngine(keras.Model(start, [maps, ops.stack([maps, maps * 2]), ops.mean(maps)]))
+    pictures = RANDOM.normal(size=(2, 3, 8, 8)).astype(np.float32)
+    run = engine.run(pictures, ["output", "conv"])
+    np.testing.assert_array_equal(run["output"], run["conv"])
+    for name in ("output:1", "output:2"):
+        with pytest.raises(Unsupported, match=f"'{name}' of this network holds nothing for each picture"):
+            engine.run(pictures, [name])
+
+
+def test_a_network_of_so_many_pictures_runs_with_as_many():
+    """A stateful layer remembers each of its pictures; in our runs what it remembers stays."""
+    keras.utils.set_random_seed(0)
+    start = keras.Input(batch_shape=(3, 8, 2), name="signal")
+    model = keras.Model(start, L.LSTM(4, stateful=True, return_sequences=True, name="steps")(start))
+    engine = KerasEngine(model)
+    signals = RANDOM.normal(size=(3, 2, 8)).astype(np.float32)
+    native = signals.transpose(0, 2, 1)
+    for _ in range(2):
+        found = [engine.run(signals, ["steps"])["steps"] for _ in range(2)]
+        np.testing.assert_allclose(found[0], numbers(model(native)).transpose(0, 2, 1), atol=1e-5)
+        np.testing.assert_array_equal(*found)

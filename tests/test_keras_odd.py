@@ -228,6 +228,33 @@ def test_a_kernel_of_a_layer_with_a_call_of_its_own_is_not_shown_as_it_acts():
     )
 
 
+def test_a_normalization_that_is_adapted_later_is_opened_again():
+    """Its means are no weights, and what was compiled would go on with the old ones."""
+    norm, start = L.Normalization(name="norm"), keras.Input((8, 8, 3))
+    norm.adapt(PICTURES.transpose(0, 2, 3, 1))
+    model = keras.Model(start, norm(start))
+    engine = KerasEngine(model)
+    engine.run(PICTURES)
+    norm.adapt(PICTURES.transpose(0, 2, 3, 1) * 5 + 3)
+    with pytest.raises(Unsupported, match="was changed after it was opened"):
+        engine.run(PICTURES)
+
+
+def test_a_kernel_with_lora_is_replaced_as_it_acts():
+    start, layer = keras.Input((8, 8, 3)), L.Conv2D(4, 3, name="conv")
+    model = keras.Model(start, layer(start))
+    layer.enable_lora(2)
+    layer.lora_kernel_b.assign(np.random.default_rng(0).normal(size=layer.lora_kernel_b.shape))
+    engine = KerasEngine(model)
+    weights = engine.weights("conv")
+    np.testing.assert_allclose(weights["kernel"], np.moveaxis(ops.convert_to_numpy(layer.kernel), (3, 2), (0, 1)), atol=1e-6)
+    kernel = np.random.default_rng(1).normal(size=(4, 3, 3, 3)).astype(np.float32)
+    other = engine.with_weights({"conv": {"kernel": kernel}})
+    np.testing.assert_allclose(other.weights("conv")["kernel"], kernel, atol=1e-5)
+    at_corner = (PICTURES[:, None, :, :3, :3] * kernel).sum((2, 3, 4)) + weights["bias"]
+    np.testing.assert_allclose(other.run(PICTURES, ["conv"])["conv"][:, :, 0, 0], at_corner, atol=1e-4)
+
+
 @pytest.mark.skipif(BACKEND != "torch", reason="modules of torch run on torch")
 def test_a_module_of_torch_is_channels_first_and_stays_in_training():
     import torch

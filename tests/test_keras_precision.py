@@ -131,6 +131,12 @@ def test_the_kernel_of_a_quantised_layer_is_what_it_multiplies_with(layer, mode,
     assert (row.kind, row.kernel) == ("dense", (6, 5))
 
 
+def test_a_quantised_kernel_is_not_replaced_by_one_that_would_be_rounded():
+    engine = KerasEngine(quantised("int8"))
+    with pytest.raises(Unsupported, match="'hidden' is quantised"):
+        engine.with_weights({"hidden": engine.weights("hidden")})
+
+
 def test_a_gradient_that_the_framework_cannot_take_is_said():
     """TensorFlow has none through float8."""
     engine = KerasEngine(quantised("float8"))

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 
 from ..errors import Unsupported
 from .keras_compiled import as_python, nothing_compiled
@@ -149,14 +150,15 @@ class Operations:
         """Raises Unsupported where the model is made of other parts, or with other activations, than when it was opened."""
         if self._made != self._making():
             raise Unsupported(
-                f"'{self.model.name}' was changed after it was opened: it has other layers or activations now. Open it again."
+                f"'{self.model.name}' was changed after it was opened: it has other layers, activations or means now. "
+                "Open it again."
             )
 
     def _making(self) -> list[tuple[Any, ...]]:
         """Each part, with what it computes that is no weight and that people change."""
         made = [(each, getattr(each, "activation", None)) for outer in (self.model, *self.networks) for each in parts(outer)]
         return [
-            (each, activation if callable(activation) else None, getattr(each, "quantization_mode", None))
+            (each, activation if callable(activation) else None, getattr(each, "quantization_mode", None), adapted(each))
             for each, activation in made
         ]
 
@@ -167,6 +169,14 @@ class Operations:
                 self.paths[operation] = free(prefix + operation.name, taken)
                 taken.add(self.paths[operation])
                 self._walk(operation, self.paths[operation] + "/")
+
+
+def adapted(operation: Any) -> tuple[bytes, ...]:
+    """What a Normalization subtracts and divides by, which is no weight."""
+    if not isinstance(operation, keras.layers.Normalization):
+        return ()
+    numbers = (getattr(operation, name, None) for name in ("mean", "variance"))
+    return tuple(np.asarray(keras.ops.convert_to_numpy(each)).tobytes() for each in numbers if each is not None)
 
 
 def parts(operation: Any) -> list[Any]:

@@ -104,13 +104,12 @@ class Reader:
         return received
 
     def _read(self, name: str, value: Any) -> Any:
-        touched = name in self.edits or name in self._taps
-        if (touched or name in self.held) and not self.reachable():  # and a function of the user's would keep what we did in it
-            return self._unread(name, value, cannot_be_reached())
+        if name not in self._taps and name not in self.edits and name not in self.held and name not in self.nudges:
+            return value
+        if error := self._why_not(name, value):
+            return self._unread(name, value, error)
         if name in self.held:
             value = keras.ops.cast(self.held[name], value.dtype)
-        if touched and "complex" in str(value.dtype):
-            return self._unread(name, value, Unsupported(COMPLEX.format(name)))
         if name in self.edits:
             value = self._edited(name, value)
         if name in self.nudges:
@@ -122,6 +121,14 @@ class Reader:
             channels = self.places[name].channels if len(part.shape) > 2 else 1
             self.seen[tap] = part if tap.reduce == "argmax" else self.keep(part, channels)
         return self.hand_on(value) if name in self._taps else value
+
+    def _why_not(self, name: str, value: Any) -> ModelError | None:
+        """Why a row can be neither read nor changed."""
+        if not self.reachable():  # and a function of the user's would keep what we did in it
+            return cannot_be_reached()
+        if not self.places[name].pictures:
+            return Unsupported(f"'{name}' of this network holds nothing for each picture. Ask for a layer of the table.")
+        return Unsupported(COMPLEX.format(name)) if "complex" in str(value.dtype) else None
 
     def _unread(self, name: str, value: Any, error: ModelError) -> Any:
         """Reads the others."""
@@ -144,11 +151,26 @@ class Reader:
         return keras.ops.cast(keras.ops.cast(value, "float32") * scale + shift, value.dtype)
 
 
+class Scope(keras.StatelessScope):  # type: ignore[misc]  # Keras has no types
+    """Remembers, on JAX, which variables were read that it has no value for, and what they held."""
+
+    def __init__(self, variables: Sequence[tuple[Any, Any]]):
+        super().__init__(state_mapping=variables)
+        self.constants: dict[int, tuple[Any, Any]] = {}
+
+    def get_current_value(self, variable: Any) -> Any:
+        value = super().get_current_value(variable)
+        if value is None and keras.backend.backend() == "jax":
+            self.constants[id(variable)] = variable, variable._value
+        return value
+
+
 @dataclass
 class Forward:
     """`model` with its operations; `reached` and `failure` are those of the last forward that Python went through.
 
     assigned   whether that forward would have changed the state of a layer: seeds, statistics
+    constants  variables that a forward read and was not given, with what they held: what is compiled keeps that on JAX
     """
 
     model: Any
@@ -158,6 +180,7 @@ class Forward:
     reached: str | None = None
     failure: Exception | None = None
     assigned: bool = False
+    constants: dict[int, tuple[Any, Any]] = field(default_factory=dict)
 
     def __call__(
         self,
@@ -184,7 +207,7 @@ class Forward:
         networks = self.operations.networks
         reader = Reader(plan, self.places, edits, keep, hand_on, nudges or {}, held or {}, begin, gave, reachable, networks)
         watch = Watch(self.operations, reader.visit, instead)
-        scope = keras.StatelessScope(state_mapping=variables)
+        scope = Scope(variables)
         before = dict(scope.state_mapping)
         try:
             # Whatever the network assigns, seeds and statistics, stays in the scope and is dropped with it.
@@ -194,6 +217,7 @@ class Forward:
             pass
         finally:
             self.reached, self.failure = watch.reached, watch.failure
+            self.constants |= scope.constants
             self.assigned = any(before.get(key) is not value for key, value in scope.state_mapping.items())
         if reader.refused:
             raise reader.refused

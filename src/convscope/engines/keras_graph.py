@@ -20,19 +20,20 @@ from .keras_rows import facts, kind_of
 from .keras_windows import window_of
 from .names import array_names, output_names
 
-BATCH = 2  # of the dry run; not 1, which broadcasts
+BATCH = 11  # of the dry run: not 1, which broadcasts, and no number that axes of networks have
 
 
 @dataclass(frozen=True)
 class Place:
     """Where a row is read: the operation, the call's name, which axis is that of its channels (see keras_layout), how many axes
-    it has, and whether it holds whole numbers or truth values."""
+    it has, whether it holds whole numbers or truth values, and whether it holds something for each picture."""
 
     operation: Any
     call: str
     channels: int
     axes: int
     whole: bool = False
+    pictures: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,11 @@ def survey(model: Any, operations: Operations, inputs: Inputs) -> Table:
         source = places[fed_by[0] if fed_by else rows[-1].name]
         kind = kind_of(call.operation, is_network=call.operation in operations.networks)
         for name, spec in zip(array_names(call.name, len(run.arrays[call])), run.arrays[call], strict=True):
-            if spec is None or not spec.shape:
+            if spec is None or not is_of_pictures(spec.shape, run.batch):
                 behind[name] = fed_by
-                continue  # no array, or one number for the whole batch
+                continue
             channels = channels_of(call.operation, len(spec.shape), (source.channels, source.axes), usual)
-            known = {**facts(call.operation, kind), **shapes(spec, channels, inputs.starts[0])}
+            known = {**facts(call.operation, kind), **shapes(spec, channels, inputs.starts[0], run.batch)}
             known["function"] = not isinstance(call.operation, keras.Layer)
             known["window"] = window_of(call.operation, kind, len(spec.shape) - 2)
             rows.append(Layer(len(rows), name, kind, type(call.operation).__name__, inputs=fed_by, **known))
@@ -72,7 +73,8 @@ def survey(model: Any, operations: Operations, inputs: Inputs) -> Table:
     for name, (spec, made_by) in zip(output_names(len(run.outputs)), run.outputs, strict=True):
         source = places.get(made_by or "", places[rows[-1].name])
         channels = channels_of(None, len(spec.shape), (source.channels, source.axes), usual)
-        places[name] = Place(None, name, channels, len(spec.shape), is_whole(spec.dtype))
+        pictures = is_of_pictures(spec.shape, run.batch)
+        places[name] = Place(None, name, channels, len(spec.shape), is_whole(spec.dtype), pictures)
     ends = [end for end, start in zip(inputs.names, inputs.starts, strict=True) if end != start.name]
     check_names([*(row.name for row in rows), *ends, *output_names(len(run.outputs))])
     unused = not_called(operations, run.calls)
@@ -103,12 +105,14 @@ def not_called(operations: Operations, calls: Sequence[Call]) -> tuple[str, ...]
 class DryRun:
     """`arrays`: the specs of what each call returned, None for what is no array. `outputs`: the network's, with their rows."""
 
+    batch: int
     calls: list[Call]
     arrays: dict[Call, list[Any]]
     outputs: list[tuple[Any, str | None]]
 
 
 def dry_run(model: Any, operations: Operations, inputs: Inputs) -> DryRun:
+    batch = next((start.shape[0] for start in inputs.starts if start.shape[0]), BATCH)  # as many as a stateful layer wants
     watches: list[Watch] = []
     calls: list[Call] = []
     made_by: list[str | None] = []
@@ -134,11 +138,11 @@ def dry_run(model: Any, operations: Operations, inputs: Inputs) -> DryRun:
         return arrays, outputs
 
     try:
-        specs = (keras.KerasTensor((BATCH, *start.shape[1:]), dtype=start.dtype) for start in inputs.starts)
+        specs = (keras.KerasTensor((batch, *start.shape[1:]), dtype=start.dtype) for start in inputs.starts)
         arrays, outputs = compute_output_spec(forward, *specs)
     except Exception as error:
         raise not_run(model, operations, watches[-1] if watches else None, inputs, error) from error
-    return DryRun(list(calls), dict(zip(calls, arrays, strict=True)), list(zip(outputs, made_by, strict=True)))
+    return DryRun(batch, list(calls), dict(zip(calls, arrays, strict=True)), list(zip(outputs, made_by, strict=True)))
 
 
 def not_run(model: Any, operations: Operations, watch: Watch | None, inputs: Inputs, error: Exception) -> Exception:
@@ -225,9 +229,15 @@ def is_whole(dtype: str) -> bool:
     return "float" not in keras.backend.standardize_dtype(dtype)
 
 
-def shapes(spec: Any, channels: int, start: Start) -> dict[str, Shape | None]:
+def is_of_pictures(shape: Shape, batch: int) -> bool:
+    """Whether the first axis is that of the pictures, perhaps with others folded into it; not so of one number for the whole
+    batch, of what is stacked before it, or of what is the same for all."""
+    return len(shape) > 0 and (shape[0] is None or shape[0] % batch == 0)
+
+
+def shapes(spec: Any, channels: int, start: Start, batch: int) -> dict[str, Shape | None]:
     """Native and protocol shape of a row, without its own batch where something was folded into that."""
-    if spec.shape[0] != BATCH:
+    if spec.shape[0] != batch:
         return {"shape": None, "native_shape": (None, *spec.shape[1:])}
     native = (start.shape[0], *spec.shape[1:])
     return {"shape": protocol(native, channels), "native_shape": native}

@@ -17,18 +17,25 @@ from .keras_forward import Forward, Plan
 class JaxBackend:
     def __init__(self, forward: Forward):
         self._forward, self._compiled = forward, Compiled()
+        self._changes = 0  # of variables that the model does not list, the state of a stateful layer say
 
     def run(self, plan: Plan, pictures: Natives, edits: Numbers, held: Mapping[str, Native] | None = None) -> list[Array]:
         given: Any = (self._variables(), list(pictures), dict(edits), dict(held or {}))
-        key = question(self._forward, plan, pictures, edits, held)
+        key = self._question(plan, pictures, edits, held)
         function = self._compiled.get(key, lambda: jax.jit(self._function(plan)).lower(*given).compile())
         return to_protocol(list(map(host, function(*given))), [self._forward.channels(tap) for tap in plan.taps])
 
     def trace(self, plan: Plan, pictures: Natives, edits: Numbers) -> JaxTraced:
-        key = ("trace", question(self._forward, plan, pictures, edits))
+        key = ("trace", self._question(plan, pictures, edits))
         function = self._compiled.get(key, lambda: jax.jit(self._vjp(plan)))
         values, pull = function(self._variables(), list(pictures), dict(edits))
         return JaxTraced([tap.layer for tap in plan.taps], values, pull, self._compiled, key)
+
+    def _question(self, plan: Plan, pictures: Natives, edits: Numbers, held: Mapping[str, Native] | None = None) -> Hashable:
+        if any(variable.value is not value for variable, value in self._forward.constants.values()):
+            self._forward.constants.clear()
+            self._changes += 1
+        return self._changes, question(self._forward, plan, pictures, edits, held)
 
     def _variables(self) -> list[Any]:
         return [each.value for each in self._forward.model.variables]

@@ -13,6 +13,7 @@ from ..core import Array, Kind
 from ..errors import InputError, Unsupported
 from .keras_arrays import host
 from .keras_inputs import Inputs
+from .keras_quantised import INTEGERS
 from .keras_rows import own_weights, raw_names, within
 
 SIZE = 64  # of a picture where the network takes any
@@ -52,8 +53,12 @@ def check_same(model: Any, copy: Any, inputs: Inputs) -> None:
 
 
 def fill(operation: Any, kind: Kind, weights: Mapping[str, Array], layer: str) -> None:
-    """Put `weights`, named and laid out as those that the engine gives, into a layer. Raises InputError."""
+    """Put `weights`, named and laid out as those that the engine gives, into a layer. Raises InputError; Unsupported for a
+    quantised layer, whose kernel would be rounded to whole numbers.
+    """
     inner = within(operation)
+    if getattr(inner, "quantization_mode", None) in (*INTEGERS, "gptq", "awq"):
+        raise Unsupported(f"'{layer}' is quantised, so that no other weights fit in it. Open the network before it is quantised.")
     own: dict[str, Any] = {}
     for weight in own_weights(operation) + (own_weights(inner) if inner is not operation else []):
         own[weight.name if weight.name not in own else weight.path] = weight
@@ -65,7 +70,7 @@ def fill(operation: Any, kind: Kind, weights: Mapping[str, Array], layer: str) -
         if name not in own or native.shape != tuple(own[name].shape):
             message = f"'{layer}' has no weights '{name}' of shape {values.shape}."
             raise InputError(message, received=values.shape)
-        own[name].assign(native)
+        own[name].assign(native - added_by_lora(inner) if name == "kernel" else native)
 
 
 def native_kernel(kernel: Array, name: str, kind: Kind, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
@@ -76,3 +81,10 @@ def native_kernel(kernel: Array, name: str, kind: Kind, shape: tuple[int, ...]) 
             return kernel
         return kernel.reshape(shape[-2], shape[-1], *kernel.shape[2:]).transpose(*spatial, 0, 1)
     return kernel.transpose(*spatial, 0, 1) if kind == "transposed" else kernel.transpose(*spatial, 1, 0)
+
+
+def added_by_lora(operation: Any) -> npt.NDArray[np.float32] | float:
+    """What LoRA adds to the kernel that a layer keeps: kernels are given as they act."""
+    if not getattr(operation, "lora_enabled", False):
+        return 0.0
+    return np.asarray(host(operation.kernel) - host(operation._kernel), np.float32)
