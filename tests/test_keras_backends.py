@@ -11,7 +11,8 @@ import pytest
 HERE = Path(__file__).parent
 FILES = [
     "test_engine_keras.py", "test_keras_precision.py", "test_keras_behaviour.py", "test_keras_odd.py", "test_keras_axes.py",
-    "test_keras_compiled.py",    "test_keras_explain.py", "test_tutorial_vgg16.py", "test_same_weights.py", "test_onnx_from_keras.py"
+    "test_keras_compiled.py", "test_keras_explain.py", "test_tutorial_vgg16.py", "test_same_weights.py",
+    "test_onnx_from_keras.py"
 ]  # fmt: skip
 BACKENDS = {"torch": "torch", "tensorflow": "tensorflow", "jax": "jax"}
 
