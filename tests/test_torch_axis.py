@@ -271,6 +271,38 @@ def test_pictures_that_are_mixed_are_said_to_be():
     assert not plain.notes
 
 
+ORDERS = {
+    "flipped": lambda net, x: net.stem(x.flip(0)).flip(0),
+    "flipped in all axes": lambda net, x: net.stem(x.flip(-1, 0)),
+    "rolled": lambda net, x: net.stem(x).roll(1, 0),
+    "sorted": lambda net, x: net.stem(x[x.mean((1, 2, 3)).argsort()]),
+    "sorted the other way": lambda net, x: net.stem(x[x.mean((1, 2, 3)).argsort(descending=True)]),
+    "sorted values": lambda net, x: net.stem(x.sort(0).values),
+    "picked": lambda net, x: net.stem(x.index_select(0, x.mean((1, 2, 3)).argsort())),
+    "one by one": lambda net, x: torch.cat([net.stem(each[None]) for each in x][::-1]),
+    "stacked": lambda net, x: torch.stack([net.stem(each) for each in reversed(list(x))]),
+}
+IN_PLACE = {
+    "flipped": lambda net, x: net.stem(x.flip(-1)),
+    "rolled": lambda net, x: net.stem(x).roll((1, 2), (2, 3)),
+    "sorted values": lambda net, x: net.stem(x).sort(-1).values,
+    "one by one": lambda net, x: torch.cat([net.stem(each[None]) for each in x]),
+    "a channel": lambda net, x: net.stem(x)[:, [1, 0, 3, 2]],
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_pictures_that_change_places_are_said_to(name):
+    """Equal ones, as those of the second trial are, do not show it, and what is read of one picture is that of another."""
+    engine = opened(lambda net, x: net.head(ORDERS[name](net, x)), stem=lambda: conv(3, 4), head=lambda: head(4))
+    assert "depends on the others that run with it" in " ".join(engine.notes)
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_pictures_that_keep_their_places_are_not(name):
+    assert not opened(lambda net, x: net.head(IN_PLACE[name](net, x)), stem=lambda: conv(3, 4), head=lambda: head(4)).notes
+
+
 def test_pictures_that_attend_to_each_other_are_said_to():
     """As in timm's csatv2, where vectors are transposed that have an axis less than was thought."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import EllipsisType, NoneType
+from typing import Any
 
 import torch
 from torch import nn
@@ -96,6 +97,27 @@ def is_only_one(shape: Shape, tensor: torch.Tensor) -> bool:
     return 1 not in shape[1:] and tensor.ndim <= len(shape)
 
 
+def may_reorder(function: Function, first: Sequence[torch.Tensor]) -> bool:
+    """Whether pictures may have changed places in what it made, or were put together of what was made of each."""
+    if function.name in JOINS or function.name == "stack":
+        return bool(_told(function, 1, ("dim", "axis"), 0) == 0)
+    if not (function.args and any(each is function.args[0] for each in first)):
+        return False
+    if function.name == "getitem":
+        places = function.args[1]
+        foremost = places[0] if isinstance(places, tuple) and places else places
+        return isinstance(foremost, torch.Tensor | list)
+    if function.name not in ORDERING:
+        return False
+    place, default = ORDERING[function.name]
+    axes = function.args[1:] if function.name == "flip" and len(function.args) > 2 else _told(function, place, WORDS, default)
+    return 0 in [each % function.args[0].ndim for each in (axes if isinstance(axes, tuple | list) else [axes])]
+
+
+def _told(function: Function, place: int, words: Sequence[str], default: Any) -> Any:
+    return next((function.kwargs[word] for word in words if word in function.kwargs), (*function.args, *[default] * 3)[place])
+
+
 def _is_elsewhere(function: Function, axes: int) -> bool:
     places = _axes_named(function, axes)
     return places is not None and 0 not in places
@@ -125,6 +147,11 @@ def _axes_named(function: Function, axes: int) -> list[int] | None:
     return [each % axes for each in told] if known else None
 
 
+# They move values along an axis: the place of that among their arguments, and which one it is if it is not told.
+ORDERING = {
+    "flip": (1, 0), "flipud": (1, 0), "roll": (2, 0), "index_select": (1, 0), "gather": (1, 0), "take_along_dim": (2, 0),
+    "sort": (1, -1),
+}  # fmt: skip
 WORDS = ("dim", "axis", "dims", "dim0", "dim1")
 MOVING = ("permute", "transpose", "swapaxes")
 JOINS: Mapping[str, Callable[[Function, int], bool]] = dict.fromkeys(("cat", "concat", "concatenate"), _is_elsewhere)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from ..core import each_array, input_names
+from ..core import Array, Pictures, Tap, each_array, input_names
 from ..errors import ConvscopeError
 from .torch_attributes import Found, is_torchs_own, parts_of
 from .torch_modules import Unwatched
@@ -103,8 +103,8 @@ class Habits(TorchFunctionMode):
     def notes(self, engine: TorchEngine) -> Iterator[str]:
         if self.mixes and (row := mixed(engine)):
             yield (
-                f"What '{row}' makes of a picture depends on the others that run with it: it is computed from all of them. "
-                "Give one picture at a time for what it makes of each alone."
+                f"What '{row}' makes of a picture depends on the others that run with it: it is computed from all of them, "
+                "or has them in another order. Give one picture at a time for what it makes of each alone."
             )
         if self.known.written:
             yield "It writes into its own weights while it runs. Every run begins with those that it had, and puts them back."
@@ -167,17 +167,31 @@ def drawn() -> tuple[object, ...]:
 
 
 def mixed(engine: TorchEngine) -> str | None:
-    """The first row that is another for a picture alone than beside another; None where there is none, or it cannot be tried."""
-    random, whole = np.random.default_rng(0), [each.whole for each in engine._inputs]
-    shapes = zip(input_names(engine.graph), engine._inputs, whole, strict=True)
-    two = {name: random.random((2, *each.shape), np.float32) * (not number) for name, each, number in shapes}
-    try:
-        both = engine.run(two, engine.graph.names)
-        alone = engine.run(each_array(two, lambda array: array[:1]), engine.graph.names)
-    except ConvscopeError:
-        return None
-    for tap in both:
-        one, other = alone[tap], both[tap][:1]
-        if one.shape != other.shape or np.abs(one - other).max(initial=0) > ALIKE * np.abs(other).max(initial=0):
-            return tap.layer
+    """The first row that is another for a picture alone than beside another, before it or behind it; None where there is none,
+    or it cannot be tried.
+    """
+    random = np.random.default_rng(0)
+    shapes = zip(input_names(engine.graph), engine._inputs, strict=True)
+    two = {name: random.random((2, *each.shape), np.float32) * (not each.whole) for name, each in shapes}
+    turned, one = (each_array(two, change) for change in (lambda array: array[::-1], lambda array: array[:1]))
+    both, other, alone = (every(engine, pictures) for pictures in (two, turned, one))
+    for tap in alone:
+        for beside in (both[tap][:1], other[tap][1:]) if tap in both and tap in other else ():
+            if alone[tap].shape != beside.shape or np.abs(alone[tap] - beside).max(initial=0) > ALIKE * np.abs(beside).max(
+                initial=0
+            ):
+                return tap.layer
     return None
+
+
+def every(engine: TorchEngine, pictures: Pictures) -> Mapping[Tap, Array]:
+    """All rows that can be read."""
+    names = list(engine.graph.names)
+    for _ in range(2):
+        try:
+            return engine.run(pictures, names)
+        except ConvscopeError as error:
+            names = [name for name in names if name not in getattr(error, "rows", names)]
+            if not names:
+                break
+    return {}

@@ -84,7 +84,8 @@ def tried(engine: TorchEngine, survey: Survey, pictures: int, *, noise: bool = F
         way.standing = lambda: both(engine._habits.watching(), both(kernels, scripts.watching()))
         result = engine._call(trial, kernels.catching(survey.visit), way)
     engine._odd |= kernels.odd
-    engine._habits.mixes = engine._habits.mixes or scripts.looked  # at what all the pictures have in common, it may be
+    # Scripts may look at what all the pictures have in common.
+    engine._habits.mixes = engine._habits.mixes or scripts.looked or survey.reorders
     return result
 
 

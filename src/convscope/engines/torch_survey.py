@@ -13,7 +13,7 @@ from torch import nn
 from ..core import Layer
 from ..errors import Shape
 from .names import is_input
-from .torch_axis import is_kept_alone, is_kept_alone_by_layer, is_kept_by, is_kept_by_layer
+from .torch_axis import is_kept_alone, is_kept_alone_by_layer, is_kept_by, is_kept_by_layer, may_reorder
 from .torch_constants import Constants
 from .torch_functions import KEEPING, MEASURING, Function
 from .torch_graph import activation_in, has_kernel, is_looked_into, kernel_of, kind_of, native_of, sizes_of
@@ -81,6 +81,7 @@ class Survey:
     compare   whether steps are asked whether they are `alike`
     looks     whether code looked at values, or at how much they left over: with others it may go another way
     measures  whether code asked how large something is that was made of the pictures, and may know how many there are
+    reorders  whether pictures may have changed places
     ends      outputs, and whether they may be of pictures, and whether that is known
     """
 
@@ -89,7 +90,7 @@ class Survey:
         self.modules: dict[str, nn.Module] = {}
         self.ran: set[nn.Module] = set()
         self.ends: dict[str, tuple[bool, bool]] = {}
-        self.looks = self.measures = False
+        self.looks = self.measures = self.reorders = False
         self.constants = Constants(module)
         self.pictures = 0
         self._compare = compare
@@ -187,6 +188,8 @@ class Survey:
         parents = self._parents(function.given) if function.given else None  # of values that had left
         keeps = is_kept_alone if self.pictures == 1 else is_kept_by
         first = self._has_length(tensor) and keeps(function, self._first(function.given), tensor)
+        moved = self._has_length(tensor) and not first and self.pictures > 1
+        self.reorders = self.reorders or (moved and may_reorder(function, self._first(function.given)))
         finds = bool(function.counted) and self._parents(function.counted) != ()
         self.looks = self.looks or finds
         counted = finds or self._counted(function.given)
