@@ -351,3 +351,22 @@ def test_a_page_without_a_reason_has_no_such_part(net, picture, tmp_path):
     assert net.look(picture, why="saliency").why.name == "saliency"
     with pytest.raises(WrongOption):
         net.look(picture, why="magic")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_says_its_formula_and_has_its_paper_in_the_docs(name):
+    from pathlib import Path
+
+    page = (Path(__file__).parent.parent / "docs" / "attribution.md").read_text(encoding="utf-8")
+    (row,) = (line for line in page.partition("## Papers")[2].splitlines() if f"`{name}`" in line)
+    author, year = METHODS[name].paper.split()[0], METHODS[name].paper.split()[-1]
+    assert author in row
+    assert year in row
+    assert f"{author} " in METHODS[name].formula
+    assert "0x" not in repr(METHODS[name])
+
+
+def test_numbers_are_not_written_into_a_picture(net, tmp_path):
+    with pytest.raises(InputError, match=r"Draw them first: .sheet\(\).save\('f.png'\)"):
+        net.filters("conv1").save(tmp_path / "f.png")
+    assert not list(tmp_path.iterdir())

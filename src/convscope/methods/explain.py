@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial, wraps
 from numbers import Real
 from typing import Any, Literal
@@ -52,7 +52,7 @@ class Method:
     covers      whether it covers parts of the picture to find the map of a layer
     """
 
-    call: Callable[..., Mapping[str, Attribution]]
+    call: Callable[..., Mapping[str, Attribution]] = field(repr=False)
     place: Literal["input", "picture", "layer"]
     sign: Sign
     paper: str
@@ -63,6 +63,12 @@ class Method:
     def of_input(self) -> bool:
         """Whether it changes or weighs the picture itself: of a network with several inputs it explains one at a time."""
         return self.covers or self.place != "layer"
+
+    @property
+    def formula(self) -> str:
+        """How it is computed, what it gives in which unit, and where it is from, in words."""
+        function = self.call.keywords["weigh"] if isinstance(self.call, partial) else self.call
+        return inspect.getdoc(function) or ""
 
     @property
     def options(self) -> tuple[str, ...]:

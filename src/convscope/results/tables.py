@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import Array
-from ..errors import MissingExtra, WrongOption
+from ..errors import InputError, MissingExtra, WrongOption
 
 ENDINGS = (".csv", ".npz", ".parquet", ".zarr", ".npy")
+PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".webp")
 Columns = Mapping[str, npt.NDArray[Any]]
 
 
@@ -36,6 +37,9 @@ def save_table(path: Path, columns: Columns, *, values: Array | None, arrays: Ma
         content.write(as_csv(columns).encode())
     elif ending == ".parquet":
         content.write(as_parquet(columns))
+    elif ending in PICTURES:
+        message = f"'{path.name}' is a picture, and here numbers are written. Draw them first: .sheet().save('{path.name}')."
+        raise InputError(message, received=ending, expected=ENDINGS)
     else:
         raise WrongOption(f"The ending of '{path.name}'", ending, ENDINGS if values is not None else ENDINGS[:-1])
     return write_whole(path, content.getvalue())
