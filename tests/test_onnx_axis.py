@@ -227,6 +227,20 @@ def test_inputs_that_take_different_numbers_at_once_are_refused():
         OnnxEngine(model)
 
 
+@pytest.mark.parametrize(("said", "channels"), [(True, None), (False, None), (False, 4), (False, 1)])
+def test_a_number_of_channels_that_is_not_said_is_not_taken_for_three(said, channels):
+    """Shapes behind an operator that ONNX does not know are learnt from runs."""
+    w = Writer()
+    x = w.node(
+        "Gelu", [w.conv("picture", "conv1", channels, channels, 3, 3) if channels else "picture"], "gelu", domain="com.microsoft"
+    )
+    x = w.node("MaxPool", [x], "pool", kernel_shape=[2, 2])
+    model = w.model(["n", None if not said else 3, 6, 6], x, ranks=(4,), domains=["com.microsoft"])
+    engine, given = OnnxEngine(model), np.zeros((2, channels or 3, 6, 6), np.float32)
+    assert [row.shape for row in engine.graph][-2:] == [(channels or (3 if said else None), side, side) for side in (6, 5)]
+    assert engine.run(given, ["gelu"])["gelu"].shape == given.shape
+
+
 def of_any_rank():
     """A dense layer takes arrays of two axes or more. Of an input whose shape the file does not say, nothing is known before."""
     w = Writer()

@@ -20,6 +20,7 @@ from .onnx_wiring import Type, Wiring, attribute
 if TYPE_CHECKING:
     from .onnx import OnnxEngine
 
+CHANNELS = (3, 1, 4)  # where the file does not say how many
 SIDES = (32, 64, 96, 128, 224)  # in pixels, of pictures to learn shapes with
 Trial = tuple[dict[str, Array], dict[Read, Array]]  # what went in, and what came out
 
@@ -94,12 +95,20 @@ def learn(engine: OnnxEngine) -> bool:
 
 
 def tried(engine: OnnxEngine, session: Session, numbers: Sequence[int], sides: Sequence[int]) -> list[Trial]:
-    """A run for each of these numbers of pictures, each of the next of the `sides` that works; fewer where the network fails."""
+    """A run for each of these numbers of pictures, each of the next of the `sides` that works; fewer where the network fails.
+
+    Where the number of channels is not said either, the second run has another than the first, if the network takes any.
+    """
     found: list[Trial] = []
+    said = all((shape or (0, 3))[1:2] != (None,) for shape in engine.inputs.shapes.values())
+    channels = list(CHANNELS[:1] if said else CHANNELS)
     for side in sides:
-        pictures = {name: made(engine, name, numbers[len(found)], side) for name in engine.inputs.names}
-        with contextlib.suppress(EngineError):  # too small for this network
-            found.append((pictures, passed(engine, session, pictures)))
+        for some in channels:
+            pictures = {name: made(engine, name, numbers[len(found)], side, some) for name in engine.inputs.names}
+            with contextlib.suppress(EngineError):  # too small for this network, or of too many channels
+                found.append((pictures, passed(engine, session, pictures)))
+                channels = [*(each for each in channels if each != some), some]
+                break
         if len(found) == len(numbers):
             break
     return found
@@ -109,9 +118,9 @@ def passed(engine: OnnxEngine, session: Session, pictures: Mapping[str, Array]) 
     return engine.ran(session, engine.inputs.received(pictures, []), pictures)
 
 
-def made(engine: OnnxEngine, name: str, number: int, side: int) -> Array:
-    """Pictures to try with: three channels, and `side` for each size that is not said."""
-    sizes = (size or (side if axis else 3) for axis, size in enumerate((engine.inputs.shapes[name] or ())[1:]))
+def made(engine: OnnxEngine, name: str, number: int, side: int, channels: int) -> Array:
+    """Pictures to try with: `side` and `channels` for what is not said."""
+    sizes = (size or (side if axis else channels) for axis, size in enumerate((engine.inputs.shapes[name] or ())[1:]))
     return drawn(engine, name, (number, *sizes))
 
 
