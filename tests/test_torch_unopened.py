@@ -100,3 +100,33 @@ def test_a_size_that_was_tried_and_failed_is_not_recommended():
     ) as caught:
         engine.run(BATCH)
     assert "picture_shape=" not in str(caught.value)
+
+
+def of_a_list(self, images):
+    """As detectors take them: one after the other is put into a range of values, in place, before they go on together."""
+    assert isinstance(images, list)
+    return scores(self, torch.stack([each.sub_(0.5) for each in images]))
+
+
+def test_a_list_of_pictures():
+    given = module(of_a_list)
+    engine = TorchEngine(given, picture_shape=SHAPE)
+    assert engine.graph.wired
+    assert [engine.graph[name].inputs for name in ("stem", "head.0")] == [("stack",), ("stem",)]
+    with torch.no_grad():
+        expected = given([torch.from_numpy(each.copy()) for each in BATCH]).numpy()
+    np.testing.assert_allclose(engine.run(BATCH)["output"], expected, atol=1e-6)
+    np.testing.assert_allclose(engine.run(BATCH[:1])["output"], expected[:1], atol=1e-6)
+    assert check_engine(engine, BATCH) == list(laws())
+    copy = engine.with_weights({"stem": engine.weights("stem")})
+    np.testing.assert_array_equal(copy.run(BATCH)["output"], engine.run(BATCH)["output"])
+
+
+def test_a_list_of_two_inputs_is_none_of_pictures():
+    def forward(self, images):
+        assert isinstance(images, list)
+        one, other = images
+        return scores(self, (one + other)[None])
+
+    with pytest.raises(EngineError):
+        TorchEngine(module(forward), picture_shape=SHAPE)

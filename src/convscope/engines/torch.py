@@ -278,9 +278,9 @@ class TorchEngine:
                 visit(name, tensor_of(pictures[name], each, self._like, way.channels_last), None, False)
                 for name, each in zip(pictures, self._inputs, strict=True)
             ]
-            by_place, by_name = arguments(tensors, self._inputs)
             way.running.append(self.module)
             with self._functions_of(visit, way) if way.functions else nullcontext():
+                by_place, by_name = arguments(tensors, self._inputs)
                 if way.enter and self.module not in self._names:
                     with way.unseen():
                         way.enter(self.module, tuple(by_place), by_name)

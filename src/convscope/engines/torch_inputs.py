@@ -31,19 +31,29 @@ class Input:
     keyword   the parameter of forward; None if it is given by its place
     whole     whether it is whole numbers, such as an index of an embedding
     inside    whether `keyword` is no parameter, but a key of the dict that is forward's only argument
+    listed    whether it is a list of arrays (c, *spatial), one for each picture, as some detectors take it
     """
 
     shape: tuple[int, ...]
     keyword: str | None = None
     whole: bool = False
     inside: bool = False
+    listed: bool = False
 
 
 def possible_inputs(module: nn.Module, given: PictureShape | None) -> Iterator[tuple[Input, ...]]:
-    """What the module may take, the likeliest first; to be tried out one after the other.
+    """What the module may take, the likeliest first; to be tried out one after the other. A list, where no array will do.
 
     raises   Unsupported for several inputs of which the shapes were not given; InputError for shapes that are none
     """
+    tried = list[Input]()
+    for inputs in arrays_of(module, given):
+        yield inputs
+        tried += inputs if len(inputs) == 1 and not inputs[0].inside else ()
+    yield from ((replace(each, listed=True),) for each in tried)
+
+
+def arrays_of(module: nn.Module, given: PictureShape | None) -> Iterator[tuple[Input, ...]]:
     needed = needed_parameters(module)
     if given is None or is_shape(given):
         if len(needed) > 1:
@@ -62,11 +72,16 @@ def possible_inputs(module: nn.Module, given: PictureShape | None) -> Iterator[t
 
 def arguments(tensors: Sequence[Any], inputs: Sequence[Input]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """How forward is called with them: by place, and by name."""
-    pairs = list(zip(tensors, inputs, strict=True))
+    pairs = [(parts_of(tensor) if each.listed else tensor, each) for tensor, each in zip(tensors, inputs, strict=True)]
     named = {each.keyword: tensor for tensor, each in pairs if each.keyword is not None}
     if any(each.inside for each in inputs):
         return (named,), {}
     return tuple(tensor for tensor, each in pairs if each.keyword is None), named
+
+
+def parts_of(pictures: torch.Tensor) -> list[torch.Tensor]:
+    """Each picture, in memory of its own: the network may write into it."""
+    return [each.clone() for each in pictures.unbind(0)]
 
 
 def shapes_of(inputs: Sequence[Input]) -> PictureShape:

@@ -15,7 +15,7 @@ from .failures import is_out_of_memory
 from .names import end_names
 from .torch_failures import failure, raised_in, said
 from .torch_functions import EqualOnce
-from .torch_inputs import PictureShape, possible_inputs
+from .torch_inputs import Input, PictureShape, possible_inputs
 from .torch_kernels import Kernels
 from .torch_modules import Way, both
 from .torch_outputs import note_on
@@ -38,6 +38,7 @@ def opened(engine: TorchEngine, picture_shape: PictureShape | None) -> tuple[Sur
             note = note_on(tried(engine, survey, TRIAL), TRIAL)
             alone = one_of(engine) if survey.measures else None
             second = second_of(engine, SECOND) if needs_second(survey, alone) else None
+            check_list(inputs, survey, second)
         except Exception as error:
             shapes = [(TRIAL, *each.shape) for each in inputs]
             failed = failed or failure(error, survey.last, shapes, raised_in(error, engine._names))
@@ -57,10 +58,20 @@ def opened_alone(
         survey = Survey(engine.module)
         with contextlib.suppress(Exception):
             note = note_on(tried(engine, survey, ALONE), ALONE)
+            check_list(inputs, survey, None)
             second = second_of(engine, [(ALONE, True)]) if survey.looks else None
             engine.alone = one_at_a_time(said(cause)) if cause else None
             return survey, known(survey, second, None), note
     raise not_opened(failed, engine.module, picture_shape)
+
+
+def check_list(inputs: tuple[Input, ...], survey: Survey, second: Survey | None) -> None:
+    """Raises EngineError where it is not seen that a list is one of pictures: of two inputs in a list the same would run."""
+    several = second is not None and any(
+        survey.ends[name][0] and end for name, (end, _) in second.ends.items() if name in survey.ends
+    )
+    if inputs[0].listed and not several:
+        raise EngineError("What the network makes of a list has no entry for each picture.")
 
 
 def known(survey: Survey, second: Survey | None, alone: Survey | None) -> Found:
