@@ -529,3 +529,23 @@ def test_paper_has_all_tiles_of_the_layer(page):
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     page.emulate_media(media="screen")
     assert page.evaluate("convscope.viewer.grid.root.clientHeight") < 900
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_the_ends_of_a_bar_of_reasons_are_each_in_one_line_and_apart(chromium, tmp_path, width):
+    import convscope
+
+    picture = np.random.default_rng(0).integers(0, 255, (128, 128, 3)).astype(np.uint8)
+    page_of = convscope.open("demo").look(picture, at="block5_conv3", ranked=False).save(tmp_path / "study")
+    with chromium.new_context(viewport={"width": width, "height": 800}) as context:
+        page = browser.Watched(context).open((page_of / "index.html").as_uri())
+        ends = page.evaluate("""() => {
+            const spans = [...document.querySelector(".why .ends").children];
+            spans[0].textContent = "-0.0003862, against it";
+            spans[2].textContent = "0.0003862, for it";
+            return spans.map(span => span.getBoundingClientRect().toJSON());
+        }""")
+        line = ends[1]["height"]
+        assert all(end["height"] == line for end in ends)
+        assert all(one["right"] + 4 < other["left"] for one, other in zip(ends, ends[1:], strict=False))
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -33,8 +33,8 @@ def probabilities(output: Array, *, apart: bool = False) -> tuple[Array, str]:
     if output.ndim != 2 or output.shape[1] < 2:
         raise Unsupported(
             f"This network's output has shape {output.shape}, so it is no classifier of pictures. "
-            "Its layers can still be read with maps(); explain() and ablate() take target=Region(label, mask), Unit(layer, unit) or "
-            "a function of the output, and differences() compares two networks."
+            "Its layers can still be read with maps(); explain() and ablate() take target=Region(label, mask), "
+            "Unit(layer, unit) or a function of the output, and differences() compares two networks."
         )
     if apart:
         return output, "the network's own, each class by itself: several may be there, or none"
