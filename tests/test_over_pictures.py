@@ -10,6 +10,7 @@ import convscope
 from convscope.draw.panels import blended
 from convscope.methods.centres import centres, over
 from convscope.methods.receptive import edges
+from convscope.scan.dissection import dissect
 
 torch = pytest.importorskip("torch")
 
@@ -87,6 +88,28 @@ def test_the_page_lays_them_over_as_the_sheets_do():
                     if left <= pixel + 0.5 < right:
                         found[pixel] = first + int((pixel + 0.5 - left) / (right - left) * count)
             np.testing.assert_array_equal(found, np.floor(expected + 0.5))
+
+
+def test_masks_are_compared_with_maps_where_their_places_stand():
+    """Every place of this network is pixel 4 p of its picture: by hand with np.interp, and by a mask of just that."""
+    net = picks(strided(), strided())
+    pixels, maps = maps_of(net)
+    values, at = maps["1"].values[0, 0].astype(np.float64), np.minimum(np.arange(16) / 4, 3)
+    rows = np.stack([np.interp(at, np.arange(4), column) for column in values.T], 1)
+    whole = np.stack([np.interp(at, np.arange(4), row) for row in rows])
+    mask = whole > np.quantile(values, 0.7)
+    engine = convscope.open(net, picture_shape=(1, 16, 16)).engine
+    assert dissect(engine, pixels[None, None], mask[None, None], "1", top=0.3).iou == 1
+    stretched = np.repeat(np.repeat(mask, 2, 0), 2, 1)  # of another size than the pictures
+    assert dissect(engine, pixels[None, None], stretched[None, None], "1", top=0.3).iou < 1
+
+
+def test_what_no_place_sees_is_found_by_no_unit():
+    net = picks(strided(kernel=1, padding=0, stride=4))
+    pixels, _ = maps_of(net)
+    engine = convscope.open(net, picture_shape=(1, 16, 16)).engine
+    found = dissect(engine, pixels[None, None], np.ones((1, 1, 16, 16), bool), "0", top=1.0)
+    assert found.own[0] <= 13 * 13
 
 
 WIDENED = {

@@ -263,3 +263,16 @@ def test_a_page_brings_the_maps_of_a_layer_whatever_its_name_is(tmp_path):
         watched.page.wait_for_function("[...document.querySelectorAll('[data-ranked]')].every((each) => each.textContent)")
         watched.page.get_by_text("8 × 12 pixels (height × width)").wait_for()
         watched.assert_calm()
+
+
+@pytest.mark.parametrize(
+    ("method", "says"), [("input-x-gradient", "the sum over"), ("saliency", "the greatest over"), ("grad-cam", None)]
+)
+def test_what_a_pixel_shows_of_its_channels_is_said(method, says):
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    why = convscope.open(module, picture_shape=(3, 8, 8)).explain(RANDOM.integers(0, 256, (8, 8, 3), np.uint8), method)
+    folded = {"the sum over": why.values[0].sum(0), "the greatest over": why.values[0].max(0), None: why.values[0]}[says]
+    np.testing.assert_array_equal(why.heat(), folded)
+    assert (f", of each pixel {says} its channels; " in why.sheet().subtitle) == (says is not None)
+    assert says or "over its channels" not in why.sheet().subtitle

@@ -278,6 +278,8 @@ class Explanation:
         beyond = max(float(np.mean(np.abs(heat) > (full or peak_of(heat)))) for heat in heats)
         inputs = len(self.network.graph.inputs)
         where = "the picture" if self.layer == "input" and inputs == 1 else ", ".join(f"'{name}'" for name in drawn)
+        if self.method.place == "input" and any(self[name].values.shape[1] > 1 for name in drawn):
+            where += f", of each pixel the {'greatest' if self.method.sign == 'magnitude' else 'sum'} over its channels"
         shared = "" if len(heats) == 1 or full else "; each map by its own greatest value"
         left = [f"'{name}'" for name in self.attributions if name not in drawn]
         shared += f"; {', '.join(left)} cannot be drawn as a map, see values" if left else ""

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from ..core import Array, Engine
 from ..errors import InputError
-from ..methods.resize import bilinear
+from ..methods.centres import over
+from ..methods.resize import bilinear, laid_over
 
 TOP = 0.005  # the share of all positions that count as the unit's own
 BATCH = 8
@@ -47,7 +48,8 @@ class Overlap:
 def dissect(engine: Engine, pictures: Array, masks: Masks, layer: str, *, top: float = TOP) -> Overlap:
     """How far each unit's strongest positions are those that masks mark.
 
-    A unit's own positions are the `top` share of all its values over the pictures; maps are enlarged bilinearly to the masks.
+    A unit's own positions are the `top` share of all its values over the pictures. Maps are made as large as the masks, each
+    value over the middle of what it sees, bilinear between; stretched where that is not known, or masks have another size.
 
     pictures   (n, c, h, w), already preprocessed
     masks      (n, concepts, height, width), true where the concept is
@@ -60,9 +62,10 @@ def dissect(engine: Engine, pictures: Array, masks: Masks, layer: str, *, top: f
     if maps.ndim != 4:
         raise InputError(f"The maps of '{layer}' have no rows and columns: {maps.shape}.", received=maps.shape)
     thresholds = np.quantile(maps, 1 - top, axis=(0, 2, 3)).astype(np.float32)
-    overlap = Overlap()
+    overlap, places = Overlap(), over(engine.graph, layer, masks.shape[2:])
     for part in parts:
         some, size = maps[part], masks.shape[2:]
-        large = bilinear(some.reshape(-1, *some.shape[2:]), size).reshape(*some.shape[:2], *size)
+        flat = some.reshape(-1, *some.shape[2:])
+        large = (bilinear(flat, size) if places is None else laid_over(flat, places)).reshape(*some.shape[:2], *size)
         overlap = overlap.update(large, masks[part].astype(bool), thresholds)
     return overlap
