@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .core import Differentiable, arrays, batch, count, input_names
-from .errors import ConvscopeError, InputError, WrongOption
+from .errors import ConvscopeError, InputError, Unsupported, WrongOption
 from .filling import options_in_words, resolved_options, users_names
 from .methods.attribution import Attribution
 from .methods.cam import any_maps
@@ -39,7 +39,13 @@ def explanation(
     notes = (WITHOUT_MAPS,) if method == "auto" and name == "saliency" else ()
     asked = Asked(name, target, at, scale, options, progress, of, notes)
     check_options(asked.method, options, users_names(method_of(asked.method)))
-    return explained(network, network._prepared(pictures), asked)
+    prepared = network._prepared(pictures)
+    try:
+        return explained(network, prepared, asked)
+    except Unsupported:
+        if (method, name) != ("auto", "cam"):
+            raise
+    return explained(network, prepared, replace(asked, method="score-cam"))  # of another target, or another layer
 
 
 def at_a_look(network: Network, prepared: Prepared, method: str) -> Explanation | None:

@@ -18,6 +18,7 @@ from .errors import InputError, MissingExtra, NotAModel, Shape, Unsupported, Wro
 from .labels import Labels, read_labels
 from .methods.asked import check_labels
 from .methods.scores import class_count
+from .methods.sizes import check_size
 from .network import Network
 from .paths import file_or_tag, is_address, path_of
 from .pictures import Preprocess, from_card, is_picture
@@ -68,6 +69,7 @@ def open(  # noqa: A001 - `convscope.open` reads as what it does
     how = How(file_or_tag(weights), architecture, picture_shape, partial, trust, progress, via)
     check_via(model, via)
     engine, facts, card = _engine(model, how)
+    check_size(engine.graph, picture_shape)
     given = _as_preprocess(preprocess) if preprocess is not None else None
     known = given or from_card(card, input_shape(engine.graph))
     names = read_labels(labels) if labels is not None else card.get("labels")
@@ -110,7 +112,7 @@ def _engine(model: Any, how: How) -> Opened:
             received=how.weights,
         )
     if isinstance(model, str) and model == "demo":
-        return _file(demo.MODEL, How(via=how.via), name="demo", source="built in")
+        return _file(demo.MODEL, how, name="demo", source="built in")
     if isinstance(model, str | os.PathLike):
         if not os.fspath(model):
             raise NotAModel("", "the name is empty. Give a file, 'demo', or a name such as 'keras:VGG16'.")

@@ -106,10 +106,12 @@ def cam(engine: Engine, pictures: Array, target: Target, layer: str) -> Attribut
     raises    Unsupported where between the layer and the classes there is more than a mean and a linear layer
     """
     dense = linear_after(engine.graph, layer)
-    if dense is None or target.classes is None:
+    if target.classes is None:
+        raise Unsupported(f"CAM explains a class, and not {target.name}. Use grad-cam, or score-cam, which needs no gradients.")
+    if dense is None:
         raise Unsupported(
-            f"CAM needs a class as target, and a layer whose mean over positions goes straight into the classes, which '{layer}' "
-            "is not. Use grad-cam, or score-cam, which needs no gradients."
+            f"CAM needs a layer whose mean over positions goes straight into the classes, which '{layer}' is not. Use grad-cam, or "
+            "score-cam, which needs no gradients."
         )
     run = engine.run(pictures, [layer, target.layer])
     activations, score = with_maps(engine, layer, run[layer]), target.values(run[target.layer])

@@ -7,12 +7,30 @@ from dataclasses import replace
 import numpy as np
 
 from ..core import Engine, Graph, Layer
-from ..errors import EngineError, Shape
+from ..errors import EngineError, InputError, Shape
 
 
 def fits(graph: Graph, shape: tuple[int, ...]) -> bool:
     """Whether the rows' shapes are those for a picture of `shape`, (c, *spatial). Several inputs have the sizes that they had."""
     return len(graph.inputs) > 1 or graph.layers[0].shape == shape
+
+
+def check_size(graph: Graph, given: object) -> None:
+    """Raises InputError for a picture's shape, (c, *spatial), that the network itself says it does not take."""
+    takes = graph.layers[0].shape
+    if not isinstance(given, list | tuple) or not all(isinstance(size, int) for size in given):
+        return  # of several inputs, by number or name
+    if len(graph.inputs) == 1 and takes and (len(given) != len(takes) or any(map(_is_another, given, takes))):
+        raise InputError(
+            f"This network says itself that it takes pictures of shape {takes}, and was to be opened for {tuple(given)}. Leave the "
+            "shape away.",
+            received=tuple(given),
+            expected=takes,
+        )
+
+
+def _is_another(given: int, size: int | None) -> bool:
+    return given < 1 if size is None else given != size
 
 
 def at_size(engine: Engine, shape: tuple[int, ...]) -> Graph:
