@@ -204,6 +204,12 @@ def test_maps_without_a_position_have_no_number(reduce):
     )
 
 
+@pytest.mark.parametrize("reduce", ["mean", "max", "argmax", "active"])
+@pytest.mark.parametrize("shape", [(2, 0, 6, 6), (0, 3, 6, 6)])
+def test_of_no_unit_there_are_no_numbers(shape, reduce):
+    assert reduced(np.zeros(shape, np.float32), reduce).shape == shape[:2]
+
+
 def test_a_network_that_gives_its_input():
     w = Writer()
     model = w.model(["n", 3, 6, 6], "picture", ranks=(4,))

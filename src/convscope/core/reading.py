@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -88,7 +89,8 @@ def reduced(values: Array, reduce: Reduce) -> Array:
         return values
     if 0 in values.shape[2:]:
         return np.full(values.shape[:2], -1) if reduce == "argmax" else np.full(values.shape[:2], np.nan, np.float32)
-    flat = values.reshape(*values.shape[:2], -1) if values.ndim > 2 else values[..., None]
+    positions = math.prod(values.shape[2:])  # which -1 leaves open where there are no pictures, or no units
+    flat = values.reshape(*values.shape[:2], positions) if values.ndim > 2 else values[..., None]
     if reduce == "argmax":
         places: Array = flat.argmax(-1).astype(np.int64)
         return places
