@@ -54,8 +54,9 @@ def test_channels_that_stand_after_time():
     keras.utils.set_random_seed(0)
     start = keras.Input((4, 3, 6, 7), name="film")
     x = L.ReLU(name="relu")(L.TimeDistributed(L.Conv2D(5, 2, **FIRST), name="each")(start))
+    x = L.Reshape((20, 5, 6), name="side_by_side")(x)
     film = RANDOM.normal(size=(2, 3, 4, 6, 7)).astype(np.float32)
-    engine = check_rows(keras.Model(start, x), film, {"input": 2, "each": 2, "relu": 2})
+    engine = check_rows(keras.Model(start, x), film, {"input": 2, "each": 2, "relu": 2, "side_by_side": 1})
     if BACKEND == "torch":
         check_engine(engine, film)
 
@@ -149,3 +150,37 @@ def test_a_network_of_so_many_pictures_runs_with_as_many():
         found = [engine.run(signals, ["steps"])["steps"] for _ in range(2)]
         np.testing.assert_allclose(found[0], numbers(model(native)).transpose(0, 2, 1), atol=1e-5)
         np.testing.assert_array_equal(*found)
+
+
+class First(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.conv = L.Conv2D(4, 3, name="conv", **FIRST)
+        self.conv.build((None, 3, 6, 7))
+
+    def call(self, x):
+        return self.conv(x)
+
+
+@pytest.mark.skipif(BACKEND == "tensorflow", reason="TensorFlow convolves channels last only on a CPU")
+def test_a_shape_that_is_said_is_taken_as_the_networks_layers_have_it():
+    model = First()
+    pictures = RANDOM.normal(size=(2, 3, 6, 7)).astype(np.float32)
+    engine = KerasEngine(model, picture_shape=(3, 6, 7))
+    np.testing.assert_allclose(engine.run(pictures, ["conv"])["conv"], numbers(model(pictures)), atol=1e-5)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="jax.disable_jit is JAX's")
+def test_a_user_who_debugs_without_jit_gets_the_same():
+    import jax
+
+    start = keras.Input((6, 7, 3))
+    engine = KerasEngine(keras.Model(start, L.Conv2D(4, 3, name="conv")(start)))
+    pictures = RANDOM.normal(size=(2, 3, 6, 7)).astype(np.float32)
+    expected, seeds = engine.run(pictures)["output"], {"output": np.ones((2, 4, 4, 5), np.float32)}
+    slope = engine.trace(pictures).pullback(seeds, ["input"])["input"]
+    with jax.disable_jit():
+        np.testing.assert_allclose(engine.run(pictures)["output"], expected, atol=1e-6)
+        np.testing.assert_allclose(
+            KerasEngine(engine.model).trace(pictures).pullback(seeds, ["input"])["input"], slope, atol=1e-5
+        )

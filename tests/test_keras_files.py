@@ -185,6 +185,9 @@ def test_weights_without_or_with_the_wrong_architecture(tmp_path):
     (tmp_path / "w.pth").touch()
     with pytest.raises(InputError, match="cannot go into 'Functional': .*for networks of Keras"):
         convscope.open(tmp_path / "w.pth", architecture=build())
+    with pytest.raises(NotAModel, match="these are no weights of") as refused:
+        convscope.open(path, architecture=keras.Sequential([keras.Input((8, 8, 3)), conv(9, "conv")]))
+    assert "value=[" not in str(refused.value)  # all numbers of the layer
     path.rename(tmp_path / "some.h5")
     with pytest.raises(NotAModel, match=r"Rename it to end in \.weights\.h5"):
         convscope.open(tmp_path / "some.h5", architecture=build)

@@ -45,7 +45,7 @@ class KerasEngine:
             raise InputError(f"A KerasEngine runs a keras.Model, but received a {type(model).__name__}.", received=type(model))
         self.model = model
         operations = Operations(model)
-        self._inputs = inputs_of(model, operations.paths.values(), picture_shape)
+        self._inputs = inputs_of(model, operations.paths, picture_shape)
         table = survey(model, operations, self._inputs)
         self.graph: Graph = table.graph
         self._ends = dict(zip((start.name for start in self._inputs.starts), self._inputs.names, strict=True))

@@ -48,7 +48,7 @@ def survey(model: Any, operations: Operations, inputs: Inputs) -> Table:
     """Raises Unsupported for a model that was never built, EngineError for one that does not run."""
     run = dry_run(model, operations, inputs)
     wiring = Wiring(model, run.calls, [start.name for start in inputs.starts])
-    usual = usual_channels(run.calls)
+    usual = usual_channels(call.operation for call in run.calls)
     rows: list[Layer] = []
     places: dict[str, Place] = {}
     for end, start in zip(inputs.names, inputs.starts, strict=True):

@@ -11,6 +11,7 @@ import keras
 
 from ..errors import Shape, Unsupported
 from .keras_calls import graph_of, is_functional
+from .keras_layout import LAST, usual_channels
 from .names import RESERVED, end_names, numbered
 
 
@@ -46,10 +47,10 @@ class Inputs:
         return model(**given, training=False) if self.keywords else model(given, training=False)
 
 
-def inputs_of(model: Any, taken: Collection[str], given: Any = None) -> Inputs:
+def inputs_of(model: Any, paths: Mapping[Any, str], given: Any = None) -> Inputs:
     """How a model is called.
 
-    taken    names that are those of layers already
+    paths    its operations, and their names
     given    (c, *spatial) of what goes in, a list or a dict of such, or a dict of these by the arguments of `call`; for a model
              that is no graph, of which Keras has kept the shape of the first argument at most
     raises   Unsupported where it is not known what the model takes
@@ -64,10 +65,10 @@ def inputs_of(model: Any, taken: Collection[str], given: Any = None) -> Inputs:
     arguments = needed_arguments(model)
     if given is not None:
         keywords = isinstance(given, Mapping) and set(arguments) <= set(given)
-        return inputs_of_call(native(given), taken, keywords=keywords)
+        return inputs_of_call(native(given, list(paths)), paths.values(), keywords=keywords)
     shapes = getattr(model, "_build_shapes_dict", None)
     if shapes and len(arguments) < 2:
-        return inputs_of_call(next(iter(shapes.values())), taken)
+        return inputs_of_call(next(iter(shapes.values())), paths.values())
     if shapes:
         raise Unsupported(
             f"'{model.name}' takes several inputs ({', '.join(arguments)}). Say the shape of each without the axis of pictures, "
@@ -93,14 +94,16 @@ def needed_arguments(model: Any) -> list[str]:
     ]
 
 
-def native(given: Any) -> Any:
-    """Shapes of a nest without and channels first, as with the axis of pictures and as Keras is configured."""
+def native(given: Any, operations: Sequence[Any]) -> Any:
+    """Shapes of a nest without and channels first, as with the axis of pictures and as the operations have it."""
     if isinstance(given, Mapping):
-        return {key: native(each) for key, each in given.items()}
+        return {key: native(each, operations) for key, each in given.items()}
     if not is_shape(given):
-        return [native(each) for each in given]
-    last = keras.config.image_data_format() == "channels_last" and len(given) > 1
-    return (None, *given[1:], given[0]) if last else (None, *given)
+        return [native(each, operations) for each in given]
+    channels = usual_channels(operations, len(given) + 1)
+    sizes = [None, *given[1:]]
+    sizes.insert(len(sizes) if channels == LAST else channels, given[0])
+    return tuple(sizes)
 
 
 def is_shape(nest: Any) -> bool:

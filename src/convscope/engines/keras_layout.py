@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -32,7 +32,7 @@ def channels_of(operation: Any, axes: int, before: tuple[int, int], usual: int) 
         return inherited if axes > 4 and moved not in (1, LAST) else moved  # groups of channels are moved, not channels
     said = stated(operation, axes)
     if said is None:
-        said = inherited if inherited in (1, LAST) or axes == axes_before else usual
+        said = inherited if inherited in (1, LAST) or axes == axes_before else LAST if usual == LAST else 1
     return said if axes > 2 or said == LAST else 1
 
 
@@ -52,11 +52,11 @@ def stated(operation: Any, axes: int) -> int | None:
     return LAST if said == "channels_last" else 1
 
 
-def usual_channels(calls: Sequence[Call]) -> int:
-    """Where the channels of maps are, as the first operation that says so has it."""
-    said = [stated(call.operation, 4) for call in calls]
+def usual_channels(operations: Iterable[Any], axes: int = 4) -> int:
+    """Where the channels of maps of so many axes are, as the first operation that says so has it."""
     default = LAST if keras.config.image_data_format() == "channels_last" else 1
-    return LAST if next((each for each in said if each is not None), default) == LAST else 1
+    said = (stated(operation, axes) for operation in operations if not isinstance(operation, keras.layers.Dense))
+    return next((each for each in said if each is not None and each < axes), default)
 
 
 def input_channels(calls: Sequence[Call], shape: Shape) -> int:
@@ -71,7 +71,7 @@ def input_channels(calls: Sequence[Call], shape: Shape) -> int:
         elif said is not None and not isinstance(call.operation, keras.layers.Dense):
             break
     else:
-        said = usual_channels(calls)
+        said = usual_channels((call.operation for call in calls), axes)
         orders = []  # to where they are moved is not known then
     if said >= axes:
         said = 1

@@ -42,7 +42,8 @@ def fill(model: keras.Model, path: Path, *, of: str, partial: bool = False) -> t
         try:
             model.load_weights(path, skip_mismatch=partial, **older)
         except Exception as error:
-            why = f"these are no weights of '{of}'. {first_line(error)}"
+            reason = first_line(error).partition(" Target variable:")[0]  # which goes on with all its numbers
+            why = f"these are no weights of '{of}'. {reason}"
             raise NotAModel(path, f"{why.rstrip('.')}. Choose the architecture that they were trained in.") from error
     missing = [name for each in said for name in NAMES.findall(str(each.message).partition("List of objects")[2])]
     extra = left_over(model, path)
