@@ -91,13 +91,11 @@ class Pool:
 
     def _take(self, shape: Sequence[int]) -> Block:
         with self._lock:
-            blocks = self._blocks.get(shape)
-            if blocks is not None:
-                return blocks.take()
-            if prod(shape) < SMALLEST:
-                return block(shape)
-            blocks = self._blocks[shape] = Blocks(shape)
-            return blocks.take()
+            if shape not in self._blocks:
+                if prod(shape) < SMALLEST:
+                    return block(shape)
+                self._blocks[shape] = Blocks(shape)
+            return self._blocks[shape].take()
 
     def trim(self) -> None:
         """To be called after a run."""

@@ -74,7 +74,7 @@ class Tables:
     """
 
     def __init__(self, parts: Sequence[nn.Module], keeping: Sequence[nn.Module]):
-        parameters, buffers, *others = map(tables_in, zip(*map(registered, parts), strict=True))
+        parameters, buffers, *others = map(tables_in, zip(*registered(parts), strict=True))
         tables = [*parameters, *buffers, *chain.from_iterable(others)]
         self._empty, self._filled = list(filterfalse(None, tables)), list(filter(None, tables))
         self._lengths, self._names, self._values = map(list, self._contents())
@@ -104,13 +104,12 @@ class Tables:
                 refill(table, dict(zip(self._names[own], self._values[own], strict=True)))
 
 
-def registered(part: nn.Module) -> tuple[Any, ...]:
-    table = vars(part)
+def registered(parts: Sequence[nn.Module]) -> list[tuple[Any, ...]]:
+    tables = list(map(vars, parts))
     try:
-        found: tuple[Any, ...] = IN_TURN(table)
-        return found
-    except KeyError:  # scripted
-        return tuple(map(table.get, REGISTERED))
+        return list(map(IN_TURN, tables))
+    except KeyError:  # of scripted ones
+        return [tuple(map(table.get, REGISTERED)) for table in tables]
 
 
 def tables_in(values: Sequence[Any]) -> Sequence[Any]:
