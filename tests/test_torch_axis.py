@@ -282,7 +282,13 @@ ORDERS = {
     "one by one": lambda net, x: torch.cat([net.stem(each[None]) for each in x][::-1]),
     "stacked": lambda net, x: torch.stack([net.stem(each) for each in reversed(list(x))]),
 }
+KEPT = {"stem": lambda: conv(3, 4), "head": lambda: head(4), "noise": lambda: nn.ParameterList([torch.rand(64, 4, 8, 8)])}
+ORDERS |= {
+    "by their places": lambda net, x: net.stem(x) + net.noise[0][: len(x)],
+    "by their places, in place": lambda net, x: net.stem(x).mul_(net.noise[0][: x.shape[0]]),
+}
 IN_PLACE = {
+    "constants alike": lambda net, x: net.stem(x) + net.noise[0][:1].expand(len(x), -1, -1, -1),
     "flipped": lambda net, x: net.stem(x.flip(-1)),
     "rolled": lambda net, x: net.stem(x).roll((1, 2), (2, 3)),
     "sorted values": lambda net, x: net.stem(x).sort(-1).values,
@@ -294,13 +300,13 @@ IN_PLACE = {
 @pytest.mark.parametrize("name", ORDERS)
 def test_pictures_that_change_places_are_said_to(name):
     """Equal ones, as those of the second trial are, do not show it, and what is read of one picture is that of another."""
-    engine = opened(lambda net, x: net.head(ORDERS[name](net, x)), stem=lambda: conv(3, 4), head=lambda: head(4))
+    engine = opened(lambda net, x: net.head(ORDERS[name](net, x)), **KEPT)
     assert "depends on the others that run with it" in " ".join(engine.notes)
 
 
 @pytest.mark.parametrize("name", IN_PLACE)
 def test_pictures_that_keep_their_places_are_not(name):
-    assert not opened(lambda net, x: net.head(IN_PLACE[name](net, x)), stem=lambda: conv(3, 4), head=lambda: head(4)).notes
+    assert not opened(lambda net, x: net.head(IN_PLACE[name](net, x)), **KEPT).notes
 
 
 def test_pictures_that_attend_to_each_other_are_said_to():

@@ -71,6 +71,20 @@ def test_quantised_layers_have_kinds_and_kernels():
         network.engine.with_weights({"1": network.engine.weights("1")})
 
 
+def test_layers_that_round_by_all_that_they_are_given_together_are_said_to():
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 3)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        rounding = torch.ao.quantization.quantize_dynamic(plain, {nn.Linear})
+    engine = TorchEngine(rounding, picture_shape=(3, 8, 8))
+    two = np.concatenate([BATCH[:1], 9 * BATCH[1:]])
+    together, alone = (engine.run(pictures, ["2"])["2"][0] for pictures in (two, two[:1]))
+    assert np.abs(together - alone).max() > 1e-3 * np.abs(alone).max()
+    assert any("'2' makes of a picture depends on the others" in note for note in engine.notes)
+    assert not TorchEngine(plain, picture_shape=(3, 8, 8)).notes
+
+
 NORMED = {
     "weight norm": lambda layer: nn.utils.weight_norm(layer),
     "weight norm, parametrised": parametrizations.weight_norm,

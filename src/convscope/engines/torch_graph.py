@@ -53,6 +53,11 @@ def is_quantised(module: nn.Module) -> bool:
     return found and kind_of(module) != "other"
 
 
+def is_quantised_by_values(module: nn.Module) -> bool:
+    """Whether it rounds what it is given, by how large the values are that it is given together."""
+    return any(base.__module__.startswith(QUANTISED[1]) for base in type(module).__mro__)
+
+
 def native_of(module: nn.Module) -> str:
     """By its class; quantised ones are called as the others, and say another name themselves."""
     own: Any = module

@@ -15,6 +15,7 @@ from .failures import is_out_of_memory
 from .names import end_names
 from .torch_failures import failure, raised_in, said
 from .torch_functions import EqualOnce
+from .torch_graph import is_quantised_by_values
 from .torch_inputs import Input, PictureShape, possible_inputs
 from .torch_kernels import Kernels
 from .torch_modules import Way, both
@@ -95,8 +96,9 @@ def tried(engine: TorchEngine, survey: Survey, pictures: int, *, noise: bool = F
         way.standing = lambda: both(engine._habits.watching(), both(kernels, scripts.watching()))
         result = engine._call(trial, kernels.catching(survey.visit), way)
     engine._odd |= kernels.odd
-    # Scripts may look at what all the pictures have in common.
-    engine._habits.mixes = engine._habits.mixes or scripts.looked or survey.reorders
+    # Scripts may look at what all the pictures have in common, and these layers scale by the largest value in all of them.
+    scaled = any(map(is_quantised_by_values, survey.modules.values()))
+    engine._habits.mixes = engine._habits.mixes or scripts.looked or survey.reorders or scaled
     return result
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from ..core import Layer
 from ..errors import Shape
 from .names import is_input
-from .torch_axis import is_kept_alone, is_kept_alone_by_layer, is_kept_by, is_kept_by_layer, may_reorder
+from .torch_axis import ALIKE, is_kept_alone, is_kept_alone_by_layer, is_kept_by, is_kept_by_layer, may_reorder
 from .torch_constants import Constants
 from .torch_functions import KEEPING, MEASURING, Function
 from .torch_graph import activation_in, has_kernel, is_looked_into, kernel_of, kind_of, native_of, sizes_of
@@ -81,7 +81,7 @@ class Survey:
     compare   whether steps are asked whether they are `alike`
     looks     whether code looked at values, or at how much they left over: with others it may go another way
     measures  whether code asked how large something is that was made of the pictures, and may know how many there are
-    reorders  whether pictures may have changed places
+    reorders  whether pictures may have changed places, or are computed by the place at which they stand
     ends      outputs, and whether they may be of pictures, and whether that is known
     """
 
@@ -189,7 +189,9 @@ class Survey:
         keeps = is_kept_alone if self.pictures == 1 else is_kept_by
         first = self._has_length(tensor) and keeps(function, self._first(function.given), tensor)
         moved = self._has_length(tensor) and not first and self.pictures > 1
-        self.reorders = self.reorders or (moved and may_reorder(function, self._first(function.given)))
+        self.reorders = (
+            self.reorders or (moved and may_reorder(function, self._first(function.given))) or self._by_place(function)
+        )
         finds = bool(function.counted) and self._parents(function.counted) != ()
         self.looks = self.looks or finds
         counted = finds or self._counted(function.given)
@@ -246,6 +248,13 @@ class Survey:
     def _first(self, given: Given) -> list[torch.Tensor]:
         """Those that are known to have the pictures on their first axis."""
         return [tensor for tensor, known in self._sources(given) if known and known.first]
+
+    def _by_place(self, function: Function) -> bool:
+        """Whether it has a constant for each picture, another for the second than for the first: `x + noise[:len(x)]`."""
+        several = self.pictures > 1 and function.name in ALIKE
+        constants = [each for each, _ in function.given if each in self.constants] if several else []
+        most = max((each.ndim for each, _ in function.given), default=0)
+        return any(each.ndim == most > 0 and self._has_length(each) and not torch.equal(each[0], each[1]) for each in constants)
 
     def _counted(self, given: Given) -> bool:
         return any(known.counted for _, known in self._sources(given) if known)
