@@ -110,8 +110,8 @@ def cam(engine: Engine, pictures: Array, target: Target, layer: str) -> Attribut
         raise Unsupported(f"CAM explains a class, and not {target.name}. Use grad-cam, or score-cam, which needs no gradients.")
     if dense is None:
         raise Unsupported(
-            f"CAM needs a layer whose mean over positions goes straight into the classes, which '{layer}' is not. Use grad-cam, or "
-            "score-cam, which needs no gradients."
+            f"CAM needs a layer whose mean over positions goes straight into the classes, which '{layer}' is not. Use grad-cam, "
+            "or score-cam, which needs no gradients."
         )
     run = engine.run(pictures, [layer, target.layer])
     activations, score = with_maps(engine, layer, run[layer]), target.values(run[target.layer])

@@ -22,8 +22,8 @@ def check_size(graph: Graph, given: object) -> None:
         return  # of several inputs, by number or name
     if len(graph.inputs) == 1 and takes and (len(given) != len(takes) or any(map(_is_another, given, takes))):
         raise InputError(
-            f"This network says itself that it takes pictures of shape {takes}, and was to be opened for {tuple(given)}. Leave the "
-            "shape away.",
+            f"This network says itself that it takes pictures of shape {takes}, and was to be opened for {tuple(given)}. Leave "
+            "the shape away.",
             received=tuple(given),
             expected=takes,
         )
