@@ -13,14 +13,16 @@ from ..errors import ConvscopeError, ConvscopeWarning, InputError
 from . import ablate, diff, explain, look, network, overlay, scan  # noqa: F401 - each adds its commands, as the help lists them
 from .app import app
 from .quiet import quiet_tensorflow
+from .streams import write_every_name, written
 
 
 def run() -> None:
     """What a user did wrong is one sentence and exit 2; a defect of ours is a traceback and exit 1."""
     quiet_tensorflow()
+    write_every_name()
     try:
         refuse_empty(sys.argv[1:])
-        with warnings_as_notes():
+        with warnings_as_notes(), written():
             app()
     except ConvscopeError as error:
         print(f"convscope: {error}", file=sys.stderr)

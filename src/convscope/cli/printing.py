@@ -9,6 +9,7 @@ from typing import Any
 
 from ..network import Network
 from ..results import Filters, MapSet
+from .streams import has_every_letter
 
 
 def print_look(network: Network, maps: MapSet) -> None:
@@ -95,6 +96,6 @@ def plain(row: Any) -> list[dict[str, Any]]:
 
 def print_json(value: Any, network: Network | None = None) -> None:
     """For a program; what had to be assumed of the network goes to stderr, where whoever reads the log of a build finds it."""
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+    print(json.dumps(value, indent=1, ensure_ascii=not has_every_letter()))
     if network is not None:
         print_notes(network)
