@@ -240,6 +240,27 @@ def test_a_normalization_that_is_adapted_later_is_opened_again():
         engine.run(PICTURES)
 
 
+class AlwaysTraining(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.norm = L.BatchNormalization(name="norm")
+        self.norm.build((None, 8, 8, 3))
+
+    def call(self, x):
+        return self.norm(x, training=True)
+
+
+def test_a_layer_that_is_frozen_after_a_run_is_read_as_it_is_now():
+    """BatchNorm in training takes the pictures' own statistics, frozen those that it has learned."""
+    model = AlwaysTraining()
+    engine = KerasEngine(model, picture_shape=(3, 8, 8))
+    for trainable in (True, False, True):
+        model.trainable = trainable
+        with keras.StatelessScope():
+            expected = numbers(model(PICTURES.transpose(0, 2, 3, 1), training=False)).transpose(0, 3, 1, 2)
+        np.testing.assert_allclose(engine.run(PICTURES, ["norm"])["norm"], expected, atol=1e-5)
+
+
 def test_a_kernel_with_lora_is_replaced_as_it_acts():
     start, layer = keras.Input((8, 8, 3)), L.Conv2D(4, 3, name="conv")
     model = keras.Model(start, layer(start))

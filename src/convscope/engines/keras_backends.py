@@ -94,7 +94,10 @@ class Compiled:
 def question(
     forward: Forward, plan: Plan, pictures: Natives, edits: Numbers, held: Mapping[str, Native] | None = None
 ) -> Hashable:
-    """What a compiled forward is good for. Another set of variables, after quantising say, is another question."""
+    """What a compiled forward is good for. Another set of variables, after quantising say, is another question; so is which
+    layers are trained, as one that is frozen computes otherwise in training.
+    """
     shapes = tuple((name, scale.shape, shift.shape) for name, (scale, shift) in edits.items())
     kept = tuple((name, each.shape) for name, each in (held or {}).items())
-    return plan.taps, shapes, tuple(each.shape for each in pictures), kept, tuple(map(id, forward.model.variables))
+    trained = tuple(getattr(each, "trainable", None) for each in forward.operations.paths)
+    return plan.taps, shapes, tuple(each.shape for each in pictures), kept, tuple(map(id, forward.model.variables)), trained
