@@ -115,6 +115,16 @@ def test_what_inference_leaves_open_is_found_by_running(batch):
     assert learn(engine)
 
 
+def test_another_output_of_a_node_is_no_row_in_place_of_one_of_no_pictures():
+    """Nothing reads either half: four channels stand before four pictures in both."""
+    w = Writer()
+    x = w.node("Concat", ["picture", "picture"], "twice", axis=3)
+    turned_over = w.node("Transpose", [x], "turned_over", perm=[1, 2, 3, 0])
+    w.node("Split", [turned_over], "halves", outputs=2, axis=1)
+    engine = OnnxEngine(w.model([4, 4, 6, 6], w.node("Relu", [x], "relu1"), ranks=(4,)))
+    assert engine.graph.names == ("picture", "twice", "relu1")
+
+
 def test_pictures_that_change_places_tell_an_axis_of_theirs():
     values = np.random.default_rng(0).normal(size=(4, 4, 3))
     assert turned(values, np.roll(values, -1, 0))

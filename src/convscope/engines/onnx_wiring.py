@@ -82,8 +82,9 @@ class Wiring:
         if node.output[0].startswith(END):
             return []
         outputs = [name for name in node.output if name in self.flowing and self.element(name) in FLOATS | BYTES | {None}]
-        outputs = [name for name in outputs if self.rank(name) != 0 and name not in self.foreign]
-        return [name for name in outputs if name in self.used] or outputs[:1]
+        outputs = [name for name in outputs if self.rank(name) != 0]
+        read = [name for name in outputs if name in self.used] or outputs[:1]
+        return [name for name in read if name not in self.foreign]  # not another one in its place, of which nothing is known
 
     def has_row(self, name: str) -> bool:
         return name not in self.maker or name in self.carried(self.maker[name])
