@@ -276,3 +276,12 @@ def test_what_a_pixel_shows_of_its_channels_is_said(method, says):
     np.testing.assert_array_equal(why.heat(), folded)
     assert (f", of each pixel {says} its channels; " in why.sheet().subtitle) == (says is not None)
     assert says or "over its channels" not in why.sheet().subtitle
+
+
+def test_of_a_picture_that_is_not_there_nothing_is_told():
+    net = convscope.open("demo")
+    picture = RANDOM.integers(0, 256, (64, 64, 3), np.uint8)
+    why = net.explain(picture, "ablation-cam")
+    for ask in (net.look(picture, ranked=False).answers_sheet, why.best):
+        with pytest.raises(InputError, match="There is no picture 3: only picture 0 was"):
+            ask(3)

@@ -156,7 +156,7 @@ class Explanation:
             raise InputError(
                 f"{self.name} does not tell what each unit speaks for. Use grad-cam, or ablate().", received=self.name
             )
-        row = self.units[picture]
+        row = self.units[picture_number(picture, len(self.pictures), "explained")]
         order = np.argsort(row, kind="stable")
         up = [(int(unit), float(row[unit])) for unit in order[::-1][:most] if row[unit] > 0]
         return up, [(int(unit), float(row[unit])) for unit in order[:most] if row[unit] < 0]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..errors import InputError, LeftOut, UnknownLayer
 from ..methods.answers import Answer
+from ..methods.asked import picture_number
 from ..methods.heaviest import Slices
 from ..methods.select import Row, name_of
 from ..paths import path_of
@@ -62,7 +63,8 @@ class MapSet(Mapping[str, FeatureMaps]):
         """The best answers as bars. Raises InputError where they were not asked for, or the network is no classifier."""
         if self.answers is None:
             raise InputError("There are no answers: look() asks for them, of a network that is a classifier.")
-        return map_sheets.answers(self.answers[picture], self.pictures[picture].name, self.answers_from or "")
+        number = picture_number(picture, len(self.pictures), "looked at")
+        return map_sheets.answers(self.answers[number], self.pictures[number].name, self.answers_from or "")
 
     def sheet(
         self,
