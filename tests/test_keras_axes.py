@@ -102,6 +102,20 @@ def test_groups_and_heads_that_are_moved_leave_the_channels_where_they_were():
     check_rows(keras.Model(start, x), pictures, {"input": -1, "conv": -1, "back": -1, "norm": -1})
 
 
+def test_features_of_words_are_last():
+    keras.utils.set_random_seed(0)
+    start = keras.Input((6,), name="words")
+    x = L.Embedding(9, 8, name="table")(start)
+    shift, scores = L.MultiHeadAttention(2, 4, name="heads")(x, x, return_attention_scores=True)
+    model = keras.Model(start, [L.LayerNormalization(name="norm")(x + shift), scores])
+    words = RANDOM.integers(0, 9, (3, 6)).astype(np.float32)
+    run = KerasEngine(model).run(words, ["table", "norm", "output"])
+    expected = numbers(model(words)[0]).transpose(0, 2, 1)
+    np.testing.assert_allclose(run["norm"], expected, atol=1e-5)
+    np.testing.assert_allclose(run["output"], expected, atol=1e-5)
+    np.testing.assert_allclose(run["table"], numbers(model.get_layer("table")(words)).transpose(0, 2, 1), atol=1e-6)
+
+
 @pytest.mark.parametrize("layer", ["steps", "each"])
 def test_a_window_of_a_layer_over_time_is_not_taken_for_one_of_the_film(layer):
     start = keras.Input((4, 6, 6, 1))

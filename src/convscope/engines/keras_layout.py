@@ -73,8 +73,8 @@ def input_channels(calls: Sequence[Call], shape: Shape) -> int:
     else:
         said = usual_channels((call.operation for call in calls), axes)
         orders = []  # to where they are moved is not known then
-    if said >= axes:
-        said = 1
+    if axes < 3:  # what is made of it later has more axes
+        return LAST if said == LAST else 1
     for order in reversed(orders):
         said = order[said % axes]
     return named(said, axes)
@@ -101,7 +101,7 @@ def order_of(operation: Any, axes: int) -> tuple[int, ...] | None:
 
 def named(axis: int, axes: int) -> int:
     axis %= axes
-    return LAST if axis == axes - 1 and axis != 1 else axis
+    return LAST if axis == axes - 1 else axis
 
 
 def protocol(native: Shape, channels: int) -> Shape:
