@@ -198,6 +198,13 @@ def test_tables_and_answers_of_two_networks_show_themselves():
     shown = Table({"unit": np.arange(30), "mean": np.linspace(0, 1, 30)})._repr_html_()
     assert shown.count("<tr>") == 21
     assert "30 rows, the first 20 shown" in shown
+    assert "which scroll" not in shown
+    wide = Table({f"c{at}": np.arange(2) for at in range(20)})
+    assert "20 columns, which scroll to the right: c0, c1," in wide._repr_html_()
+    assert list(wide.only("c7", "c0")) == ["c7", "c0"]
+    assert wide.only("c7", "c0")._repr_html_().count("<th>") == 2
+    with pytest.raises(InputError, match="c77"):
+        wide.only("c77")
     net = convscope.open("demo")
     contrast = net.contrast(net.without({"block5_conv3": None}), demo.picture(), top=3)
     assert contrast._repr_html_().count("<tr>") == 4

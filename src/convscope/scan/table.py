@@ -41,6 +41,10 @@ class Table(Mapping[str, npt.NDArray[Any]]):
         """A row as plain Python values."""
         return {name: plain(column[number]) for name, column in self._columns.items()}
 
+    def only(self, *names: str) -> Table:
+        """These columns alone, in this order. Raises WrongOption for one that is not there."""
+        return Table({name: self[name] for name in names})
+
     def where(self, condition: npt.NDArray[np.bool_]) -> Table:
         """The rows for which `condition` (rows,) holds."""
         return Table({name: column[condition] for name, column in self._columns.items()})

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 860  # of a page within a notebook, in CSS pixels
 ROWS = 60  # of a table that does not scroll: what is scrolled away is not printed, and nothing shows that it is there
+COLUMNS = 12  # about as many fit beside each other
 MOST = 6_000_000  # values of maps that a page within a notebook may hold: a notebook that is saved holds it too
 
 
@@ -23,6 +24,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], below: str = "
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     window = "max-height:40em;overflow:auto" if len(rows) > ROWS else "overflow-x:auto"
     below = f"{len(rows)} rows, which scroll. {below}" if len(rows) > ROWS else below
+    below += f"; {len(headings)} columns, which scroll to the right: {', '.join(headings)}" if len(headings) > COLUMNS else ""
     return (
         f'<div style="{window}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         f"<div>{escape(below)}</div>"
