@@ -230,7 +230,10 @@ def read(tensor: torch.Tensor, reduce: Reduce, pool: Pool | None = None) -> Arra
 
 
 def reduced(tensor: torch.Tensor, reduce: Reduce) -> torch.Tensor:
-    """Collapse the spatial axes on the device, see Tap; of "active" how many: as a product with 1/n the mean of n ones is not one."""
+    """Collapse the spatial axes on the device, see Tap.
+
+    Of "active" how many there are: as a product with 1/n the mean of n ones is not one.
+    """
     if reduce == "none":
         return tensor
     axes = tuple(range(2, tensor.ndim)) or (-1,)
