@@ -163,7 +163,8 @@ def test_gradients_through_what_is_computed_again_are_those_of_the_run(layer, ed
 @pytest.mark.parametrize(("layer", "edits"), [("before", [Edit("block/first", 0.3, 0.1)]), ("block/first", [])])
 def test_or_they_are_refused(layer, edits):
     engine = network(early=True)
-    check_slope(engine, "before", [])
+    if BACKEND != "jax":  # which keeps what it traced there, as of a function that is compiled: all of it is refused
+        check_slope(engine, "before", [])
     for _ in range(2):
         with pytest.raises(EngineError):
             check_slope(engine, layer, edits)
