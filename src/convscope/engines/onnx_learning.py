@@ -74,7 +74,7 @@ def learn(engine: OnnxEngine) -> bool:
         return True
     session = engine._sessions.build(reads)
     trials = tried(engine, session, numbers, SIDES if free else SIDES[:1] * len(numbers))
-    of_any_size = len(trials) == len(numbers)
+    of_any_size = len(trials) == len(numbers) and not alike(engine, trials)
     for side in () if of_any_size or not free else SIDES:  # perhaps it takes one size only, which the file does not say
         if len(trials) < len(numbers):
             trials = tried(engine, session, numbers, [side] * len(numbers))
@@ -112,6 +112,12 @@ def tried(engine: OnnxEngine, session: Session, numbers: Sequence[int], sides: S
         if len(found) == len(numbers):
             break
     return found
+
+
+def alike(engine: OnnxEngine, trials: Sequence[Trial]) -> bool:
+    """Whether all had the same number of channels though the file does not say how many: that says nothing of a fixed size."""
+    unsaid = [name for name, shape in engine.inputs.shapes.items() if (shape or (0, 3))[1:2] == (None,)]
+    return any(len({given[name].shape[1] for given, _ in trials}) == 1 for name in unsaid)
 
 
 def passed(engine: OnnxEngine, session: Session, pictures: Mapping[str, Array]) -> dict[Read, Array]:
