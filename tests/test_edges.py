@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scans import network, write_pictures
 
 import convscope
 from convscope import demo
-from convscope.errors import InputError, Unsupported
+from convscope.errors import InputError, OutputError, UnknownLayer, Unsupported
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +44,13 @@ def test_a_shape_that_a_file_does_not_take_is_not_passed_over():
 def test_the_built_in_network_has_no_other_architecture():
     with pytest.raises(InputError, match="an ONNX file holds its network"):
         convscope.open("demo", architecture="torchvision:resnet18")
+
+
+def test_a_scan_that_cannot_begin_leaves_no_folder(tmp_path):
+    write_pictures(tmp_path / "p", 3)
+    with pytest.raises(UnknownLayer):
+        network().scan(tmp_path / "p", "nosuch", out=tmp_path / "s")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"Not a directory\. Choose another folder\.$"):
+        network().scan(tmp_path / "p", out=tmp_path / "file" / "s")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "p"]

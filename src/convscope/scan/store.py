@@ -67,7 +67,6 @@ class Store:
                 raise OutputError(self.folder, "the folder holds other files. Choose an empty or a new one.")
             with self.writing():
                 shutil.rmtree(self.shards, ignore_errors=True)  # nothing says what these are of
-                self.shards.mkdir(parents=True, exist_ok=True)
             return None
         for name, value in identity.items():
             if record["identity"].get(name) != value:
@@ -176,9 +175,11 @@ class Store:
         """
         self.check()
         path, new = self.folder / LOCK, not self.folder.exists()
-        with self.writing():
+        try:
             self.folder.mkdir(parents=True, exist_ok=True)
             file = path.open("a")
+        except OSError as error:
+            raise OutputError(self.folder, f"{error.strerror or error}. Choose another folder.") from error
         with file:
             if not lock(file):
                 raise OutputError(self.folder, "another process is writing into it. Wait for that, or choose another folder.")
