@@ -21,7 +21,7 @@ suite: .venv/test
 bench: .venv/test
 	.venv/bin/python benchmarks/run.py
 
-# Every value that is read, of the networks that people use, against independent recordings. It takes a quarter of an hour.
+# Every value that is read, of the networks that people use, against independent recordings. It takes about an hour.
 zoo: .venv/test
 	.venv/bin/python zoo/run.py
 

@@ -14,9 +14,12 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = (ROOT / "docs" / "networks.md", ROOT / "README.md")
 MARKS = re.compile(r"(<!-- zoo -->\n).*?(<!-- /zoo -->)", re.DOTALL)
 SOURCES = {  # in the order of the table: the package whose version is told, and what of it
-    "torchvision": ("torchvision", "classification and segmentation, up to 60 million parameters"),
+    "torchvision": ("torchvision", "classification and segmentation, whole"),
     "detection": ("torchvision", "detection"),
-    "timm": ("timm", "the smallest convolutional network of every family, up to 60 million parameters"),
+    "timm": (
+        "timm",
+        "the smallest convolutional network of every family and set of kinds of modules, up to 100 million parameters",
+    ),
     "huggingface": ("transformers", "the convolutional and hybrid families, small and from their configuration"),
     "keras": ("keras", "keras.applications on torch"),
     "keras-tensorflow": ("keras", "keras.applications on TensorFlow"),

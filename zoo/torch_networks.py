@@ -1,4 +1,4 @@
-"""Every network of torchvision and timm that fits: each value that is read, against an independent recording.
+"""Every network of torchvision, and of timm one of every structure: each value that is read, against an independent recording.
 
 The recording is torch.fx's interpreter, or, where a network cannot be traced, hooks that copy at once. What torch.fx does not
 look into has to be among the results of torch's own operators below (TorchDispatchMode). Each result is copied before the next
@@ -12,11 +12,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from matrix import Line, close, smallest
 from torch import fx, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -27,7 +29,7 @@ from convscope.engines.torch_functions import KEEPING, name_of  # noqa: E402
 from convscope.engines.torch_graph import is_looked_into  # noqa: E402
 from convscope.engines.torch_tensors import flattened  # noqa: E402
 
-LARGEST = 60_000_000  # parameters; larger ones of a family differ in width only
+LARGEST = 100_000_000  # parameters, of those of timm: what larger ones leave in every layer does not fit into 24 GB
 PICTURES = 5  # so that no other first axis, as of keys and values, or of queries too, is taken for that of the pictures
 SIDES = (64, 96, 160, 224, 240, 256, 288, 299, 384)  # in pixels; the smallest that the network takes
 
@@ -188,33 +190,41 @@ def without_partner(mine: list[np.ndarray], theirs: list[np.ndarray]) -> list[np
 
 def torchvision_networks() -> Iterator[tuple[str, nn.Module]]:
     models = torchvision().models
-    for name in models.list_models(module=models) + models.list_models(module=models.segmentation):
-        options = {"weights": None} | (
-            {"weights_backbone": None} if name in models.list_models(module=models.segmentation) else {}
-        )
+    segmentation = models.list_models(module=models.segmentation)
+    for name in models.list_models(module=models) + segmentation:
+        options = {"weights_backbone": None} if name in segmentation else {}
         options |= {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-        tag = next(iter(models.get_model_weights(name)), None)
-        if tag is None or tag.meta["num_params"] <= LARGEST:
-            yield f"torchvision:{name}", models.get_model(name, **options)
+        yield f"torchvision:{name}", models.get_model(name, weights=None, **options)
+
+
+class Unfilled(TorchFunctionMode):
+    """Does not fill what is on the meta device, which holds no values: most of the time that it takes to make a network there."""
+
+    FILLING = ("normal_", "uniform_", "zero_", "fill_", "erfinv_", "mul_", "add_", "clamp_")
+
+    def __torch_function__(self, function, _types, args=(), kwargs=None):
+        if name_of(function) in self.FILLING and args[0].is_meta:
+            return args[0]
+        return function(*args, **(kwargs or {}))
 
 
 def timm_networks() -> Iterator[tuple[str, nn.Module]]:
-    """The smallest convolutional network of every file of timm."""
+    """The smallest convolutional network of every structure: of each file of timm, and each set of kinds of modules."""
     torchvision()
     import timm
 
+    smallest_of: dict[Any, tuple[int, str]] = {}
     for family in timm.list_modules():
-        sizes = {}
         for name in timm.list_models(module=family):
             try:
-                with torch.device("meta"):
+                with torch.device("meta"), Unfilled():
                     module = timm.create_model(name)
-            except Exception:  # noqa: BLE001 - some cannot be made without values
-                module = timm.create_model(name) if len(sizes) == 0 else None
-            if module is not None and sum(isinstance(each, nn.Conv2d) for each in module.modules()) > 2:
-                sizes[name] = sum(each.numel() for each in module.parameters())
-            if len(sizes) >= 3:
-                break
-        if sizes and min(sizes.values()) <= LARGEST:
-            name = min(sizes, key=sizes.get)
+            except Exception:  # noqa: BLE001 - one that cannot be made without values
+                module = timm.create_model(name)
+            if sum(isinstance(each, nn.Conv2d) for each in module.modules()) > 2:
+                structure = family, frozenset(type(each).__name__ for each in module.modules())
+                size = sum(each.numel() for each in module.parameters()), name
+                smallest_of[structure] = min(size, smallest_of.get(structure, size))
+    for parameters, name in sorted(smallest_of.values()):
+        if parameters <= LARGEST:
             yield f"timm:{name}", timm.create_model(name)
