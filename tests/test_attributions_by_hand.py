@@ -207,7 +207,7 @@ def test_cam_is_refused_where_it_would_be_wrong():
         cam.cam(engine, PICTURES, resolve(engine, PICTURES, 0), "relu1")
     with pytest.raises(Unsupported, match="grad-cam"):
         cam.cam(engine, PICTURES, resolve(engine, PICTURES, 0, scale="probability"), "relu2")
-    with pytest.raises(Unsupported, match="a class as target"):
+    with pytest.raises(Unsupported, match="explains a class"):
         cam.cam(engine, PICTURES, resolve(engine, PICTURES, (0, 1)), "relu2")
 
 

@@ -75,15 +75,15 @@ def test_onnx_agrees(wide):
 
 def test_keras_agrees():
     keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'convscope[keras]'")
+    from convscope.engines.keras_forward import LAST, share_of
     from convscope.engines.keras_forward import reduced as on_the_device
-    from convscope.engines.keras_forward import share_of
 
     counts = keras.ops.convert_to_tensor(np.array([[MANY, MANY - 1, 1]], np.int32))
     found = keras.ops.convert_to_numpy(share_of(counts, MANY))
     assert found[0, :2].tolist() == [1, np.float32(NOT_ALL)]
     np.testing.assert_allclose(found, share(np.array([[MANY, MANY - 1, 1]]), MANY), rtol=1e-6)
-    assert keras.ops.convert_to_numpy(on_the_device(keras.ops.convert_to_tensor(FEW), "active", False)).tolist() == [[1]]
+    assert keras.ops.convert_to_numpy(on_the_device(keras.ops.convert_to_tensor(FEW), "active", 1)).tolist() == [[1]]
     last = keras.ops.convert_to_tensor(np.moveaxis(FEW, 1, -1))
-    assert keras.ops.convert_to_numpy(on_the_device(last, "active", True)).tolist() == [[1]]
+    assert keras.ops.convert_to_numpy(on_the_device(last, "active", LAST)).tolist() == [[1]]
     nothing = keras.ops.convert_to_tensor(np.zeros((1, 2, 0, 3), np.float32))
-    assert np.isnan(keras.ops.convert_to_numpy(on_the_device(nothing, "active", False))).all()
+    assert np.isnan(keras.ops.convert_to_numpy(on_the_device(nothing, "active", 1))).all()
