@@ -84,3 +84,11 @@ def test_whole_maps_are_not_put_together_from_parts(monkeypatch):
     asked = engine()
     asked.run(pictures(4), ["x", "y"])
     assert shares(asked) == {0}
+
+
+@pytest.mark.parametrize(("said", "threads"), [("1", 1), ("3", 3), ("", 0), ("2,1", 0)])
+def test_as_many_threads_as_the_environment_says(said, threads, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    network = engine()
+    network.run(pictures(1))
+    assert {each.runtime.get_session_options().intra_op_num_threads for each in network._sessions._kept.values()} == {threads}

@@ -15,7 +15,14 @@ from onnx import ModelProto, NodeProto
 from .onnx_graph import Read, needed
 from .onnx_wiring import Wiring, attribute, operator
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+def threads_said() -> int:
+    """By OMP_NUM_THREADS; 0 where that says nothing. More of them would wait, spinning, for cores that were given to others."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isdecimal() else 0
+
+
+CORES = threads_said() or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 # What these make for a picture depends on what they receive for that picture, as long as both have an entry for each.
 APART = frozenset(
     {

@@ -18,6 +18,7 @@ from ..core import Array
 from ..errors import EngineError, ModelError, Unsupported
 from . import onnx_graph
 from .failures import LOWER
+from .onnx_apart import threads_said
 from .onnx_graph import Read
 from .onnx_reductions import Led, as_float
 from .onnx_wiring import Wiring, opset
@@ -68,7 +69,7 @@ class Session:
 class Sessions:
     """`get(reads, edited, held)`: a session for them, made once and kept until others are wanted more. Safe among threads.
 
-    threads   that compute a layer; 0: as many as there are cores
+    threads   that compute a layer; 0: as many as OMP_NUM_THREADS says, which torch obeys too, or as there are cores
     """
 
     def __init__(self, model: ModelProto, wiring: Wiring):
@@ -94,7 +95,7 @@ class Sessions:
         """A new session. `held`: see onnx_graph.part. Raises Unsupported or EngineError."""
         part = onnx_graph.part(self._model, self._wiring, reads, edited, held)
         options = quiet()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = threads or options.intra_op_num_threads
         # As written: with its roundings merged into whole-number kernels, a network gives other values once it is watched.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(each) for each in part.handed.values()]
@@ -118,6 +119,7 @@ class Sessions:
 def quiet() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong is raised, and need not be printed too
+    options.intra_op_num_threads = threads_said()
     return options
 
 
