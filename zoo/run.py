@@ -6,6 +6,7 @@ of each source go to docs/networks.json, of which table.py makes the tables in t
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -44,6 +45,7 @@ def lines(source: str) -> Iterator[Line]:
         except Exception as error:  # noqa: BLE001 - a network that does not open is a line of the matrix too
             first = str(error).partition("\n")[0]
             yield Line(name, 0, 0, 0, 0.0, f"{type(error).__name__}: {first}"[:110])
+        gc.collect()  # what torch.fx traced refers to itself, with all that it recorded
 
 
 def on_another_backend(backend: str) -> Iterator[Line]:

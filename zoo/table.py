@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = (ROOT / "docs" / "networks.md", ROOT / "README.md")
 MARKS = re.compile(r"(<!-- zoo -->\n).*?(<!-- /zoo -->)", re.DOTALL)
 SOURCES = {  # in the order of the table: the package whose version is told, and what of it
-    "torchvision": ("torchvision", "classification and segmentation, whole"),
+    "torchvision": ("torchvision", "classification and segmentation, whole, without the largest vision transformers"),
     "detection": ("torchvision", "detection"),
     "timm": (
         "timm",

@@ -29,7 +29,7 @@ from convscope.engines.torch_functions import KEEPING, name_of  # noqa: E402
 from convscope.engines.torch_graph import is_looked_into  # noqa: E402
 from convscope.engines.torch_tensors import flattened  # noqa: E402
 
-LARGEST = 100_000_000  # parameters, of those of timm: what larger ones leave in every layer does not fit into 24 GB
+LARGEST = 100_000_000  # parameters, of those of timm and of transformers: what larger ones leave does not fit into 24 GB
 PICTURES = 5  # so that no other first axis, as of keys and values, or of queries too, is taken for that of the pictures
 SIDES = (64, 96, 160, 224, 240, 256, 288, 299, 384)  # in pixels; the smallest that the network takes
 
@@ -194,7 +194,17 @@ def torchvision_networks() -> Iterator[tuple[str, nn.Module]]:
     for name in models.list_models(module=models) + segmentation:
         options = {"weights_backbone": None} if name in segmentation else {}
         options |= {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-        yield f"torchvision:{name}", models.get_model(name, weights=None, **options)
+        module = models.get_model(name, weights=None, **options)
+        if is_convolutional(module) or size(module) <= LARGEST:  # of vision transformers the large ones do not fit
+            yield f"torchvision:{name}", module
+
+
+def is_convolutional(module: nn.Module) -> bool:
+    return sum(isinstance(each, nn.Conv2d) for each in module.modules()) > 2
+
+
+def size(module: nn.Module) -> int:
+    return sum(each.numel() for each in module.parameters())
 
 
 class Unfilled(TorchFunctionMode):
@@ -221,10 +231,10 @@ def timm_networks() -> Iterator[tuple[str, nn.Module]]:
                     module = timm.create_model(name)
             except Exception:  # noqa: BLE001 - one that cannot be made without values
                 module = timm.create_model(name)
-            if sum(isinstance(each, nn.Conv2d) for each in module.modules()) > 2:
+            if is_convolutional(module):
                 structure = family, frozenset(type(each).__name__ for each in module.modules())
-                size = sum(each.numel() for each in module.parameters()), name
-                smallest_of[structure] = min(size, smallest_of.get(structure, size))
+                this = size(module), name
+                smallest_of[structure] = min(this, smallest_of.get(structure, this))
     for parameters, name in sorted(smallest_of.values()):
         if parameters <= LARGEST:
             yield f"timm:{name}", timm.create_model(name)
