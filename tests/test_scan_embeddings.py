@@ -53,9 +53,10 @@ def test_principal_components_do_not_depend_on_the_blocks(groups, monkeypatch):
 
 
 @pytest.mark.parametrize("way", ["tsne", "umap"])
-def test_groups_that_are_far_apart_stay_apart(groups, way):
+def test_groups_that_are_far_apart_stay_apart(groups, way, monkeypatch):
     if way == "umap" and not find_spec("umap"):  # without importing it: that would import TensorFlow too
         pytest.skip("umap-learn is not installed: pip install 'convscope[embed]'")
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # compiling takes longer than these few points do in plain Python
     embedding, labels = groups
     points = embedding.tsne(perplexity=10) if way == "tsne" else embedding.umap(neighbours=8)
     apart = np.linalg.norm(points[:, None] - points[None], axis=2)
