@@ -12,6 +12,7 @@ from convscope import cli
 PRESS = """
 import os, signal, sys
 module, hidden, *arguments = sys.argv[1:]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal: what began in the background may ignore it
 
 class Press:
     def find_spec(self, name, *_):
