@@ -278,6 +278,10 @@ def test_folders_regions_and_fills_on_the_command_line(command, picture_file, tm
     status, out, _ = command("ablate", picture_file, *units, "--region", "0:2,3:8", "--together", "--json")
     assert "at 10 positions are zero" in json.loads(out)["what"]
     assert command("ablate", picture_file, "--units", "3-")[0] == 2
+    for unplaced in (["--together", "--units", "3"], ["--region", "0:2,3:8"]):  # of two heads it was the last layer of any
+        status, out, error = command("ablate", picture_file, *unplaced)
+        assert (status, out) == (2, "")
+        assert "Name it with --at." in error
 
 
 @pytest.mark.parametrize("text", ["0:2", "0:2,0:99", "2:2,0:4", "0:2,a:b"])

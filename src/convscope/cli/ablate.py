@@ -71,13 +71,15 @@ def ablate(
         network = open_network(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
         steps.begin("Switching off units")
         given, chosen = one_or_all(pictures_or_own(pictures)), None if units is None else numbers_of(units)
+        if at is None and (together or region is not None):
+            raise InputError("--together and --region speak of the units and the map of one layer. Name it with --at.")
         layer = layer_of(network, at)
         part = region_of(network, layer, region, activated=not raw)
         how = {"fill": fill, "over": over, "seed": seed, "activated": not raw, "region": part}
         if together:
             return print_together(network, given, layer, chosen, how, as_json=as_json)
         goal = {"target": against_of(target, against), "truth": truth}
-        asked = None if at is None and region is None else layer  # None: the last layer that the target follows from
+        asked = None if at is None else layer  # None: the last layer that the target follows from
         found = network.ablate(given, asked, units=chosen, first=first, progress=steps, **goal, **how)
         path = found.save(out) if out.suffix == ".csv" else found.sheet(first=most).save(out)
         paths = [path, *([found.save_accuracy(accuracy)] if accuracy else [])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..progress import Steps
 from .app import app
@@ -34,6 +35,9 @@ from .options import (
     Why,
 )  # fmt: skip
 from .printing import answers_of, print_json, print_look, print_maps, row_of
+
+if TYPE_CHECKING:
+    from ..results import MapSet
 
 
 @app.command()
@@ -68,14 +72,7 @@ def look(
         maps = run(steps, network.look, pictures, at, activated=not raw, ranked=order in ("auto", "answer"), why=why,
                    channels=channel_names(network, channels))  # fmt: skip
         steps.begin("Drawing the sheets")
-        saved = maps.save(
-            named(out, single_file),
-            first=first or None,
-            order=order,
-            scale=scale_of(scale),
-            colour=colour,
-            single_file=single_file,
-        )
+        saved = save(maps, out, single_file, first, order, scale, colour)
     page = page_of(saved, single_file)
     if as_json:
         layers, left_out = [row_of(maps, name) for name in maps], dict(maps.left_out)
@@ -119,14 +116,7 @@ def maps(
                      channels=channel_names(network, channels))  # fmt: skip
         steps.begin("Drawing the sheets")
         written = [result.export(path) for path in (table, arrays) if path is not None]
-        saved = result.save(
-            named(out, single_file),
-            first=first or None,
-            order=order,
-            scale=scale_of(scale),
-            colour=colour,
-            single_file=single_file,
-        )
+        saved = save(result, out, single_file, first, order, scale, colour)
     if as_json:
         where = {"study": str(saved), "page": str(page_of(saved, single_file)), "files": list(map(str, written))}
         print_json({**where, "layers": [row_of(result, name) for name in result], "left_out": dict(result.left_out)}, network)
@@ -135,6 +125,12 @@ def maps(
         count = len(result) * len(result.pictures)
         what = "The page" if single_file else "1 sheet" if count == 1 else f"{count} sheets"
         print(f"\n{what}: {page_of(saved, single_file)}", *written, sep="\n")
+
+
+def save(maps: MapSet, out: Path, single_file: bool, first: int, order: str, scale: str, colour: str) -> Path:
+    """The page, or the folder with it, as the options say."""
+    path, ends = named(out, single_file), scale_of(scale)
+    return maps.save(path, first=first or None, order=order, scale=ends, colour=colour, single_file=single_file)
 
 
 def page_of(saved: Path, single_file: bool) -> Path:
