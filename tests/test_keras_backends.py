@@ -15,16 +15,16 @@ FILES = [
     "test_onnx_from_keras.py"
 ]  # fmt: skip
 BACKENDS = {"torch": "torch", "tensorflow": "tensorflow", "jax": "jax"}
+# Compiling takes most of the time of small networks: XLA's optimisation most of that, and its newer way to make kernels of
+# what is left the half of the rest.
+QUICKLY = {"torch": "", "tensorflow": "", "jax": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"}
 
 
 @pytest.fixture(scope="module")
 def runs():
     """All at once: each uses one core for most of its time."""
     others = [name for name in BACKENDS if name != os.environ["KERAS_BACKEND"] and importlib.util.find_spec(BACKENDS[name])]
-    # Compiling takes most of the time of small networks, and XLA's optimisation most of that.
-    environments = {
-        name: {**os.environ, "KERAS_BACKEND": name, "XLA_FLAGS": "--xla_backend_optimization_level=0"} for name in others
-    }
+    environments = {name: {**os.environ, "KERAS_BACKEND": name, "XLA_FLAGS": QUICKLY[name]} for name in others}
     command = [sys.executable, "-m", "pytest", "-v", "-x", *(str(HERE / name) for name in FILES)]
     started = {
         name: subprocess.Popen(command, env=each, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -1,5 +1,7 @@
 """One set of weights, that of the built-in network, opened in every framework: the same maps, the same answers."""
 
+import os
+
 import numpy as np
 import pytest
 from same_weights import ARCHITECTURES, CLASSES, PICTURE, in_onnx, in_torch
@@ -9,6 +11,9 @@ import convscope
 from convscope import demo
 
 PICTURES = np.random.default_rng(0).uniform(-1, 1, (2, 3, 128, 128)).astype(np.float32)
+
+# test_keras_backends.py runs this file again, for what is Keras' in it.
+once = pytest.mark.skipif(os.environ["KERAS_BACKEND"] != "torch", reason="nothing of Keras; tested where Keras is on torch")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +78,10 @@ def keras_twin(net):
     return model
 
 
-@pytest.mark.parametrize("twin", [torch_twin, keras_twin])
+TWINS = [pytest.param(torch_twin, marks=once), keras_twin]
+
+
+@pytest.mark.parametrize("twin", TWINS)
 def test_the_same_weights_give_the_same_maps(net, expected, twin):
     other = convscope.open(twin(net), picture_shape=(3, 128, 128))
     names = [layer.name for layer in net.layers[1:]]
@@ -83,7 +91,7 @@ def test_the_same_weights_give_the_same_maps(net, expected, twin):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-5 * largest, err_msg=name)
 
 
-@pytest.mark.parametrize("twin", [torch_twin, keras_twin])
+@pytest.mark.parametrize("twin", TWINS)
 def test_the_same_weights_give_the_same_table_filters_and_blocks(net, twin):
     other = convscope.open(twin(net), picture_shape=(3, 128, 128))
     assert other.layers.parameters == net.layers.parameters
@@ -98,7 +106,7 @@ def test_the_same_weights_give_the_same_table_filters_and_blocks(net, twin):
     assert found.activation.lower() == expected.activation.lower() == "relu"  # each framework writes it its own way
 
 
-@pytest.mark.parametrize("twin", [torch_twin, keras_twin])
+@pytest.mark.parametrize("twin", TWINS)
 def test_a_photograph_gets_the_same_answers(net, twin):
     pytest.importorskip("skimage", reason="the built-in photograph comes with scikit-image")
     other = convscope.open(twin(net), preprocess=net.preprocess, labels=net.labels, picture_shape=(3, 128, 128))
@@ -127,6 +135,7 @@ def alike(found, expected, name):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max(), err_msg=name)
 
 
+@once
 def test_seven_architectures_have_the_same_maps_in_torch_and_in_onnx(twins):
     _, file, names, pictures, _, expected, _ = twins
     run = convscope.open(file).engine.run(pictures, [*names, "output"])
@@ -134,6 +143,7 @@ def test_seven_architectures_have_the_same_maps_in_torch_and_in_onnx(twins):
         alike(run[name], expected[name], name)
 
 
+@once
 def test_seven_architectures_have_the_same_gradients_in_torch_and_in_onnx_via_torch(twins):
     torchvision()
     pytest.importorskip("onnx2torch", reason="onnx2torch is not installed: pip install 'convscope[onnx-torch]'")
