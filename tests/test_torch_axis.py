@@ -281,6 +281,14 @@ ORDERS = {
     "picked": lambda net, x: net.stem(x.index_select(0, x.mean((1, 2, 3)).argsort())),
     "one by one": lambda net, x: torch.cat([net.stem(each[None]) for each in x][::-1]),
     "stacked": lambda net, x: torch.stack([net.stem(each) for each in reversed(list(x))]),
+    "shifted": lambda net, x: torch.fft.fftshift(net.stem(x), dim=0),
+    "shifted in all axes": lambda net, x: torch.fft.ifftshift(net.stem(x)),
+    "turned by half": lambda net, x: net.stem(x).rot90(2, (0, 1)),
+    "flipped as numbers in a row": lambda net, x: net.stem(x).view(-1).flip(0).view(len(x), 4, 8, 8),
+    "rolled as numbers in a row": lambda net, x: net.stem(x).view(-1).roll(256).view(len(x), 4, 8, 8),
+    "flipped behind others": lambda net, x: net.stem(x).flatten(1).t().flip(1).t().reshape(len(x), 4, 8, 8),
+    "copied elsewhere": lambda net, x: torch.zeros(len(x), 4, 8, 8).index_copy(0, torch.arange(len(x)).flip(0), net.stem(x)),
+    "multiplied": lambda net, x: torch.einsum("nm,mchw->nchw", torch.eye(len(x)).flip(0), net.stem(x)),
 }
 KEPT = {"stem": lambda: conv(3, 4), "head": lambda: head(4), "noise": lambda: nn.ParameterList([torch.rand(64, 4, 8, 8)])}
 ORDERS |= {
@@ -294,6 +302,9 @@ IN_PLACE = {
     "sorted values": lambda net, x: net.stem(x).sort(-1).values,
     "one by one": lambda net, x: torch.cat([net.stem(each[None]) for each in x]),
     "a channel": lambda net, x: net.stem(x)[:, [1, 0, 3, 2]],
+    "shifted": lambda net, x: torch.fft.fftshift(net.stem(x), dim=(2, 3)),
+    "turned": lambda net, x: net.stem(x).rot90(1, (2, 3)),
+    "multiplied": lambda net, x: torch.einsum("dc,nchw->ndhw", net.noise[0][0, :, :4, 0], net.stem(x)),
 }
 
 
@@ -349,6 +360,38 @@ def test_a_branch_that_the_two_trials_take_otherwise_is_noted():
     engine.run(NOISE, ["stem", "head.2", "output"])
     with pytest.raises(EngineError, match="'dark' did not run for these pictures"):
         engine.run(NOISE, ["dark"])
+
+
+def test_control_flow_of_torch_is_a_look_at_values():
+    def run(net, x):
+        return net.head(torch.cond(x.mean() < 0.1, net.dark, net.light, (net.stem(x),)))
+
+    layers = {"stem": lambda: conv(3, 4), "dark": lambda: conv(4, 4), "light": lambda: conv(4, 4), "head": lambda: head(4)}
+    engine = opened(run, **layers)
+    assert {"stem", "dark", "light", "cond"} <= set(engine.graph.names)
+    assert not engine.graph.wired
+    assert engine.alone is None
+    read = engine.run(NOISE, ["stem", "light", "cond"])
+    np.testing.assert_array_equal(read["light"], read["cond"])
+    with pytest.raises(EngineError, match="'dark' did not run for these pictures"):
+        engine.run(NOISE, ["dark"])
+
+
+def test_what_failed_since_the_compiler_was_not_loaded_is_tried_again(monkeypatch):
+    """As torch.cond, whose first run compiles what the next ones, with the compiler loaded, can be kept from compiling."""
+    loaded = []
+
+    def run(net, x):
+        before = list(loaded)
+        loaded.append(True)
+        if not before:
+            raise RuntimeError("compiled")
+        return net.head(net.stem(x))
+
+    monkeypatch.setattr("convscope.engines.torch_opening.compiler_is_loaded", lambda: bool(loaded))
+    engine = opened(run, stem=lambda: conv(3, 4), head=lambda: head(4))
+    assert engine.notes == ()
+    assert engine.alone is None
 
 
 def test_a_branch_of_the_second_trial_has_its_rows():

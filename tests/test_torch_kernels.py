@@ -266,7 +266,7 @@ def test_kernels_that_torch_makes_can_be_replaced(name):
     names = [each.name for each in engine.graph]
     own, plain = engine.weights(row), engine.run(BATCH, names)
     for given in (own, {key: 2 * each + 1 for key, each in own.items()}):
-        for only in (given, {"kernel": given["kernel"]}, *([{"bias": given["bias"]}] if row not in engine._odd else [])):
+        for only in (given, {"kernel": given["kernel"]}, {"bias": given["bias"]}):
             other = engine.with_weights({row: only})
             for key, values in {**own, **only}.items():
                 np.testing.assert_array_equal(other.weights(row)[key], values)
@@ -285,6 +285,34 @@ def test_kernels_that_torch_makes_can_be_replaced(name):
     assert module.state_dict().keys() == before.keys()  # the user's has its parametrisation, and its weights
     assert all(torch.equal(each, before[key]) for key, each in module.state_dict().items())
     np.testing.assert_array_equal(engine.run(BATCH, names)[names[-1]], plain[names[-1]])
+
+
+def test_a_parameter_of_two_layers_is_replaced_in_the_one_that_is_named():
+    module = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 3))
+    module[1].weight = module[0].weight
+    engine = TorchEngine(module, picture_shape=(3, 8, 8))
+    other = engine.with_weights({"0": {"kernel": np.zeros((3, 3, 3, 3), np.float32)}})
+    assert not other.weights("0")["kernel"].any()
+    np.testing.assert_array_equal(other.weights("1")["kernel"], engine.weights("1")["kernel"])
+    assert module[1].weight is module[0].weight
+
+
+def test_the_bias_beside_a_kernel_that_is_made_in_every_run_is_replaced():
+    """A kernel of the user's own making, which cannot be."""
+
+    class Standard(nn.Conv2d):
+        def forward(self, x):
+            return self._conv_forward(x, self.weight - self.weight.mean(), self.bias)
+
+    engine = TorchEngine(nn.Sequential(Standard(3, 4, 3)), picture_shape=(3, 8, 8))
+    other = engine.with_weights({"0": {"bias": np.arange(4, dtype=np.float32)}})
+    before, after = (each.run(BATCH, ["0"])["0"] for each in (engine, other))
+    change = np.arange(4, dtype=np.float32) - engine.weights("0")["bias"]
+    np.testing.assert_allclose(
+        after - before, np.broadcast_to(change[:, None, None], after.shape[1:])[None].repeat(2, 0), atol=1e-5
+    )
+    with pytest.raises(Unsupported, match="made of other weights"):
+        engine.with_weights({"0": dict(engine.weights("0"))})
 
 
 def test_what_has_no_weights_is_refused():

@@ -107,10 +107,14 @@ def may_reorder(function: Function, first: Sequence[torch.Tensor]) -> bool:
         places = function.args[1]
         foremost = places[0] if isinstance(places, tuple) and places else places
         return isinstance(foremost, torch.Tensor | list)
-    if function.name not in ORDERING:
-        return False
+    return function.name in ORDERING and orders_first_axis(function)
+
+
+def orders_first_axis(function: Function) -> bool:
     place, default = ORDERING[function.name]
     axes = function.args[1:] if function.name == "flip" and len(function.args) > 2 else _told(function, place, WORDS, default)
+    if axes is None:  # all of them
+        return True
     return 0 in [each % function.args[0].ndim for each in (axes if isinstance(axes, tuple | list) else [axes])]
 
 
@@ -150,8 +154,10 @@ def _axes_named(function: Function, axes: int) -> list[int] | None:
 # They move values along an axis: the place of that among their arguments, and which one it is if it is not told.
 ORDERING = {
     "flip": (1, 0), "flipud": (1, 0), "roll": (2, 0), "index_select": (1, 0), "gather": (1, 0), "take_along_dim": (2, 0),
-    "sort": (1, -1),
+    "sort": (1, -1), "fft_fftshift": (1, None), "fft_ifftshift": (1, None), "rot90": (2, (0, 1)), "index_copy": (1, 0),
+    "index_add": (1, 0), "scatter": (1, 0), "scatter_add": (1, 0),
 }  # fmt: skip
+PRODUCTS = ("matmul", "mm", "einsum", "tensordot")
 WORDS = ("dim", "axis", "dims", "dim0", "dim1")
 MOVING = ("permute", "transpose", "swapaxes")
 JOINS: Mapping[str, Callable[[Function, int], bool]] = dict.fromkeys(("cat", "concat", "concatenate"), _is_elsewhere)

@@ -45,11 +45,12 @@ CONVOLUTIONS = {
 # Functions by which values become Python's own, on which code can decide what to do next.
 DECIDING = frozenset(
     ("__bool__", "__int__", "__float__", "__index__", "__complex__", "__array__", "__contains__", "__dlpack__", "item", "tolist",
-     "numpy", "equal", "allclose", "is_nonzero")
+     "numpy", "equal", "allclose", "is_nonzero", "cond", "while_loop")
 )  # fmt: skip
 # Functions that tell how many there are, of pictures too.
 MEASURING = frozenset({"shape", "size", "len"})
-LEAVING = DECIDING - {"__bool__", "__contains__", "equal", "allclose", "is_nonzero"}  # other things than yes and no
+# What leaves is more than yes and no.
+LEAVING = DECIDING - {"__bool__", "__contains__", "equal", "allclose", "is_nonzero", "cond", "while_loop"}
 # Functions that find as many things as the values say.
 FINDING = frozenset("nonzero argwhere masked_select unique unique_consecutive bincount nms".split())  # noqa: SIM905
 MEASURES = frozenset("size stride numel dim storage_offset".split())  # noqa: SIM905

@@ -171,7 +171,11 @@ def frozen(module: nn.Module) -> Iterator[None]:
 def not_compiled() -> AbstractContextManager[Any]:
     """Parts that went through torch.compile run as they were written: hooks inside compiled code never fire."""
     stance = getattr(torch.compiler, "set_stance", None)
-    return stance("force_eager") if stance and "torch._dynamo" in sys.modules else nullcontext()
+    return stance("force_eager") if stance and compiler_is_loaded() else nullcontext()
+
+
+def compiler_is_loaded() -> bool:
+    return "torch._dynamo" in sys.modules
 
 
 def unwrapped(module: Any) -> nn.Module:

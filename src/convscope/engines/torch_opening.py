@@ -18,7 +18,7 @@ from .torch_functions import EqualOnce
 from .torch_graph import is_quantised_by_values
 from .torch_inputs import Input, PictureShape, possible_inputs
 from .torch_kernels import Kernels
-from .torch_modules import Way, both
+from .torch_modules import Way, both, compiler_is_loaded
 from .torch_outputs import note_on
 from .torch_scripts import Scripts
 from .torch_survey import Step, Survey
@@ -30,7 +30,25 @@ if TYPE_CHECKING:
 
 
 def opened(engine: TorchEngine, picture_shape: PictureShape | None) -> tuple[Survey, Found, str | None]:
-    """What ran, what that says, and a note on the outputs; `engine` takes inputs of the shape that worked from then on."""
+    """What ran, what that says, and a note on the outputs; `engine` takes inputs of the shape that worked from then on.
+
+    Once more where the code itself is the first to load torch's compiler, as torch.cond is: what goes through that is not seen,
+    and only once it is loaded can it be kept from compiling.
+    """
+    loaded = compiler_is_loaded()
+    try:
+        found = opened_at_once(engine, picture_shape)
+    except ConvscopeError:
+        if loaded == compiler_is_loaded():
+            raise
+    else:
+        if loaded == compiler_is_loaded():
+            return found
+    engine.alone = None
+    return opened_at_once(engine, picture_shape)
+
+
+def opened_at_once(engine: TorchEngine, picture_shape: PictureShape | None) -> tuple[Survey, Found, str | None]:
     failed: ConvscopeError | None = None
     for inputs in possible_inputs(engine.module, picture_shape):
         engine._inputs = inputs

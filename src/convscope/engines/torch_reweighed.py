@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,12 @@ def reweighed(engine: TorchEngine, weights: Mapping[str, Mapping[str, Array]]) -
         if row not in engine._modules:
             raise InputError(f"'{layer}' has no weights that could be replaced. Name a layer that has.", received=layer)
         twin = twins[engine._modules[row]]
-        free(twin, [own_name(twin, name) for name in weights[layer]])
+        names = [own_name(twin, name) for name in weights[layer]]
+        free(twin, names)
+        unshare(twin, names, module)
     result = type(engine)(module, picture_shape=shapes_of(engine._inputs))
-    made = acting_in(result, result._odd.intersection(rows.values()))
+    kernels = {row for layer, row in rows.items() if any(name.endswith("kernel") for name in weights[layer])}
+    made = acting_in(result, result._odd & kernels)
     if name := next((name for name, row in rows.items() if row in made and made[row].made), None):
         raise Unsupported(f"The kernels of '{name}' are made of other weights in every run, and cannot be replaced.")
     for layer, row in rows.items():
@@ -84,6 +88,15 @@ def free(module: nn.Module, names: Iterable[str]) -> None:
                 module._parameters.pop(beside, None)
                 module._buffers.pop(beside, None)
             module.register_parameter(name, nn.Parameter(kept.detach().clone()))
+
+
+def unshare(module: nn.Module, names: Iterable[str], network: nn.Module) -> None:
+    """Let parameters that other layers have too be those of this layer alone: the others keep theirs."""
+    owned = Counter(id(each) for part in network.modules() for each in part._parameters.values())
+    for name in names:
+        shared = module._parameters.get(name)
+        if shared is not None and owned[id(shared)] > 1:
+            module._parameters[name] = nn.Parameter(shared.detach().clone(), shared.requires_grad)
 
 
 def makes(hook: Any, name: str) -> bool:

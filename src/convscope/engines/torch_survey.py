@@ -13,7 +13,17 @@ from torch import nn
 from ..core import Layer
 from ..errors import Shape
 from .names import is_input
-from .torch_axis import ALIKE, is_kept_alone, is_kept_alone_by_layer, is_kept_by, is_kept_by_layer, may_reorder
+from .torch_axis import (
+    ALIKE,
+    ORDERING,
+    PRODUCTS,
+    is_kept_alone,
+    is_kept_alone_by_layer,
+    is_kept_by,
+    is_kept_by_layer,
+    may_reorder,
+    orders_first_axis,
+)
 from .torch_constants import Constants
 from .torch_functions import KEEPING, MEASURING, Function
 from .torch_graph import activation_in, has_kernel, is_looked_into, kernel_of, kind_of, native_of, sizes_of
@@ -189,9 +199,8 @@ class Survey:
         keeps = is_kept_alone if self.pictures == 1 else is_kept_by
         first = self._has_length(tensor) and keeps(function, self._first(function.given), tensor)
         moved = self._has_length(tensor) and not first and self.pictures > 1
-        self.reorders = (
-            self.reorders or (moved and may_reorder(function, self._first(function.given))) or self._by_place(function)
-        )
+        reorders = (moved and may_reorder(function, self._first(function.given))) or self._flat(function)
+        self.reorders = self.reorders or reorders or self._by_place(function)
         finds = bool(function.counted) and self._parents(function.counted) != ()
         self.looks = self.looks or finds
         counted = finds or self._counted(function.given)
@@ -249,8 +258,22 @@ class Survey:
         """Those that are known to have the pictures on their first axis."""
         return [tensor for tensor, known in self._sources(given) if known and known.first]
 
+    def _flat(self, function: Function) -> bool:
+        """Whether it orders what has the pictures elsewhere than first: `x.view(-1).flip(0)`; or puts them into a constant."""
+        if self.pictures < 2 or function.name not in ORDERING:
+            return False
+        given = [(each, used) for each, used in function.given if function.args and each is function.args[0]]
+        if not given or self._first(given):
+            return False
+        return orders_first_axis(function) if self._parents(given) == () else True
+
     def _by_place(self, function: Function) -> bool:
-        """Whether it has a constant for each picture, another for the second than for the first: `x + noise[:len(x)]`."""
+        """Whether it has a constant for each picture, another for the second than for the first: `x + noise[:len(x)]`.
+
+        Or one that may say which picture comes first: `order @ x`.
+        """
+        if self.pictures > 1 and function.name in PRODUCTS:
+            return any(each in self.constants and self.pictures in shape_of(each) for each, _ in function.given)
         several = self.pictures > 1 and function.name in ALIKE
         constants = [each for each, _ in function.given if each in self.constants] if several else []
         most = max((each.ndim for each, _ in function.given), default=0)
