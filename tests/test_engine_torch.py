@@ -9,14 +9,17 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
 
+import torch.nn.functional as F  # noqa: E402
 from torch import fx, nn  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from zoo_torch import PICTURES, ZOO, Written, conv, head  # noqa: E402
 
 import convscope  # noqa: E402
 from convscope.conformance import check_engine, laws  # noqa: E402
 from convscope.core import Edit, Tap  # noqa: E402
+from convscope.engines import torch_opening, torch_survey  # noqa: E402
 from convscope.engines.torch import TorchEngine  # noqa: E402
-from convscope.engines.torch_functions import EqualOnce  # noqa: E402
+from convscope.engines.torch_quickly import EqualOnce, ShapesOnly  # noqa: E402
 from convscope.errors import EngineError, InputError, NotAModel, Unsupported, Untrusted, WrongPictureShape  # noqa: E402
 from convscope.pictures import read_pictures  # noqa: E402
 
@@ -38,12 +41,80 @@ def pictures(name, n=2):
 @pytest.mark.parametrize("pictures", [torch.ones(3, 2, 5, 5), torch.arange(150.0).reshape(3, 2, 5, 5)], ids=["equal", "unlike"])
 def test_equal_pictures_are_convolved_once_and_nobody_can_tell(pictures, layout):
     given, kernel = pictures.to(memory_format=layout), torch.arange(54.0).reshape(3, 2, 3, 3)
-    with EqualOnce():
+    with EqualOnce(len(given)):
         once = torch.conv2d(given, kernel, padding=1, stride=2)
     each = torch.conv2d(given, kernel, padding=1, stride=2)
     assert torch.equal(once, each)
     assert once.stride() == each.stride()
     assert not once._is_view()
+
+
+class Computed(TorchDispatchMode):
+    """Counts what a network computes, and of how many entries."""
+
+    def __init__(self):
+        super().__init__()
+        self.entries = []
+
+    def __torch_dispatch__(self, function, _types, args=(), kwargs=None):
+        if function in (torch.ops.aten.convolution.default, torch.ops.aten.addmm.default):
+            self.entries.append(len(next(each for each in args if each.ndim > 1)))
+        return function(*args, **(kwargs or {}))
+
+
+def looking(net, x):
+    x = net.first(x)
+    return net.last((x * 2 if x[0, 0, 0, 0] < 1e6 else x).flatten(1))
+
+
+def test_opening_computes_no_convolution_unless_code_looks_at_values():
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5))
+    with Computed() as computed:
+        rows = TorchEngine(plain, picture_shape=(3, 8, 8)).graph.layers
+    assert computed.entries == []
+    assert [row.shape for row in rows] == [(3, 8, 8), (4, 6, 6), (4, 6, 6), (144,), (5,)]
+    with Computed() as computed:
+        TorchEngine(Written(looking, first=nn.Conv2d(3, 4, 3), last=nn.Linear(144, 5)), picture_shape=(3, 8, 8))
+    assert computed.entries
+    assert set(computed.entries) == {1}  # equal pictures once
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_without_values_the_table_is_the_same(name, monkeypatch):
+    quick = engine_of(name)
+    monkeypatch.setattr(torch_opening, "shapes_alone", lambda engine, _pictures: (torch_survey.Survey(engine.module), None))
+    slow = engine_of(name)
+    assert (quick.graph, quick.notes, quick.looks, quick._unlike) == (slow.graph, slow.notes, slow.looks, slow._unlike)
+
+
+def test_what_a_network_keeps_elsewhere_of_its_weights_alone_is_computed():
+    kept = []
+
+    def keeping(net, x):
+        if not kept:
+            kept.append(F.linear(net.table, net.last.weight))
+        return net.last(x.flatten(1)) + kept[0]
+
+    network = Written(keeping, last=nn.Linear(12, 5))
+    network.table = nn.Parameter(torch.ones(1, 12))
+    TorchEngine(network, picture_shape=(3, 2, 2))
+    assert torch.equal(kept[0], F.linear(network.table, network.last.weight))
+
+
+CONVOLVED = [
+    (torch.conv1d, (2, 4, 9), (6, 4, 3), (2, 1, 2, 1)),
+    (torch.conv2d, (2, 4, 9, 8), (6, 2, 3, 1), ((2, 1), (1, 0), 1, 2)),
+    (torch.conv3d, (1, 2, 5, 6, 7), (3, 2, 2, 2, 2), (3, (1, 0, 1), (1, 2, 1), 1)),
+]
+
+
+@pytest.mark.parametrize(("function", "given", "kernel", "options"), CONVOLVED)
+def test_the_shape_of_a_convolution_is_the_one_that_it_has(function, given, kernel, options):
+    args = torch.ones(given), torch.ones(kernel), None, *options
+    with ShapesOnly(lambda _tensor: True):
+        made = function(*args)
+    assert made.shape == function(*args).shape
+    assert not made.any()
 
 
 @pytest.mark.parametrize("name", ZOO)

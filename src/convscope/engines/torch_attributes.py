@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from .torch_tensors import flattened, version
+from .torch_tensors import ATOMS, flattened, version
 
 OWN = frozenset(vars(nn.Module())) - {"_non_persistent_buffers_set"}  # its switch, its tables and its hooks
-ATOMS = frozenset({int, float, bool, str, bytes, complex, type(None), torch.Size, torch.dtype, torch.device})
 
 
 def parts_of(module: nn.Module) -> list[nn.Module]:

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from .torch_attributes import ATOMS, OWN, parts_of
+from .torch_attributes import OWN, parts_of
 from .torch_modules import is_script
-from .torch_tensors import flattened
+from .torch_tensors import ATOMS, flattened
 
 
 class Constants:

@@ -37,11 +37,6 @@ NAMES: dict[Kind, str] = {
 KINDS: dict[str, Kind] = {name: kind for kind, names in NAMES.items() for name in names.split()}
 # They change how a tensor is kept, not what it holds.
 KEEPING = frozenset("bfloat16 clone contiguous cpu cuda data detach double float half requires_grad to type type_as".split())  # noqa: SIM905
-CONVOLUTIONS = {
-    torch.conv1d: 3,
-    torch.conv2d: 4,
-    torch.conv3d: 5,
-}  # with the axes of what each takes; with one less, of one picture
 # Functions by which values become Python's own, on which code can decide what to do next.
 DECIDING = frozenset(
     ("__bool__", "__int__", "__float__", "__index__", "__complex__", "__array__", "__contains__", "__dlpack__", "item", "tolist",
@@ -158,22 +153,6 @@ class Functions(TorchFunctionMode):
             full = f"{path}.torch.{name}" if path else f"torch.{name}"
         self._calls[full] += 1
         return numbered(full, self._calls[full])
-
-
-class EqualOnce(TorchFunctionMode):
-    """Convolves pictures that are all equal, as those of a trial are, once, and gives that for each: the same, sooner."""
-
-    def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function not in CONVOLUTIONS or not args or not is_repeated(args[0], CONVOLUTIONS[function]):
-            return function(*args, **(kwargs or {}))
-        once = function(args[0][:1], *args[1:], **(kwargs or {}))
-        return torch.cat([once] * len(args[0]))
-
-
-def is_repeated(pictures: Any, axes: int) -> bool:
-    """Whether there are several, all of the same values; not where a gradient is taken for each."""
-    several = isinstance(pictures, torch.Tensor) and pictures.ndim == axes and len(pictures) > 1 and not pictures.requires_grad
-    return several and all(torch.equal(pictures[0], each) for each in pictures[1:])
 
 
 def is_extension(function: Any) -> bool:

@@ -105,8 +105,9 @@ def own_parameters(module: nn.Module) -> list[nn.Parameter]:
     """Those of the module itself, not of the modules in it; of a parametrised weight, what it is made of."""
     if is_script(module):  # in which nothing else has a row
         return list(module.parameters())
-    named = dict(module.named_parameters())
-    return [value for name, value in named.items() if "." not in name or name.startswith("parametrizations.")]
+    own = list(module.parameters(recurse=False))
+    made_of = module._modules.get("parametrizations")
+    return own if made_of is None else list(dict.fromkeys((*own, *made_of.parameters())))
 
 
 def weights_of(module: nn.Module) -> dict[str, Array]:

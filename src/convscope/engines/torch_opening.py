@@ -14,12 +14,12 @@ from ..errors import ConvscopeError, EngineError
 from .failures import is_out_of_memory
 from .names import end_names
 from .torch_failures import failure, raised_in, said
-from .torch_functions import EqualOnce
 from .torch_graph import is_quantised_by_values
 from .torch_inputs import Input, PictureShape, possible_inputs
 from .torch_kernels import Kernels
 from .torch_modules import Way, both, compiler_is_loaded
 from .torch_outputs import note_on
+from .torch_quickly import EqualOnce, ShapesOnly
 from .torch_scripts import Scripts
 from .torch_survey import Step, Survey
 from .torch_trials import ALONE, SECOND, TRIAL, Found, needs_second, one_at_a_time, together
@@ -52,9 +52,9 @@ def opened_at_once(engine: TorchEngine, picture_shape: PictureShape | None) -> t
     failed: ConvscopeError | None = None
     for inputs in possible_inputs(engine.module, picture_shape):
         engine._inputs = inputs
-        survey = Survey(engine.module)
+        survey, result = shapes_alone(engine, TRIAL)
         try:
-            note = note_on(tried(engine, survey, TRIAL), TRIAL)
+            note = note_on(tried(engine, survey, TRIAL) if result is None else result, TRIAL)
             alone = one_of(engine) if survey.measures else None
             second = second_of(engine, SECOND) if needs_second(survey, alone) else None
             check_list(inputs, survey, second)
@@ -101,17 +101,33 @@ def known(survey: Survey, second: Survey | None, alone: Survey | None) -> Found:
     return together(survey, second, alone)
 
 
-def tried(engine: TorchEngine, survey: Survey, pictures: int, *, noise: bool = False) -> Any:
-    """What the module returns for so many pictures of zeros, or of the same noise, 0..1, seen by `survey`."""
+def shapes_alone(engine: TorchEngine, pictures: int) -> tuple[Survey, Any]:
+    """A trial without the values, and what it returned. Of code that looks at values, and of what fails: a survey that has seen
+    nothing yet, and None.
+    """
+    survey = Survey(engine.module)
+    with contextlib.suppress(Exception):
+        result = tried(engine, survey, pictures, values=False)
+        if not survey.looks:
+            return survey, result
+    return Survey(engine.module), None
+
+
+def tried(engine: TorchEngine, survey: Survey, pictures: int, *, noise: bool = False, values: bool = True) -> Any:
+    """What the module returns for so many pictures of zeros, or of the same noise, 0..1, seen by `survey`.
+
+    values   whether they are computed; if not, only shapes are as they would be
+    """
     random = np.random.default_rng(0)
     ones = [random.random((1, *each.shape), np.float32) * (noise and not each.whole) for each in engine._inputs]
     names = end_names("input", len(engine._inputs))
     trial = {name: one.repeat(pictures, 0) for name, one in zip(names, ones, strict=True)}
-    with torch.no_grad(), EqualOnce():
+    with torch.no_grad():
         scripts = Scripts(survey.look)
         way = Way(scripts.entering(survey.enter), functions=True, constants=survey.constants, look=survey.look)
         kernels = Kernels(engine.module, way)
-        way.standing = lambda: both(engine._habits.watching(), both(kernels, scripts.watching()))
+        watching = both(engine._habits.watching(), both(kernels, scripts.watching()))
+        way.standing = lambda: both(EqualOnce(pictures) if values else ShapesOnly(survey.is_fed), watching)
         result = engine._call(trial, kernels.catching(survey.visit), way)
     engine._odd |= kernels.odd
     # Scripts may look at what all the pictures have in common, and these layers scale by the largest value in all of them.
@@ -132,9 +148,10 @@ def second_of(engine: TorchEngine, trials: Iterable[tuple[int, bool]]) -> Survey
 
 def one_of(engine: TorchEngine) -> Survey | None:
     """A trial of one picture; None if the network does not take one."""
-    survey = Survey(engine.module)
+    survey, result = shapes_alone(engine, 1)
     with contextlib.suppress(Exception):
-        tried(engine, survey, 1)
+        if result is None:
+            tried(engine, survey, 1)
         return survey
     return None
 
@@ -145,8 +162,9 @@ def way_of_zeros(engine: TorchEngine, given: Mapping[str, Array]) -> list[Step]:
     if shapes not in engine._ways:
         survey = Survey(engine.module)
         zeros = {name: np.zeros(shape, np.float32) for name, shape in zip(given, shapes, strict=True)}
-        way = Way(survey.enter, functions=True, constants=survey.constants)
-        with torch.no_grad(), EqualOnce(), contextlib.suppress(Exception):  # what fails is followed as far as it ran
+        once = EqualOnce(shapes[0][0])
+        way = Way(survey.enter, functions=True, constants=survey.constants, standing=lambda: once)
+        with torch.no_grad(), contextlib.suppress(Exception):  # what fails is followed as far as it ran
             engine._call(zeros, survey.visit, way)
         engine._ways[shapes] = survey.steps
     return engine._ways[shapes]

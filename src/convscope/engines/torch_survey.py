@@ -107,6 +107,7 @@ class Survey:
         self._calls: list[Call] = []
         self._number = 0
         self._gave: dict[int, Source] = {}
+        self._fed = set[str]()
 
     @property
     def last(self) -> str | None:
@@ -124,6 +125,10 @@ class Survey:
         Where all have the pictures first, none is of one picture, and code that goes over the pictures one by one makes such.
         """
         return any(not step.known for step in self.steps) or any(not known for _, known in self.ends.values())
+
+    def is_fed(self, tensor: torch.Tensor) -> bool:
+        """Whether it is known to be made of the pictures."""
+        return not self._fed.isdisjoint(self._parents([(tensor, version(tensor))]) or ())
 
     def look(self, by: str, given: Given) -> None:
         if self._parents(given) != ():
@@ -229,6 +234,8 @@ class Survey:
         row = Layer(0, name, shape=shape, native_shape=(None, *shape), **facts)
         length = next(iter(shape_of(tensor)), None)
         alike = not (self._compare and self.pictures > 1 and self._has_length(tensor)) or is_alike(tensor)
+        if row.kind == "input" or not self._fed.isdisjoint(parents or ()):
+            self._fed.add(name)
         self.steps.append(Step(row, parents, length, known, counted, alike, unseen, call))
 
     def _keep(self, tensor: torch.Tensor, parents: Parents, *, first: bool = False, counted: bool = False) -> None:

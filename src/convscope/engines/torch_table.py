@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import replace
 
 from torch import nn
@@ -48,8 +48,10 @@ class Table:
         self.rows.append(row)
         return row
 
-    def join(self, other: Table, names: Container[str]) -> None:
+    def join(self, other: Table, names: Collection[str]) -> None:
         """Take over these rows of `other`, each behind the one that stands before it there."""
+        if not names:
+            return
         at = 0
         for row in other.rows:
             places = [index for index, own in enumerate(self.rows) if own.name == row.name]

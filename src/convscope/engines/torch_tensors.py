@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+ATOMS = frozenset({int, float, bool, str, bytes, complex, type(None), torch.Size, torch.dtype, torch.device})
+
 
 def is_passed_on(tensor: torch.Tensor, args: Any) -> bool:
     """Whether it is a view, or among the arguments that it was made from."""
@@ -51,13 +53,27 @@ def version(tensor: torch.Tensor) -> int:
 
 def flattened(value: Any) -> list[torch.Tensor]:
     """The tensors in a tensor, or in tuples, lists, dicts and dataclasses of such, in order."""
+    found: list[torch.Tensor] = []
+    _gather(value, found)
+    return found
+
+
+def _gather(value: Any, found: list[torch.Tensor]) -> None:
+    """Most of what functions are called with is plain, and they are many: that is asked first."""
+    kind = type(value)
+    if kind in ATOMS:
+        return
     if isinstance(value, torch.Tensor):
-        return [value]
-    if is_record(value):
+        found.append(value)
+        return
+    if kind is not tuple and kind is not list and kind is not dict and is_record(value):
         value = [getattr(value, each.name) for each in dataclasses.fields(value)]
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    return [tensor for each in value for tensor in flattened(each)] if isinstance(value, tuple | list) else []
+    if isinstance(value, tuple | list):
+        for each in value:
+            _gather(each, found)
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            _gather(each, found)
 
 
 def is_record(value: Any) -> bool:
