@@ -122,6 +122,33 @@ def test_a_list_of_pictures():
     np.testing.assert_array_equal(copy.run(BATCH)["output"], engine.run(BATCH)["output"])
 
 
+@pytest.mark.parametrize("batch", [lambda images: images[0][None], torch.stack], ids=["an axis", "stacked"])
+def test_a_list_of_exactly_one_picture(batch):
+    def forward(self, images):
+        assert isinstance(images, list)
+        assert len(images) == 1
+        return scores(self, batch(images))
+
+    given = module(forward)
+    engine = TorchEngine(given, picture_shape=SHAPE)
+    assert "one picture at a time" in " ".join(engine.notes)
+    with torch.no_grad():
+        expected = scores(given, torch.from_numpy(BATCH)).numpy()
+    np.testing.assert_allclose(engine.run(BATCH)["output"], expected, atol=1e-6)
+
+
+def test_a_list_of_one_input_is_none_of_pictures():
+    """Its convolutions take what has an axis less for one picture, and the channels would be taken for pictures."""
+
+    def forward(self, inputs):
+        assert isinstance(inputs, list)
+        (one,) = inputs
+        return self.stem(one)
+
+    with pytest.raises(EngineError):
+        TorchEngine(module(forward), picture_shape=SHAPE)
+
+
 def test_a_list_of_two_inputs_is_none_of_pictures():
     def forward(self, images):
         assert isinstance(images, list)

@@ -85,10 +85,14 @@ def opened_alone(
 
 
 def check_list(inputs: tuple[Input, ...], survey: Survey, second: Survey | None) -> None:
-    """Raises EngineError where it is not seen that a list is one of pictures: of two inputs in a list the same would run."""
-    several = second is not None and any(
-        survey.ends[name][0] and end for name, (end, _) in second.ends.items() if name in survey.ends
-    )
+    """Raises EngineError where it is not seen that a list is one of pictures: of two inputs in a list the same would run.
+
+    Of one picture it is seen where the network gives it the axis that it has not in a list, and what it returns has that.
+    """
+    if second is None:
+        several = survey.pictures == ALONE and any(known for _, known in survey.ends.values())
+    else:
+        several = any(survey.ends[name][0] and end for name, (end, _) in second.ends.items() if name in survey.ends)
     if inputs[0].listed and not several:
         raise EngineError("What the network makes of a list has no entry for each picture.")
 
