@@ -3,6 +3,7 @@ opinion, what is left of a model after, and files. `test_keras_backends.py` runs
 """
 
 import json
+import warnings
 import zipfile
 
 import numpy as np
@@ -183,7 +184,11 @@ def test_nested_layers_are_read_by_their_path():
 
 
 def test_inputs_are_rows_by_their_own_names_in_keras_order():
-    graph = KerasEngine(ZOO["several_inputs"]()).graph
+    network = convscope.open(ZOO["several_inputs"]())
+    graph = network.graph
+    given = {row.name: np.full((1, *(row.shape or ())), 0.5, np.float32) for row in graph.inputs}
+    found = network.maps(given, at="far")["far"].values
+    np.testing.assert_array_equal(found, network.engine.run(given, ["far"])["far"])
     assert [(row.name, row.shape) for row in graph.inputs] == [("depth", (1, 8, 8)), ("gate", (4,)), ("picture", (3, 8, 8))]
     assert (graph["far"].inputs, graph["numbers"].inputs, graph["joined/add"].inputs) == (
         ("depth",),
@@ -434,6 +439,15 @@ def test_code_in_a_file_runs_only_if_it_is_trusted(ending, tmp_path):
 class Unregistered(keras.layers.Layer):
     def call(self, x):
         return x
+
+
+def test_an_operation_in_a_file_that_keras_writes_and_cannot_read_is_named(tmp_path):
+    start = keras.Input((4, 4, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that .keras is the better format
+        keras.Model(start, start[:, 1:]).save(tmp_path / "sliced.h5")
+    with pytest.raises(NotAModel, match="holds 'GetItem', an operation between layers.*Save the network as .keras"):
+        convscope.open(tmp_path / "sliced.h5")
 
 
 def test_a_class_that_keras_does_not_know_is_named(tmp_path):

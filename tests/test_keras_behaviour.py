@@ -56,6 +56,20 @@ def test_what_keras_compiled_is_used_again_after_runs_and_failures():
     assert layer.calls == calls  # it was not traced again
 
 
+def test_the_losses_of_a_call_of_the_users_stay():
+    """A loop of his own adds them up after the call, and may have asked us between the two."""
+    start = keras.Input((8, 8, 3))
+    model = keras.Model(start, head(conv(4, "conv", activity_regularizer="l2")(start)))
+    model(NATIVE)
+    before = [float(keras.ops.convert_to_numpy(each)) for each in model.losses]
+    engine = KerasEngine(model)
+    engine.run(PICTURES, ["conv"])
+    engine.trace(PICTURES, ["conv"])
+    engine.with_weights({})
+    assert before[0] > 0
+    assert [float(keras.ops.convert_to_numpy(each)) for each in model.losses] == before
+
+
 @pytest.mark.skipif(BACKEND == "torch", reason="nothing is compiled on torch")
 def test_the_same_question_with_other_numbers_is_not_compiled_again():
     model = network()

@@ -16,7 +16,7 @@ import convscope  # noqa: E402
 from convscope.core import Edit  # noqa: E402
 from convscope.engines.keras import KerasEngine  # noqa: E402
 from convscope.engines.keras_windows import window_of  # noqa: E402
-from convscope.errors import EngineError, InputError, Unsupported  # noqa: E402
+from convscope.errors import EngineError, InputError, UnknownLayer, Unsupported  # noqa: E402
 
 WORDS = np.array([[1, 2, 0, 0, 3], [0, 4, 1, 0, 0]], np.float32)
 BACKEND = keras.backend.backend()
@@ -125,6 +125,22 @@ def test_a_built_network_of_which_keras_kept_no_shape_is_asked_for_it():
     model._build_shapes_dict = None  # as where Keras cannot go through a network without numbers, and builds it as it runs
     with pytest.raises(Unsupported, match=r"picture_shape=\(3, 224, 224\)"):
         KerasEngine(model)
+
+
+def test_a_network_without_weights_is_not_given_some():
+    model = Unbuilt()
+    with pytest.raises(Unsupported, match=r"has layers without weights yet \(conv\). Call it once"):
+        KerasEngine(model, picture_shape=(3, 8, 8))
+    assert not model.variables
+
+
+class Unbuilt(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.conv = conv(4, "conv")
+
+    def call(self, x):
+        return self.conv(x)
 
 
 class Several(keras.Model):
@@ -315,3 +331,64 @@ def test_what_runs_in_a_loop_of_the_backend_is_read_on_torch_and_refused_elsewhe
     else:
         with pytest.raises(EngineError, match=f"cannot be read on {BACKEND}. Read layers before or after it"):
             engine.run(PICTURES, ["conv", "output"])
+
+
+@pytest.mark.parametrize(("build", "read"), [(L.StringLookup, (3,)), (L.TextVectorization, (1,))])
+def test_a_network_of_strings_is_refused_with_a_way_out(build, read):
+    start = keras.Input(read, dtype="string", name="words")
+    model = keras.Model(start, L.Embedding(4, 2)(build(vocabulary=["a", "b"])(start)))
+    with pytest.raises(Unsupported, match="The input 'words' of '.*' takes strings"):
+        KerasEngine(model)
+
+
+class Scaled(L.Layer):
+    """By an array that may be absent."""
+
+    def call(self, x, by=None):
+        return x if by is None else x * by[:, None, None]
+
+
+def test_an_optional_input_may_be_absent():
+    start, by = keras.Input((8, 8, 3), name="picture"), keras.Input((3,), optional=True, name="by")
+    last = conv(2, "last")
+    model = keras.Model([start, by], last(Scaled(name="scaled")(start, by)))
+    plain = numbers(model([PICTURES.transpose(0, 2, 3, 1), None])).transpose(0, 3, 1, 2)
+    engine = KerasEngine(model, picture_shape={"picture": (3, 8, 8)})
+    assert [row.name for row in engine.graph.inputs] == ["picture"]
+    assert engine.graph["scaled"].inputs == ("picture",)
+    for found in (engine.run(PICTURES), engine.trace(PICTURES), engine.hold(PICTURES, "scaled").run()):
+        np.testing.assert_allclose(found["output"], plain, atol=1e-5)
+    both = {"picture": PICTURES, "by": np.full((2, 3), 2, np.float32)}
+    np.testing.assert_allclose(KerasEngine(model).run(both)["output"], engine.run(PICTURES * 2)["output"], atol=1e-5)
+    with pytest.raises(Unsupported, match="Keras' copy of this model does not run"):  # it forgets that the input is optional
+        engine.with_weights({})
+
+
+def test_layers_inside_one_of_keras_own_are_said_to_be_one_piece():
+    part = keras.Sequential([keras.Input((8, 8, 3)), conv(2, "inner"), L.Flatten(name="flat")], name="part")
+    start = keras.Input((2, 8, 8, 3))
+    engine = KerasEngine(keras.Model(start, L.TimeDistributed(part, name="each")(start)))
+    for name in ("inner", "part/inner", "each/part/inner"):
+        with pytest.raises(UnknownLayer, match=f"'{name}' is inside the layer 'each', which is read as one piece"):
+            engine.run(np.zeros((1, 3, 2, 8, 8), np.float32), [name])
+
+
+def test_what_a_layer_of_the_users_is_set_to_is_what_runs():
+    """What was compiled would go on with the number as it was."""
+    start, times = keras.Input((8, 8, 3)), Times(name="times")
+    engine = KerasEngine(keras.Model(start, times(start)))
+    for factor in (1.0, 3.0, -2.0, 3.0):
+        times.factor = factor
+        np.testing.assert_allclose(engine.run(PICTURES, ["times"])["times"], PICTURES * factor, atol=1e-5)
+        trace = engine.trace(PICTURES, ["input"])
+        np.testing.assert_allclose(trace.pullback({"output": np.ones_like(PICTURES)}, ["input"])["input"], factor)
+
+
+def test_what_padding_says_is_read_whatever_it_stands_in():
+    layer, line = L.ZeroPadding2D(((1, 2), (3, 4))), L.Cropping1D((1, 2))
+    layer.padding, line.cropping = [[1, 2], [3, 4]], [1, 2]
+    assert window_of(layer, "padding", 2).padding == ((1, 2), (3, 4))
+    assert window_of(line, "padding", 1).padding == ((-1, -2),)
+    same = L.Conv2D(2, 3)
+    same.padding = [[1, 1], [1, 1]]  # which Keras itself does not know
+    assert window_of(same, "convolution", 2) is None

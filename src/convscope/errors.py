@@ -218,6 +218,18 @@ class UnusedLayer(UnknownLayer):
         )
 
 
+class PieceOfLayer(UnknownLayer):
+    """A layer inside another that its framework runs as one piece."""
+
+    def __init__(self, name: str, whole: str, known: Sequence[str]):
+        self.name, self.known = name, tuple(known)
+        ModelError.__init__(
+            self,
+            f"'{name}' is inside the layer '{whole}', which is read as one piece. Ask for '{whole}', or open what it is made of "
+            "by itself.",
+        )
+
+
 class LeftOut(UnknownLayer):
     """A layer that was among those asked for, and could not be read."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import explaining, reweighing
-from .core import Array, Engine, Graph, Pictures, input_names
+from .core import Array, Engine, Graph, Pictures, by_names, input_names
 from .errors import ModelError
 from .layers import Layers
 from .methods import answers as answering
@@ -186,7 +186,8 @@ class Network(Why, Scanning):
 
     def _prepared(self, pictures: Any) -> Prepared:
         shapes = [row.shape for row in self.graph.inputs]
-        return prepare_inputs(pictures, self.preprocess, dict(zip(input_names(self.graph), shapes, strict=True)))
+        given = by_names(pictures, self.graph) if isinstance(pictures, Mapping) else pictures
+        return prepare_inputs(given, self.preprocess, dict(zip(input_names(self.graph), shapes, strict=True)))
 
     def _look(self, prepared: Prepared, how: How, channels: Sequence[str] | None = None) -> MapSet:
         at, activated, top = how.at, how.activated, how.top

@@ -21,6 +21,7 @@ from .inputs import Pictures as Pictures
 from .inputs import arrays as arrays
 from .inputs import batch as batch
 from .inputs import by_input as by_input
+from .inputs import by_names as by_names
 from .inputs import count as count
 from .inputs import each_array as each_array
 from .inputs import input_names as input_names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,14 +45,18 @@ def input_names(graph: Graph) -> list[str]:
     return ["input"] + [f"input:{index}" for index in range(1, len(graph.inputs))]
 
 
+def by_names(given: Mapping[str, Any], graph: Graph) -> dict[str, Any]:
+    """What is given by the names of rows, or by `input_names`, by these."""
+    known = {row.name: name for name, row in zip(input_names(graph), graph.inputs, strict=True)}
+    return {known.get(name, name): each for name, each in given.items()}
+
+
 def by_input(pictures: Pictures, graph: Graph) -> dict[str, Array]:
     """The arrays by `input_names`, in that order, whether they were given by these or by the names of the rows.
 
     raises   InputError for one that is missing, unknown or of another length; WrongPictureShape for one of other axes
     """
-    names = input_names(graph)
-    known = {row.name: name for name, row in zip(names, graph.inputs, strict=True)}
-    given = {known.get(name, name): array for name, array in arrays(pictures).items()}
+    names, given = input_names(graph), by_names(arrays(pictures), graph)
     if set(given) != set(names):
         wanted, received = (", ".join(map(repr, each)) for each in (names, given))
         raise InputError(

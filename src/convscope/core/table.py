@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..errors import Shape, UnknownLayer, UnusedLayer
+from ..errors import PieceOfLayer, Shape, UnknownLayer, UnusedLayer
 
 Kind = Literal[
     "input", "convolution", "depthwise", "separable", "transposed", "dense", "normalisation", "activation", "pooling",
@@ -72,6 +72,7 @@ class Graph:
     wired: bool = True
     parameters: int | None = None  # in all, shared ones counted once; None: the sum of the rows
     unused: tuple[str, ...] = ()  # layers that the network has, but which did not run
+    pieces: tuple[tuple[str, str], ...] = ()  # layers inside others that are read as one piece, and these others
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,6 +93,8 @@ class Graph:
     def unknown(self, name: str, known: Sequence[str] | None = None) -> UnknownLayer:
         """The error for a name that is none of `known`, by default the rows."""
         known = self.names if known is None else known
+        if whole := next((row for path, row in self.pieces if f"/{path}".endswith(f"/{name}")), None):
+            return PieceOfLayer(name, whole, known)
         return UnusedLayer(name, known) if name in self.unused else UnknownLayer(name, known)
 
     def __iter__(self) -> Iterator[Layer]:

@@ -43,7 +43,7 @@ class KerasEngine:
     def __init__(self, model: Any, *, picture_shape: Any = None):
         if not isinstance(model, keras.Model):
             raise InputError(f"A KerasEngine runs a keras.Model, but received a {type(model).__name__}.", received=type(model))
-        self.model = model
+        self.model, self._picture_shape = model, picture_shape
         operations = Operations(model)
         self._inputs = inputs_of(model, operations.paths, picture_shape)
         table = survey(model, operations, self._inputs)
@@ -73,7 +73,7 @@ class KerasEngine:
         rows = {layer: self.graph[layer] for layer in weights}
         copy = copied(self.model)
         check_same(self.model, copy, self._inputs)
-        result = KerasEngine(copy)
+        result = KerasEngine(copy, picture_shape=self._picture_shape)
         for layer, row in rows.items():
             fill(result.operation(row.name), row.kind, weights[layer], layer)
         return result

@@ -145,6 +145,8 @@ class Operations:
         self._walk(model, "")
         self.networks = frozenset(operation for operation in self.paths if parts(operation))
         self._made = self._making()
+        self._own = [each for each in (model, *self.paths) if not is_of_keras(each)]
+        self._counters: set[tuple[int, str]] = set()
 
     def check_unchanged(self) -> None:
         """Raises Unsupported where the model is made of other parts, or with other activations, than when it was opened."""
@@ -153,6 +155,25 @@ class Operations:
                 f"'{self.model.name}' was changed after it was opened: it has other layers, activations or means now. "
                 "Open it again."
             )
+
+    def settings(self) -> dict[tuple[int, str], Any]:
+        """The plain numbers and words on the user's own layers: what is compiled holds them as they were."""
+        return {
+            (at, name): value
+            for at, each in enumerate(self._own)
+            for name, value in vars(each).items()
+            if isinstance(value, int | float | str) and (at, name) not in self._counters
+        }
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """What a forward changes itself, a counter of calls say, is no setting."""
+        before = self.settings()
+        try:
+            yield
+        finally:
+            after = self.settings()
+            self._counters |= {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
     def _making(self) -> list[tuple[Any, ...]]:
         """Each part, with what it computes that is no weight and that people change."""

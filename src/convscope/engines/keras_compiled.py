@@ -6,6 +6,7 @@ and answer the user with them; traced before, it would pass by what we ask. So i
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,8 @@ from functools import cache
 from typing import Any
 
 import keras
+
+FORWARDS = itertools.count()  # of ours on JAX
 
 
 @contextmanager
@@ -63,7 +66,20 @@ def nothing_compiled() -> Iterator[None]:
     with ExitStack() as undo:
         if keras.backend.backend() == "torch" and "torch._dynamo" in sys.modules:  # which takes seconds to import
             undo.enter_context(sys.modules["torch"].compiler.set_stance("force_eager"))
+        if keras.backend.backend() == "jax" and (apart := apart_on_jax()):
+            undo.enter_context(apart(next(FORWARDS)))
         core, own = keras.src.backend.core, keras.src.backend.core.remat
         core.remat = lambda function: function
         undo.callback(setattr, core, "remat", own)
         yield
+
+
+@cache
+def apart_on_jax() -> Any:
+    """What the caches of JAX are kept apart by; None for a JAX of before 0.8.
+
+    A function in jax.jit or jax.checkpoint that stands on no layer keeps what it traces, with tracers of our forward in it, and
+    would answer the user's next call with those.
+    """
+    make = getattr(sys.modules["jax"], "make_user_context", None)
+    return make and make()

@@ -182,9 +182,19 @@ def _why(error: Exception, version: str | None) -> str:
             "same network with Keras 3 and open the file with architecture='my.module:build', or convert it to ONNX where it "
             "still runs (pip install tf_keras tf2onnx)."
         )
+    if name and name in operations():
+        return (
+            f"it holds '{name}', an operation between layers, which Keras writes into .h5 files and cannot read there. "
+            "Save the network as .keras where it lives, and open that."
+        )
     if name:
         return (
             f"it is made of '{name}', which Keras does not know. Import the module that defines it, with "
             "@keras.saving.register_keras_serializable() on it, and open the file from Python."
         )
     return f"Keras {keras.__version__} cannot load it. {first}"
+
+
+def operations() -> set[str]:
+    """The names of the classes of keras.ops."""
+    return {each.__name__ for each in keras.Operation.__subclasses__() if each.__module__.startswith("keras.src.ops.")}

@@ -47,7 +47,7 @@ class Table:
 def survey(model: Any, operations: Operations, inputs: Inputs) -> Table:
     """Raises Unsupported for a model that was never built, EngineError for one that does not run."""
     run = dry_run(model, operations, inputs)
-    wiring = Wiring(model, run.calls, [start.name for start in inputs.starts])
+    wiring = Wiring(model, run.calls, inputs.rows)
     usual = usual_channels(call.operation for call in run.calls)
     rows: list[Layer] = []
     places: dict[str, Place] = {}
@@ -77,8 +77,8 @@ def survey(model: Any, operations: Operations, inputs: Inputs) -> Table:
         places[name] = Place(None, name, channels, len(spec.shape), is_whole(spec.dtype), pictures)
     ends = [end for end, start in zip(inputs.names, inputs.starts, strict=True) if end != start.name]
     check_names([*(row.name for row in rows), *ends, *output_names(len(run.outputs))])
-    unused = not_called(operations, run.calls)
-    return Table(Graph(tuple(rows), wiring.complete, model.count_params(), unused), places)
+    graph = Graph(tuple(rows), wiring.complete, model.count_params(), not_called(operations, run.calls), pieces(operations))
+    return Table(graph, places)
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -101,6 +101,18 @@ def not_called(operations: Operations, calls: Sequence[Call]) -> tuple[str, ...]
     )
 
 
+def pieces(operations: Operations) -> tuple[tuple[str, str], ...]:
+    """The layers inside layers of Keras' own, TimeDistributed or Bidirectional, and the row that they are inside of."""
+    whole = [(each, path) for each, path in operations.paths.items() if each not in operations.networks]
+    return tuple((inside, path) for operation, path in whole for inside in below(operation, path))
+
+
+def below(operation: Any, path: str) -> Iterator[str]:
+    for each in operation._flatten_layers(include_self=False, recursive=False) if isinstance(operation, keras.Layer) else ():
+        yield f"{path}/{each.name}"
+        yield from below(each, f"{path}/{each.name}")
+
+
 @dataclass(frozen=True)
 class DryRun:
     """`arrays`: the specs of what each call returned, None for what is no array. `outputs`: the network's, with their rows."""
@@ -112,6 +124,8 @@ class DryRun:
 
 
 def dry_run(model: Any, operations: Operations, inputs: Inputs) -> DryRun:
+    if not model.built and (unbuilt := without_weights(operations)):
+        raise unbuilt  # a dry run would draw weights for them
     batch = next((start.shape[0] for start in inputs.starts if start.shape[0]), BATCH)  # as many as a stateful layer wants
     watches: list[Watch] = []
     calls: list[Call] = []
@@ -127,7 +141,7 @@ def dry_run(model: Any, operations: Operations, inputs: Inputs) -> DryRun:
             return outputs
 
         watches.append(Watch(operations, visit))
-        with watches[-1].standing():
+        with watches[-1].standing(), operations.counting():
             outputs = list(filter(keras.ops.is_tensor, keras.tree.flatten(inputs.call(model, given))))
         names = {
             id(each): name
@@ -141,21 +155,33 @@ def dry_run(model: Any, operations: Operations, inputs: Inputs) -> DryRun:
         specs = (keras.KerasTensor((batch, *start.shape[1:]), dtype=start.dtype) for start in inputs.starts)
         arrays, outputs = compute_output_spec(forward, *specs)
     except Exception as error:
-        raise not_run(model, operations, watches[-1] if watches else None, inputs, error) from error
+        raise not_run(operations, watches[-1] if watches else None, inputs, error) from error
     return DryRun(batch, list(calls), dict(zip(calls, arrays, strict=True)), list(zip(outputs, made_by, strict=True)))
 
 
-def not_run(model: Any, operations: Operations, watch: Watch | None, inputs: Inputs, error: Exception) -> Exception:
-    unbuilt = [path for operation, path in operations.paths.items() if not getattr(operation, "built", True)]
-    if unbuilt:
-        return Unsupported(
-            f"'{model.name}' has layers without weights yet ({', '.join(unbuilt[:3])}). Call it once on a batch of pictures."
-        )
+def not_run(operations: Operations, watch: Watch | None, inputs: Inputs, error: Exception) -> Exception:
+    if unbuilt := without_weights(operations):
+        return unbuilt
     reached = watch.reached if watch else None
     where = f"after '{reached}'" if reached else "in its first layer"
     cause = (watch and watch.failure) or error
     shape = ", ".join(str(start.shape) for start in inputs.starts)
     return EngineError(f"The network does not run: it failed {where}, on pictures of shape {shape}. {first_line(cause)}", reached)
+
+
+def without_weights(operations: Operations) -> Unsupported | None:
+    """Of layers that make their weights when they are called, and were not."""
+    unbuilt = [path for each, path in operations.paths.items() if not getattr(each, "built", True) and makes_weights(each)]
+    if not unbuilt:
+        return None
+    return Unsupported(
+        f"'{operations.model.name}' has layers without weights yet ({', '.join(unbuilt[:3])}). "
+        "Call it once on a batch of pictures."
+    )
+
+
+def makes_weights(operation: Any) -> bool:
+    return type(operation).build not in (keras.Layer.build, keras.Model.build, keras.Sequential.build)
 
 
 class Wiring:
@@ -164,7 +190,7 @@ class Wiring:
     Each call in a functional model is a node of its graph, in the order in which Keras runs them.
     """
 
-    def __init__(self, model: Any, calls: Sequence[Call], starts: Sequence[str]):
+    def __init__(self, model: Any, calls: Sequence[Call], starts: Mapping[int, str]):
         self._children: dict[Call | None, list[Call]] = {}
         for call in calls:
             self._children.setdefault(call.parent, []).append(call)
@@ -173,8 +199,7 @@ class Wiring:
         self._names: dict[Call | None, dict[int, str]] = {}  # of the tensors in a graph, by id: the row that each is
         self._graphs: dict[Call | None, Any] = {None: graph_of(model)}
         self.complete = True
-        ends = self._graphs[None].inputs if self._graphs[None] is not None else ()
-        self._match(None, {id(tensor): name for tensor, name in zip(ends, starts, strict=False)})
+        self._match(None, dict(starts))
 
     def ordered(self, parent: Call | None = None) -> Iterator[Call]:
         """As Keras lists them: by depth, then as the model has them. A network stands after its parts."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -29,13 +30,15 @@ class Start:
 class Inputs:
     """All that goes into a network, in the order of its rows.
 
-    structure   a nest as `call` takes it, with the number of a start for each array
+    structure   a nest as `call` takes it, with the number of a start for each array; None for one that is absent
     keywords    whether the nest is a dict of arguments, and not the first argument
+    rows        of a graph: by the id of each of its tensors that goes in, the row
     """
 
     starts: tuple[Start, ...]
     structure: Any
     keywords: bool = False
+    rows: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -43,8 +46,19 @@ class Inputs:
         return end_names("input", len(self.starts))
 
     def call(self, model: Any, arrays: Sequence[Any]) -> Any:
-        given = keras.tree.map_structure(lambda number: arrays[number], self.structure)
-        return model(**given, training=False) if self.keywords else model(given, training=False)
+        given = keras.tree.map_structure(lambda number: None if number is None else arrays[number], self.structure)
+        with kept_losses(model):
+            return model(**given, training=False) if self.keywords else model(given, training=False)
+
+
+@contextmanager
+def kept_losses(model: Any) -> Iterator[None]:
+    """What the user's own call added to `model.losses` stays: Keras clears it in each call of a model."""
+    object.__setattr__(model, "_clear_losses", lambda: None)
+    try:
+        yield
+    finally:
+        object.__delattr__(model, "_clear_losses")
 
 
 def inputs_of(model: Any, paths: Mapping[Any, str], given: Any = None) -> Inputs:
@@ -52,16 +66,13 @@ def inputs_of(model: Any, paths: Mapping[Any, str], given: Any = None) -> Inputs
 
     paths    its operations, and their names
     given    (c, *spatial) of what goes in, a list or a dict of such, or a dict of these by the arguments of `call`; for a model
-             that is no graph, of which Keras has kept the shape of the first argument at most
+             that is no graph, of which Keras has kept the shape of the first argument at most. Of a graph optional inputs that
+             a dict does not name are absent
     raises   Unsupported where it is not known what the model takes
     """
     graph = model if is_functional(model) else graph_of(model)
     if graph is not None:
-        starts = tuple(
-            Start(row_name(each._keras_history.operation.name, at), "InputLayer", tuple(each.shape), each.dtype)
-            for at, each in enumerate(graph.inputs)
-        )
-        return Inputs(starts, keras.tree.pack_sequence_as(graph._inputs_struct, list(range(len(starts)))))
+        return inputs_of_graph(model, graph, given if isinstance(given, Mapping) else None)
     arguments = needed_arguments(model)
     if given is not None:
         keywords = isinstance(given, Mapping) and set(arguments) <= set(given)
@@ -83,6 +94,25 @@ def inputs_of(model: Any, paths: Mapping[Any, str], given: Any = None) -> Inputs
         f"It is not known what '{model.name}' takes, so it has no layers yet. "
         "Call it once on a batch of pictures, or begin it with keras.Input."
     )
+
+
+def inputs_of_graph(model: Any, graph: Any, given: Mapping[str, Any] | None) -> Inputs:
+    """Raises Unsupported for one that takes strings."""
+    starts, places, rows = list[Start](), list[int | None](), dict[int, str]()
+    for tensor in graph.inputs:
+        layer = tensor._keras_history.operation
+        if tensor.dtype == "string":
+            raise Unsupported(
+                f"The input '{layer.name}' of '{model.name}' takes strings, and networks are given numbers here. Open the part "
+                "of it that follows the layer that turns strings into numbers, as a keras.Model that begins with an Input."
+            )
+        if given is not None and getattr(layer, "optional", False) and layer.name not in given:
+            places.append(None)
+            continue
+        places.append(len(starts))
+        starts.append(Start(row_name(layer.name, len(starts)), "InputLayer", tuple(tensor.shape), tensor.dtype))
+        rows[id(tensor)] = starts[-1].name
+    return Inputs(tuple(starts), keras.tree.pack_sequence_as(graph._inputs_struct, places), rows=rows)
 
 
 def needed_arguments(model: Any) -> list[str]:

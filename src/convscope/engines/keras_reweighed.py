@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..core import Array, Kind
 from ..errors import InputError, Unsupported
+from .failures import first_line
 from .keras_arrays import host
 from .keras_inputs import Inputs
 from .keras_quantised import INTEGERS
@@ -43,7 +44,12 @@ def check_same(model: Any, copy: Any, inputs: Inputs) -> None:
             outputs = keras.tree.flatten(inputs.call(model, given))
         except Exception:  # noqa: BLE001 - it takes pictures of other sizes
             return
-        copied = keras.tree.flatten(inputs.call(copy, given))
+        try:
+            copied = keras.tree.flatten(inputs.call(copy, given))
+        except Exception as error:
+            raise Unsupported(
+                f"Keras' copy of this model does not run, so that no other weights can be tried in it. {first_line(error)}"
+            ) from error
     pairs = [(host(a), host(b)) for a, b in zip(outputs, copied, strict=True) if keras.ops.is_tensor(a)]
     if not all(np.allclose(a, b, rtol=1e-3, atol=1e-4, equal_nan=True) for a, b in pairs):
         raise Unsupported(

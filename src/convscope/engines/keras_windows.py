@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
 from ..core import CONVOLUTIONS, Kind, Window
 from .keras_calls import is_of_keras
@@ -31,8 +32,10 @@ def window_of(operation: Any, kind: Kind, axes: int) -> Window | None:
     if kind == "padding":
         outside = getattr(operation, "padding", None) or getattr(operation, "cropping", None)
         sign = 1 if hasattr(operation, "padding") else -1
-        pairs = (outside,) if isinstance(outside, tuple) and axes == 1 and isinstance(outside[0], int) else outside
-        return Window(ones, ones, ones, tuple((sign * int(low), sign * int(high)) for low, high in pairs or ()))
+        numbers = np.asarray(outside)
+        if numbers.size != 2 * axes:
+            return None
+        return Window(ones, ones, ones, tuple((sign * int(low), sign * int(high)) for low, high in numbers.reshape(axes, 2)))
     if "UpSampling" in type(operation).__name__ and getattr(operation, "interpolation", "nearest") == "nearest":
         factors = _each(operation.size, axes)
         return Window(factors, factors, ones, ((0, 0),) * axes, transposed=True)
@@ -40,8 +43,10 @@ def window_of(operation: Any, kind: Kind, axes: int) -> Window | None:
 
 
 def _window(
-    kernel: Any, stride: Any, dilation: Any, padding: str, axes: int, *, transposed: bool = False, more: Any = None
+    kernel: Any, stride: Any, dilation: Any, padding: Any, axes: int, *, transposed: bool = False, more: Any = None
 ) -> Window | None:
+    if padding not in ("valid", "same", "causal"):
+        return None
     k, s, d = _each(kernel, axes), _each(stride, axes), _each(dilation, axes)
     if transposed:
         if getattr(more, "output_padding", None) is not None:
