@@ -73,10 +73,11 @@ def clips_between(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def opening() -> None:
-    """Of ResNet-50, 102 MB: its layer table, over a session of the same file that can run."""
-    path = Path(tempfile.mkdtemp()) / "resnet50.onnx"
-    onnx.save(networks.onnx_resnet50(), path)
+def opening(path: Path | None) -> None:
+    """Of a file, by default ResNet-50 of 102 MB: its layer table, over a session of the same file that can run."""
+    if path is None:
+        path = Path(tempfile.mkdtemp()) / "resnet50.onnx"
+        onnx.save(networks.onnx_resnet50(), path)
     jobs = {"bare": lambda: onnxruntime.InferenceSession(path), "ours": lambda: convscope.open(path).layers}
     report(f"opening a file of {path.stat().st_size / 1e6:.0f} MB", compared(jobs, rounds=7), 2.0)
 
@@ -88,7 +89,8 @@ def main(what: list[str]) -> None:
     if "blocked" in what:
         blocked()
     if not what or "opening" in what:
-        opening()
+        for path in what[1:] or [None]:
+            opening(path and Path(path))
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
 from zoo_onnx import Writer, pictures
 
 from convscope.engines import onnx_graph
 from convscope.engines.onnx import OnnxEngine
 from convscope.engines.onnx_constants import Constants
-from convscope.engines.onnx_sizes import infer
+from convscope.engines.onnx_sizes import PLAINLY, infer
 
 SIDE = 10
 NUMBERS = {"zero": [0], "two": [2], "three": [3], "four": [4], "any": [-1], "window": [4]}
@@ -66,6 +68,38 @@ def test_a_network_of_computed_sizes_has_the_values_of_one_of_written_sizes():
     padded = np.pad(run["relu1"], ((0, 0), (0, 0), (0, 2), (0, 2)))
     np.testing.assert_array_equal(run["cut"], padded.reshape(2, 4, 3, 4, 3, 4))
     np.testing.assert_allclose(run["maps"], np.tanh(padded), atol=1e-6)
+
+
+def test_what_does_not_depend_on_how_many_pictures_there_are_is_evaluated_once(monkeypatch):
+    evaluated, run = [], ReferenceEvaluator.run
+
+    def counted(self, *args, **options):
+        evaluated.append(self)
+        return run(self, *args, **options)
+
+    monkeypatch.setattr(ReferenceEvaluator, "run", counted)
+    engine = OnnxEngine(of_windows())
+    small = {"Mod", "Sub", "Div", "Mul"}
+    assert len(evaluated) == len(set(map(id, evaluated))) == sum(node.op_type in small for node in engine._model.graph.node)
+
+
+@pytest.mark.parametrize("places", [2, -1, [1], [[0, -2], [1, 1]]])
+def test_the_commonest_operators_make_what_the_evaluator_makes(places):
+    given, places = np.arange(12).reshape(4, 3), np.array(places)
+    for kind, arrays, options in (
+        ("Gather", [given, places], {}),
+        ("Gather", [given, places], {"axis": 1}),
+        ("Concat", [given, given, given[:1]], {"axis": 0}),
+        ("Concat", [given, given[:, :1]], {"axis": -1}),
+        ("Unsqueeze", [given, np.array([-1, 0])], {}),
+        ("Unsqueeze", [given[0, 0], np.array([0])], {}),
+    ):
+        names = [f"input{at}" for at in range(len(arrays))]
+        node = helper.make_node(kind, names, ["out"], **options)
+        function = helper.make_function("convscope", "sizes", names, ["out"], [node], [helper.make_opsetid("", 17)])
+        (expected,) = ReferenceEvaluator(function).run(None, dict(zip(names, arrays, strict=True)), {})
+        made = PLAINLY[kind](node, arrays)
+        np.testing.assert_array_equal(made, expected, strict=True)
 
 
 def test_a_mask_that_the_file_makes_of_its_sizes_is_not_made_to_learn_its_shape():

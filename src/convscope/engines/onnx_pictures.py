@@ -15,7 +15,7 @@ from ..core import Array, Graph
 from ..errors import EngineError, Unsupported
 from .onnx_constants import BYTES, FLOATS
 from .onnx_graph import Read
-from .onnx_sizes import Evaluators, agreed, infer
+from .onnx_sizes import Kept, agreed, infer
 from .onnx_wiring import Type, Wiring
 
 MANY, MORE = 10_007, 10_009  # pictures to infer shapes with: primes, as long as which no other axis is
@@ -37,7 +37,7 @@ class FirstAxes:
 
     def __init__(self, model: ModelProto, inputs: Sequence[str], batch: int | None):
         self.batch = batch
-        self._inputs, self._evaluators = inputs, Evaluators()
+        self._inputs, self._kept = inputs, Kept()
         self._probe = without_shapes(model)
         self.tried: set[tuple[str, tuple[int, ...]]] = set()
         self._many = self._with(MANY)
@@ -72,7 +72,7 @@ class FirstAxes:
         for each in self._probe.graph.input:
             if each.name in self._inputs and each.type.tensor_type.shape.dim:
                 each.type.tensor_type.shape.dim[0].dim_value = pictures
-        return infer(self._probe, self._evaluators)
+        return infer(self._probe, self._kept)
 
 
 def without_shapes(model: ModelProto) -> ModelProto:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
@@ -21,14 +22,25 @@ from .onnx_wiring import RANDOM, SIZES, Type, attribute, operator, opset, read_b
 MOST = 64  # numbers: no tensor has more sizes, axes or paddings
 
 
-Evaluators = dict[str, ReferenceEvaluator]  # by what they compute
+@dataclass
+class Kept:
+    """What is kept of one walk for another, of another number of pictures: most sizes do not depend on that.
+
+    numbers      those of small constants
+    evaluators   by what they compute
+    made         by that too: what each was given last, and what it made of it
+    """
+
+    numbers: dict[str, np.ndarray] = field(default_factory=dict)
+    evaluators: dict[str, ReferenceEvaluator] = field(default_factory=dict)
+    made: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = field(default_factory=dict)
 
 
-def infer(model: ModelProto, evaluators: Evaluators | None = None) -> dict[str, Type]:
+def infer(model: ModelProto, kept: Kept | None = None) -> dict[str, Type]:
     """The types that ONNX' inference finds, as far as it goes; where each input has a known shape, also behind computed sizes.
 
     model        with its constants in it, see onnx_graph.complete
-    evaluators   are kept here, for another number of pictures
+    kept         of an inference of the same model for another number of pictures
     """
     try:
         graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
@@ -37,7 +49,7 @@ def infer(model: ModelProto, evaluators: Evaluators | None = None) -> dict[str, 
     types = {each.name: each.type for each in (*graph.output, *graph.value_info, *graph.input) if each.HasField("type")}
     made = (name for node in model.graph.node for name in node.output if name)
     if all(sizes(each.type) is not None for each in model.graph.input) and any(sizes(types.get(name)) is None for name in made):
-        Walk(model, types, {} if evaluators is None else evaluators).on()
+        Walk(model, types, kept or Kept()).on()
     return {name: type_of(each) for name, each in types.items()}
 
 
@@ -71,21 +83,23 @@ def sizes(given: TypeProto | None) -> tuple[int, ...] | None:
 class Walk:
     """`on()` completes `types`, from node to node. What depends on more than sizes stays unknown, and so does what follows it."""
 
-    def __init__(self, model: ModelProto, types: dict[str, TypeProto], evaluators: Evaluators):
-        self._nodes, self._types, self._evaluators = model.graph.node, types, evaluators
+    def __init__(self, model: ModelProto, types: dict[str, TypeProto], kept: Kept):
+        self._nodes, self._types, self._kept = model.graph.node, types, kept
         self._opset = helper.make_opsetid("", opset(model))
-        self._numbers = {
-            each.name: numpy_helper.to_array(each) for each in model.graph.initializer if math.prod(each.dims) <= MOST
-        }
+        small = [each for each in model.graph.initializer if math.prod(each.dims) <= MOST]
+        kept.numbers = kept.numbers or {each.name: numpy_helper.to_array(each) for each in small}
+        self._numbers = dict(kept.numbers)
         for each in model.graph.initializer:
-            types.setdefault(each.name, helper.make_tensor_type_proto(each.data_type, each.dims))
+            if each.name not in types:
+                types[each.name] = helper.make_tensor_type_proto(each.data_type, each.dims)
+        self._sizes = {name: sizes(each) for name, each in types.items()}
 
     def on(self) -> None:
         for node in self._nodes:
             given = list(read_by(node))
             if node.domain not in ("", "ai.onnx") or not given or not all(name in self._types for name in given):
                 continue
-            if any(sizes(self._types.get(name)) is None for name in node.output if name):
+            if any(self._sizes.get(name) is None for name in node.output if name):
                 self._infer(node, given)
             if self._can_be_computed(node):
                 self._compute(node)
@@ -95,28 +109,61 @@ class Walk:
         types = {name: self._types[name] for name in given}
         with contextlib.suppress(onnx.defs.SchemaError, onnx.shape_inference.InferenceError, RuntimeError, ValueError):
             schema = onnx.defs.get_schema(node.op_type, self._opset.version)
-            self._types |= onnx.shape_inference.infer_node_outputs(schema, node, types, known, opset_imports=[self._opset])
+            found = onnx.shape_inference.infer_node_outputs(schema, node, types, known, opset_imports=[self._opset])
+            self._types |= found
+            self._sizes |= {name: sizes(each) for name, each in found.items()}
 
     def _can_be_computed(self, node: NodeProto) -> bool:
         """From sizes alone, to a few numbers: what a file makes of its sizes may be a mask of a million."""
-        known = node.op_type in SIZES and sizes(self._types[node.input[0]]) is not None
+        known = node.op_type in SIZES and self._sizes[node.input[0]] is not None
         known |= node.op_type not in RANDOM and all(name in self._numbers for name in read_by(node))
-        made = [sizes(self._types.get(name)) for name in node.output if name]
+        made = [self._sizes.get(name) for name in node.output if name]
         return known and all(shape is not None and math.prod(shape) <= MOST for shape in made)
 
     def _compute(self, node: NodeProto) -> None:
-        """By ONNX' own evaluator. Shape and Size look at no value, so that theirs need no memory."""
+        """The commonest operators at once, the others by ONNX' own evaluator, if they were not given the same before."""
         given = dict.fromkeys(name for name in node.input if name)
-        feed = {name: self._numbers[name] if name in self._numbers else self._of_its_shape(name) for name in given}
         with contextlib.suppress(Exception):  # whatever it stumbles over stays unknown
-            if node.output[0] not in self._evaluators:
-                function = helper.make_function("convscope", "sizes", [*given], [*node.output], [node], [self._opset])
-                self._evaluators[node.output[0]] = ReferenceEvaluator(function)
-            made = self._evaluators[node.output[0]].run(None, feed, {})
-            self._numbers |= {name: np.asarray(value) for name, value in zip(node.output, made, strict=True)}
+            if node.op_type == "Shape" and not node.attribute:
+                self._numbers[node.output[0]] = np.array(self._sizes[node.input[0]], np.int64)
+                return
+            feed = {name: self._numbers[name] if name in self._numbers else self._of_its_shape(name) for name in given}
+            if node.op_type in PLAINLY and not (node.op_type == "Unsqueeze" and node.attribute):
+                self._numbers[node.output[0]] = PLAINLY[node.op_type](node, [feed[name] for name in node.input])
+                return
+            self._numbers |= zip(node.output, self._evaluated(node, feed), strict=True)
+
+    def _evaluated(self, node: NodeProto, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        key = node.output[0]
+        before, made = self._kept.made.get(key, ([], []))
+        if made and all(map(same, before, feed.values())):
+            return made
+        if key not in self._kept.evaluators:
+            function = helper.make_function("convscope", "sizes", [*feed], [*node.output], [node], [self._opset])
+            self._kept.evaluators[key] = ReferenceEvaluator(function)
+        made = [np.asarray(value) for value in self._kept.evaluators[key].run(None, feed, {})]
+        self._kept.made[key] = [*feed.values()], made
+        return made
 
     def _of_its_shape(self, name: str) -> np.ndarray:
-        return np.broadcast_to(np.float32(0), sizes(self._types[name]) or ())
+        """Size looks at no value, so that it needs no memory."""
+        return np.broadcast_to(np.float32(0), self._sizes[name] or ())
+
+
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    return one is other or (one.dtype == other.dtype and np.array_equal(one, other))
+
+
+def axis_of(node: NodeProto) -> int:
+    return int(attribute(node, "axis", 0))
+
+
+# As ONNX defines them; each takes the node and what it is given.
+PLAINLY: Mapping[str, Callable[[NodeProto, list[np.ndarray]], np.ndarray]] = {
+    "Gather": lambda node, given: np.asarray(np.take(given[0], given[1], axis_of(node))),
+    "Concat": lambda node, given: np.concatenate(given, axis_of(node)),
+    "Unsqueeze": lambda _node, given: np.expand_dims(given[0], tuple(given[1].reshape(-1).tolist())),
+}
 
 
 def agreed(known: Mapping[str, Type], runs: Sequence[Mapping[str, Type]]) -> dict[str, Type]:
