@@ -7,12 +7,14 @@ import pytest
 from PIL import Image
 
 import convscope
+import convscope.demo
 from convscope.core import Layer
 from convscope.draw import Panels, Sheet
 from convscope.draw.paper import dotted, layout_width
 from convscope.errors import InputError, OutputError, WrongOption
 from convscope.methods.maps import Reading
 from convscope.results import FeatureMaps
+from convscope.results.npz import save_npz
 from convscope.results.signals import Signals
 
 RANDOM = np.random.default_rng(0)
@@ -153,3 +155,32 @@ def test_an_array_of_a_signal_says_over_which_sample_each_position_stands():
     named = maps(RANDOM.normal(size=(1, 2, 3)), signals=signals).to_xarray()
     assert named.dims == ("picture", "unit", "x")
     assert named.sample.values.tolist() == [1, 3, 5]
+
+
+@pytest.mark.parametrize("name", ["file", "allow_pickle", "args", "a/b"])
+def test_a_layer_may_have_any_name_in_an_npz_file(tmp_path, name):
+    content = {name: RANDOM.random((2, 3)), "text": "words"}
+    for smaller in (False, True):
+        save_npz(tmp_path / "a.npz", content, smaller=smaller)
+        with np.load(tmp_path / "a.npz") as found:
+            np.testing.assert_array_equal(found[name], content[name])
+            assert str(found["text"]) == "words"
+
+
+def test_above_the_columns_of_side_by_side_are_the_pictures(tmp_path):
+    pixels = [np.full((20, 30, 3), colour, np.uint8) for colour in ((200, 30, 40), (20, 160, 90))]
+    net = convscope.open(convscope.demo.MODEL)
+    of = net.maps(pixels, at="block3_conv1")["block3_conv1"].side_by_side(first=2)
+    page, drawn = of._page(None, None), of.render()
+    assert len(page.heads) == len(of.heads) == 2
+    for (y, x), picture, (_, first) in zip(page.heads, of.heads, page.places, strict=False):
+        assert x == first  # over its column
+        part = drawn[y : y + page.head[0], x : x + page.head[1]].reshape(-1, 3)
+        assert {tuple(each) for each in part.tolist()} <= {tuple(each) for each in picture.reshape(-1, 3).tolist()}
+    assert max(page.head) == 96
+    for options in ({"width_mm": 60}, {"size": (300, 300)}):
+        with Image.open(of.save(tmp_path / "a.png", **options)) as image:
+            found = {tuple(each) for each in np.asarray(image.convert("RGB")).reshape(-1, 3).tolist()}
+        assert tuple(of.heads[0][10, 15].tolist()) in found
+    assert b"<image" in of.save(tmp_path / "a.svg").read_bytes()
+    of.save(tmp_path / "a.pdf")

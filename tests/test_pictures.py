@@ -298,6 +298,21 @@ def test_cmyk_is_converted_and_not_inverted(tmp_path, kind):
         assert picture.notes == ("CMYK converted to RGB",)
 
 
+@pytest.mark.parametrize("mode", ["La", "LA", "RGBa", "RGBA", "PA"])
+def test_what_is_see_through_is_on_white_however_it_is_kept(mode):
+    """At half opacity, grey 100 is 178 on white, also where a file has it multiplied by its opacity already."""
+    image = Image.new("LA", (2, 2), (100, 128))
+    whole = image.convert("RGBA")
+    image = {"La": image, "LA": image, "PA": whole.convert("P").convert("PA")}.get(mode, whole)
+    image = image.convert(mode) if mode in ("La", "RGBa") else image
+    assert image.mode == mode
+    if mode == "PA":
+        image.putalpha(128)
+    picture = read_image(image)
+    assert picture.notes == ("transparency composed on white",)
+    assert np.abs(picture.pixels.astype(int) - 178).max() <= 2
+
+
 @pytest.mark.parametrize("mode", ["YCbCr", "HSV", "LAB"])
 def test_other_colours_are_converted(mode):
     colours = Image.new("RGB", (3, 3), (200, 100, 50))

@@ -107,6 +107,8 @@ def _from_16_bits(stored: npt.NDArray[Any], see_through: int | None, *, inverted
 
 
 def _from_8_bits(image: Image.Image) -> tuple[Pixels, list[str]]:
+    if image.mode == "La":  # grey multiplied by its opacity, from which Pillow goes to LA alone
+        image = image.convert("LA")
     mode, notes = image.mode, []
     if mode not in PLAIN:
         notes.append(CONVERTED.get(mode, f"{mode} converted to RGB"))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..core import Array
 from ..errors import InputError, MissingExtra, WrongOption
+from .npz import save_npz
 
 ENDINGS = (".csv", ".npz", ".parquet", ".zarr", ".npy")
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".webp")
@@ -32,7 +33,7 @@ def save_table(path: Path, columns: Columns, *, values: Array | None, arrays: Ma
     if ending == ".npy" and values is not None:
         np.save(content, values)
     elif ending == ".npz":
-        np.savez(content, **arrays)  # type: ignore[arg-type]
+        save_npz(content, arrays)
     elif ending == ".csv":
         content.write(as_csv(columns).encode())
     elif ending == ".parquet":

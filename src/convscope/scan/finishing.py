@@ -19,6 +19,7 @@ from ..methods.silent import silent
 from ..pictures import Preprocess
 from ..pictures.prepare import received
 from ..pictures.sources import Source
+from ..results.npz import save_npz
 from .crops import fields
 from .entries import Listing
 from .inputs import Inputs
@@ -51,7 +52,7 @@ def finish(job: Job, progress: Progress | None = None) -> None:
     write_tables(store, plan, statistics, pictures, record, proven(job.engine, plan))
     store.write("skipped.csv", lambda file: file.write(skipped_csv(skipped)))
     store.write("class_maps.npz", partial(put_npz, class_maps(plan, statistics)))
-    store.write("state.npz", lambda file: np.savez(file, **pack(statistics)))
+    store.write("state.npz", partial(put_npz, pack(statistics)))
     store.write("kernels.npz", partial(put_npz, strongest(job.engine, plan)))
     shown = {layer: field.to_dict() for layer, field in fields(job.engine, plan).items()}
     store.write("fields.json", partial(put, json.dumps(shown).encode()))
@@ -117,7 +118,7 @@ def save(values: Any, file: IO[bytes]) -> None:
 
 
 def put_npz(arrays: Mapping[str, Any], file: IO[bytes]) -> None:
-    np.savez(file, **arrays)
+    save_npz(file, arrays)
 
 
 def put(content: bytes, file: IO[bytes]) -> None:

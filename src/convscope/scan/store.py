@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import OutputError
+from ..results.npz import save_npz
 from .merging import GROUP, Tree
 from .packing import load, pack
 from .plan import Plan
@@ -105,7 +106,7 @@ class Store:
         """
         whole = not tree.shards % GROUP
         name, packed = (whole_name if whole else part_name)(tree.shards), pack(tree.whole if whole else tree.part)
-        self.write(f"shards/{name}", lambda file: np.savez(file, **packed))
+        self.write(f"shards/{name}", lambda file: save_npz(file, packed))
         old = [part_name(before)] + ([whole_name(before - before % GROUP)] if whole else [])
         for each in old:
             with contextlib.suppress(OSError):
@@ -123,7 +124,7 @@ class Store:
             "skipped": np.array(json.dumps(pooled.skipped)),
             **{f"features/{number}": values for number, values in enumerate(features.values())},
         }
-        self.write(f"shards/{number:06d}.rows.npz", lambda file: np.savez(file, **rows))
+        self.write(f"shards/{number:06d}.rows.npz", lambda file: save_npz(file, rows))
 
     def rows(self, done: int) -> Iterator[dict[str, Any]]:
         """What was kept per picture, shard by shard."""

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..errors import StudyError
 from ..results import MapSet
+from ..results.npz import save_npz
 from ..site.page import render
 from ..site.tiles import script
 from .files import recover, replacing
@@ -66,10 +65,10 @@ def _lines(record: dict[str, Any]) -> str:
 
 
 def _arrays(maps: MapSet, draft: Path) -> None:
-    np.savez(draft / "maps.npz", **{name: each.values for name, each in maps.items()})  # type: ignore[arg-type]
+    save_npz(draft / "maps.npz", {name: each.values for name, each in maps.items()})
     if maps.filters:
         named = {f"{maps.filters.layer.name}/{name}": values for name, values in maps.filters.weights.items()}
-        np.savez(draft / "filters.npz", **named)  # type: ignore[arg-type]
+        save_npz(draft / "filters.npz", named)
 
 
 def read(folder: Path) -> dict[str, Any]:
