@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from by_hand import Power
 
+from convscope.draw.panels import blended
 from convscope.errors import InputError
 from convscope.methods import faithfulness
 from convscope.methods.targets import Unit, resolve
@@ -72,7 +73,37 @@ def test_the_pointing_game():
     assert not faithfulness.points_at(beside, region)
     assert faithfulness.points_at(beside, region, tolerance=1)
     assert not faithfulness.points_at(np.ones((4, 4), np.float32), np.ones((4, 4), bool))  # it points nowhere
-    assert faithfulness.points_at(np.array([[1, 0], [0, 0]], np.float32), np.kron([[1, 0], [0, 0]], np.ones((2, 2))) > 0)
+    with pytest.raises(InputError, match=r"as large as the picture, \(4, 4\), but received one of \(2, 2\)"):
+        faithfulness.points_at(np.array([[1, 0], [0, 0]], np.float32), region)
+
+
+@pytest.mark.parametrize(("kernel", "padding", "seen"), [(3, 1, (8, 4)), (5, 0, (10, 14))])
+def test_what_a_layer_points_at_and_what_is_deleted_first_is_where_its_places_stand(kernel, padding, seen):
+    """A network of which each place is one pixel, a bright one say: with uneven padding, and with none at all."""
+    torch = pytest.importorskip("torch")
+    import convscope
+
+    module = torch.nn.Sequential(
+        *(torch.nn.Conv2d(1, 1, kernel, stride=2, padding=padding) for _ in range(2)),
+        torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(1, 2),
+    )  # fmt: skip
+    for each in module[:2]:
+        torch.nn.init.dirac_(each.weight)
+        torch.nn.init.zeros_(each.bias)
+    torch.nn.init.ones_(module[4].weight)
+    torch.nn.init.zeros_(module[4].bias)
+    net = convscope.open(module, picture_shape=(1, 25, 25))
+    picture, region = np.zeros((1, 1, 25, 25), np.float32), np.zeros((25, 25), bool)
+    picture[0, 0][seen], region[seen] = 1, True
+    why = net.explain(picture, "cam", at="1", target=0)
+    heat = why.over_picture()
+    assert faithfulness.points_at(heat, region)
+    goal = resolve(net.engine, picture, 0)
+    gone = faithfulness.deletion(net.engine, picture, goal, heat, steps=25 * 25)
+    assert gone.scores[0] > 0
+    assert not gone.scores[1:].any()
+    drawn = blended(why.pictures[0].pixels, heat, "nearest", float(heat.max()))
+    np.testing.assert_array_equal(why.overlay().tiles[0], drawn)  # the same order as the overlay's
 
 
 def test_planted_objects_lie_in_their_boxes_and_nowhere_else():
@@ -107,5 +138,5 @@ def test_a_network_that_looks_for_a_colour_is_explained_by_where_that_is():
         region = np.zeros((24, 24), bool)
         region[box] = True
         for method, options in POINTING.items():
-            heat = net.explain(pixels, method, target=label, **options).heat()
+            heat = net.explain(pixels, method, target=label, **options).over_picture()
             assert faithfulness.points_at(heat, region, tolerance=1), f"{method}, {label}"

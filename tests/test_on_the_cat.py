@@ -43,7 +43,7 @@ def test_the_built_in_network_looks_at_the_cat(built_in, method):
         torchvision()  # which zennit imports
         pytest.importorskip("zennit", reason="zennit is not installed: pip install 'convscope[lrp]'")
     pixels, box = scene(128, CORNERS[0])
-    heat = built_in.explain(pixels, method, target="cat", **options_of(method, pixels)).heat()
+    heat = built_in.explain(pixels, method, target="cat", **options_of(method, pixels)).over_picture()
     assert share_on(heat, box) > box.mean()
 
 
@@ -53,7 +53,7 @@ def test_mobilenet_looks_at_the_cat():
     net = convscope.open(MOBILENET, labels=PICTURES)
     pixels, box = scene(224, CORNERS[1])
     for method in ON_MOBILENET:
-        heat = net.explain(pixels, method, target="cat", **options_of(method, pixels)).heat()
+        heat = net.explain(pixels, method, target="cat", **options_of(method, pixels)).over_picture()
         assert share_on(heat, box) > box.mean(), method
 
 

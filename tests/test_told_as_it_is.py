@@ -21,6 +21,7 @@ from convscope.methods.blocks import is_activated
 from convscope.methods.effect import Worth
 from convscope.methods.filters import sees_picture
 from convscope.methods.maps import Reading
+from convscope.methods.resize import laid_over
 from convscope.results import Effect, FeatureMaps, Filters, NetworkInfo, Shown
 from convscope.results.on_pictures import overlay
 from convscope.site import page
@@ -32,7 +33,7 @@ def test_over_a_picture_the_greatest_value_alone_has_the_last_colour():
     maps = FeatureMaps(Layer(1, "conv", "convolution", "Conv"), Reading("conv", "conv", True), values, ("grey",))
     shown = Shown("grey", np.full((150, 150, 3), 128, np.uint8))
     panels = overlay(maps, shown, None, 0, [0], "", "nearest")
-    assert panels.labels == ("0  10",)
+    assert panels.labels == ("unit 0, max |10|",)
     assert "stretched over the picture (nearest), as it is not known" in panels.caption
     assert (panels.tiles[0][50, 50] != panels.tiles[0][0, 0]).any()
     assert greatest(np.full((2, 2), np.nan, np.float32)) == 0
@@ -139,8 +140,8 @@ def test_over_a_picture_what_is_not_finite_is_magenta_and_not_as_zero(value, ups
     heat[0, 0], heat[2, 2] = 1, value
     picture = np.full((8, 8, 3), 128, np.uint8)
     places = [np.arange(8) / 2 - 0.25] * 2
-    for over in (None, [np.clip(axis, 0, 3) for axis in places]):
-        drawn = blended(picture, heat, upsample, over=over)
+    for large in (None, laid_over(heat, [np.clip(axis, 0, 3) for axis in places], upsample)):
+        drawn = blended(picture, heat, upsample, large=large)
         magenta = OPAQUE * palette("diverging")[NONFINITE] + (1 - OPAQUE) * 128
         np.testing.assert_allclose(drawn[4, 4], magenta, atol=1)
         assert drawn[7, 1].tolist() == [128] * 3

@@ -20,7 +20,6 @@ from convscope import demo
 from convscope.demo import MODEL
 from convscope.errors import Unsupported
 from convscope.methods.explain import METHODS
-from convscope.methods.resize import bilinear
 
 GREY = (90, 110, 130)  # no value of it is zero where a network receives it, so that no product with it is
 SHARE = 5 / 8  # of the side of the scene
@@ -46,8 +45,7 @@ def scene(size: int, corner: tuple[int, int]) -> tuple[npt.NDArray[np.uint8], np
 def share_on(heat: npt.NDArray[np.float32], box: npt.NDArray[np.bool_]) -> float:
     """How much of what a map has above zero lies in a box, 0..1."""
     positive = np.maximum(heat, 0)
-    large = positive if positive.shape == box.shape else bilinear(positive[None], box.shape)[0]
-    return float(large[box].sum() / large.sum())
+    return float(positive[box].sum() / positive.sum())
 
 
 def main() -> None:
@@ -63,7 +61,9 @@ def main() -> None:
         among = {"among": [pixels[::-1].copy() for pixels, _ in scenes]} if method == "expected-gradients" else {}
         options = {**FEW.get(method, {}), **among}
         try:
-            shares = [share_on(net.explain(pixels, method, target="cat", **options).heat(), box) for pixels, box in scenes]
+            shares = [
+                share_on(net.explain(pixels, method, target="cat", **options).over_picture(), box) for pixels, box in scenes
+            ]
         except Unsupported as error:
             print(f"{method}: {error}")
             continue

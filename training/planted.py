@@ -126,7 +126,7 @@ class Bench:
             return np.exp(-(y**2 + x**2) / SIZE).astype(np.float32)
         if name == "random":
             return np.random.default_rng(int(pixels.sum()) + number).random((SIZE, SIZE), np.float32)
-        return self.net.explain(pixels, name, target=number, **self.options(name)).heat()
+        return self.net.explain(pixels, name, target=number, **self.options(name)).over_picture()
 
     def named(self) -> float:
         """0..1, of how many pictures the two greatest scores are those of the two objects."""

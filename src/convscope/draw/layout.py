@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from .colour import DEAD, DEAD_MARK, FRAME, LEVELS, PAPER
-from .text import Text, line_height, shortened, width, wrapped
+from .colour import DEAD, DEAD_MARK, FRAME, PAPER
+from .lettering import GAP, LABEL, MARGIN, SUBTITLE, Words, footer, footer_height, footer_lines, header, labels, number_in
+from .text import Text, line_height, width
 
 Bytes = npt.NDArray[np.uint8]
-TITLE, SUBTITLE, CAPTION, LABEL = 20, 13, 12, 11
-MARGIN, GAP = 20, 6
 LEAST = 24  # pixels of a column on a sheet of a given width: less cannot be told apart
+HEAD = 96  # pixels of the longer side of a picture over a column
 WIDE = 960  # pixels that long tiles side by side may fill
 NARROWEST = 440  # a caption in a narrower column is hard to read
 
@@ -27,24 +26,9 @@ class Page:
     texts: tuple[Text, ...]
     places: tuple[tuple[int, int], ...]
     tile: tuple[int, int]  # height and width of a drawn tile
+    heads: tuple[tuple[int, int], ...] = ()  # where the pictures over the columns stand
+    head: tuple[int, int] = (0, 0)  # and how large they are
     reduced: float = 1.0  # how many times a map is larger than its tile, along the axis where that is most
-
-
-@dataclass(frozen=True)
-class Words:
-    """All that is written on a sheet."""
-
-    title: str
-    subtitle: str
-    caption: str
-    labels: Sequence[str]
-    row_labels: Sequence[str] | None = None
-    column_labels: Sequence[str] | None = None
-    bar: tuple[str, str, str] | None = None  # at the left end, in the middle and at the right end of the colour bar
-    values: Sequence[str] = ()  # at the right of each label, where there is room for both
-    groups: Sequence[tuple[str, int]] = ()  # a heading, and how many tiles stand under it; each begins a new row
-    above: Sequence[str] = ()  # over each tile that stands above all columns
-    ticks: Sequence[tuple[float, str]] = ()  # under each column: at which share of it, and what
 
 
 @dataclass(frozen=True)
@@ -59,6 +43,7 @@ class Grid:
     least: int = 0  # how wide a column is at least, so that a unit's number can be read over the smallest map
     axis: int = 0  # room for ticks below
     groups: tuple[int, ...] = ()  # how many tiles each has, where there are any
+    head: tuple[int, int] = (0, 0)  # (height, width) of the picture over each column
 
     def slot(self, number: int) -> tuple[int, int, int]:
         """(row, column, how many headings are above it) of a tile."""
@@ -80,16 +65,18 @@ class Grid:
         return height, self.left + self.columns * self.across(tile) + (self.columns - 1) * GAP
 
 
-def grid_of(count: int, columns: int, words: Words, *, roomy: bool) -> Grid:
-    """`roomy`: the sheet may become as wide as its labels need."""
+def grid_of(count: int, columns: int, words: Words, *, room: int | None = None, heads: tuple[int, int] | None = None) -> Grid:
+    """`room`: the width that there is; None: as much as labels need. `heads`: (height, width) of pictures above the columns."""
     strip = line_height(LABEL) if any(words.labels) and not (words.row_labels and words.column_labels) else 0
     left = max((width(label, LABEL) for label in words.row_labels), default=0) + GAP if words.row_labels else 0
-    top = line_height(LABEL) if words.column_labels else 0
     columns = min(columns, count)
-    numbers = max((width(number_in(label), LABEL) for label in words.labels), default=0) if strip and roomy else 0
+    head = (0, 0) if heads is None else head_size(heads, None if room is None else (room - left) // columns - GAP)
+    top = (line_height(LABEL) if words.column_labels else 0) + (head[0] + GAP if head[0] else 0)
+    numbers = max((width(number_in(label), LABEL) for label in words.labels), default=0) if strip and room is None else 0
     groups = tuple(each for _, each in words.groups)
     rows = sum(-(-each // columns) for each in groups or (count,))
-    return Grid(rows, columns, strip, left, top, numbers, line_height(LABEL) if words.ticks else 0, groups)
+    ticks = line_height(LABEL) if words.ticks else 0
+    return Grid(rows, columns, strip, left, top, max(numbers, head[1]), ticks, groups, head)
 
 
 def fitting(width_of_map: int, columns: int, room: int, *, fixed: bool) -> int:
@@ -99,11 +86,6 @@ def fitting(width_of_map: int, columns: int, room: int, *, fixed: bool) -> int:
         return min(columns, fit)
     factor = max(1, ((room + GAP) // columns - GAP) // width_of_map)
     return max(columns, (room + GAP) // (max(width_of_map * factor, LEAST) + GAP))
-
-
-def number_in(label: str) -> str:
-    """A label without what is said beside the unit's number."""
-    return label.partition(" ")[0]
 
 
 def drawn_size(
@@ -124,11 +106,23 @@ def drawn_size(
 
 
 def wanted_factor(shape: tuple[int, int], grid: Grid, count: int) -> int:
-    """Small maps are magnified until they can be seen, one alone until it is large.
+    """Small maps are magnified until they can be seen, one alone until it is large; under pictures, until they are as large.
 
     Slices side by side make long tiles: these are as high as they can be seen, where there is room for that.
     """
-    target = 480 if count == 1 else 48 if grid.left and max(shape) < 16 else 96 if count <= 64 else 64 if count <= 256 else 36
+    target = (
+        HEAD
+        if grid.head[0]
+        else 480
+        if count == 1
+        else 48
+        if grid.left and max(shape) < 16
+        else 96
+        if count <= 64
+        else 64
+        if count <= 256
+        else 36
+    )
     high = min(target // 2 // shape[0], WIDE // grid.columns // shape[1]) if shape[0] > 1 else 1
     return max(1, round(target / max(shape)), high, -(-24 // shape[1]) if grid.strip else 1)
 
@@ -143,11 +137,13 @@ def arrange(
     dead: npt.NDArray[np.bool_],
     wide: int | None = None,
     above: Bytes | None = None,
+    heads: tuple[int, int] | None = None,
 ) -> Page:
     """Lay out (t, h, w) palette indices. `size`: (width, height) of the whole sheet; None: as large as it needs to be.
 
     wide    the width of a sheet whose height is what it needs; as many columns as fit, where `columns` do not
     above   (k, h, w) tiles that stand at the top of every column
+    heads   (height, width) of pictures that stand over the columns, in pixels of their own
     """
     margin = margin_of(size, wide)
     if wide is not None and not words.column_labels:
@@ -155,15 +151,24 @@ def arrange(
     if above is not None:
         columns = min(columns, len(indices))
         indices, words, dead = _under(above, indices, words, dead, columns)
-    grid = grid_of(len(indices), columns, words, roomy=size is None and wide is None)
+    room = wide or (size[0] if size else None)
+    grid = grid_of(len(indices), columns, words, room=None if room is None else room - 2 * margin, heads=heads)
     (down, across), tile = sizes(indices.shape[1:], grid, len(indices), words, magnify=magnify, size=size, wide=wide)
-    header, top = _header(words, across, margin)
+    title, top = header(words, across, margin)
     canvas = np.full((down, across), PAPER, np.uint8)
     places = [_place(number, grid, tile, top, margin) for number in range(len(indices))]
     _paste(canvas, resized(indices, tile), places, dead)
-    texts = [*header, *_labels(words, grid, tile, places, top, margin)]
-    texts += _footer(canvas, words, _footer_lines(words, across, margin), top + grid.extent(tile)[0], margin)
-    return Page(canvas, tuple(texts), tuple(places[len(words.above) :]), tile)
+    texts = [*title, *labels(words, grid, tile, places, top, margin)]
+    texts += footer(canvas, words, footer_lines(words, across, margin), top + grid.extent(tile)[0], margin)
+    over = tuple((places[0][0] - grid.head[0] - GAP, x) for _, x in places[: grid.columns]) if heads else ()
+    return Page(canvas, tuple(texts), tuple(places[len(words.above) :]), tile, over, grid.head)
+
+
+def head_size(shape: tuple[int, int], room: int | None) -> tuple[int, int]:
+    """(height, width) of a picture over a column: large enough to be recognised, where there is so much room."""
+    longer = max(1, min(HEAD, HEAD if room is None else room))
+    h, w = (max(1, round(side * longer / max(shape))) for side in shape)
+    return h, w
 
 
 def margin_of(size: tuple[int, int] | None, wide: int | None) -> int:
@@ -185,7 +190,7 @@ def sizes(
     margin = margin_of(size, wide)
     tile = drawn_size(shape, grid, count, magnify, None if wide is None else (10**6, wide - 2 * margin))
     across = wide or (size[0] if size else max(NARROWEST, grid.extent(tile)[1]) + 2 * margin)
-    around = _header(words, across, margin)[1] + _footer_height(words, _footer_lines(words, across, margin)) + margin
+    around = header(words, across, margin)[1] + footer_height(words, footer_lines(words, across, margin)) + margin
     if size is None or wide is not None:
         return (around + grid.extent(tile)[0], across), tile
     return (size[1], across), drawn_size(shape, grid, count, None, (size[1] - around, across - 2 * margin))
@@ -195,12 +200,12 @@ def _under(
     above: Bytes, tiles: Bytes, words: Words, dead: npt.NDArray[np.bool_], columns: int
 ) -> tuple[Bytes, Words, npt.NDArray[np.bool_]]:
     """Tiles, words and marks with a copy of each tile `above` at the top of every column."""
-    labels = [label for label in words.above for _ in range(columns)]
-    values = [*[""] * len(labels), *words.values] if words.values else ()
+    over = [label for label in words.above for _ in range(columns)]
+    values = [*[""] * len(over), *words.values] if words.values else ()
     return (
         np.concatenate([np.repeat(above, columns, axis=0), tiles]),
-        replace(words, labels=[*labels, *words.labels], values=values, above=labels),
-        np.concatenate([np.zeros(len(labels), bool), dead]),
+        replace(words, labels=[*over, *words.labels], values=values, above=over),
+        np.concatenate([np.zeros(len(over), bool), dead]),
     )
 
 
@@ -239,69 +244,3 @@ def _hatched(h: int, w: int) -> Bytes:
     tile = np.where(diagonal, np.uint8(DEAD_MARK), np.uint8(DEAD))
     tile[[0, -1]] = tile[:, [0, -1]] = FRAME
     return tile
-
-
-def _header(words: Words, across: int, margin: int) -> tuple[list[Text], int]:
-    room = across - 2 * margin
-    texts = [Text(shortened(words.title, TITLE, room), margin, margin - 4, TITLE)]
-    y = margin - 4 + line_height(TITLE) + 2
-    for line in wrapped(words.subtitle, SUBTITLE, room):
-        texts.append(Text(line, margin, y, SUBTITLE, "grey"))
-        y += line_height(SUBTITLE)
-    return texts, y + 8
-
-
-def _labels(words: Words, grid: Grid, tile: tuple[int, int], places: list[tuple[int, int]], top: int, margin: int) -> list[Text]:
-    texts = _over_tiles(words, grid, tile, places) if grid.strip else []
-    first = 0
-    for heading, count in words.groups:
-        texts.append(Text(heading, margin, places[first][0] - grid.strip - line_height(SUBTITLE) - 1, SUBTITLE))
-        first += count
-    for row, label in enumerate(words.row_labels or ()):
-        y = places[row * grid.columns][0] + (tile[0] - line_height(LABEL)) / 2
-        texts.append(Text(label, margin + grid.left - GAP, y, LABEL, "grey", "end"))
-    for column in range(grid.columns if words.ticks else 0):
-        y = places[-1][0] + tile[0] + 2
-        texts += [
-            Text(tick, places[column][1] + share * (tile[1] - 1), y, LABEL, "grey", "middle") for share, tick in words.ticks
-        ]
-    for column, label in enumerate(words.column_labels or ()):
-        x = places[column][1] + tile[1] / 2
-        texts.append(Text(shortened(label, LABEL, tile[1] + GAP - 2), x, top, LABEL, "grey", "middle"))
-    return texts
-
-
-def _over_tiles(words: Words, grid: Grid, tile: tuple[int, int], places: list[tuple[int, int]]) -> list[Text]:
-    texts, room = [], grid.across(tile) + GAP - 2
-    for number, (label, (y, x)) in enumerate(zip(words.labels, places, strict=True)):
-        whole = label if width(label, LABEL) <= room or number < len(words.above) else number_in(label)
-        if label:
-            texts.append(Text(shortened(whole, LABEL, room), x, y - grid.strip, LABEL))
-        value = words.values[number] if words.values and whole == number_in(label) else ""
-        if value and width(f"{whole}  {value}", LABEL) <= tile[1]:
-            texts.append(Text(value, x + tile[1], y - grid.strip, LABEL, "grey", "end"))
-    return texts
-
-
-def _footer_lines(words: Words, across: int, margin: int) -> list[str]:
-    return wrapped(words.caption, CAPTION, across - 2 * margin)
-
-
-def _footer_height(words: Words, lines: list[str]) -> int:
-    bar = 14 + line_height(LABEL) + 6 if words.bar else 0
-    return 12 + bar + len(lines) * line_height(CAPTION)
-
-
-def _footer(canvas: Bytes, words: Words, lines: list[str], y: int, margin: int) -> list[Text]:
-    texts = []
-    y += 12
-    if words.bar:
-        length = min(320, canvas.shape[1] - 2 * margin)
-        canvas[y : y + 10, margin : margin + length] = (np.arange(length) * LEVELS // length).astype(np.uint8)
-        for words_, x, anchor in zip(words.bar, (0, length / 2, length), ("start", "middle", "end"), strict=True):
-            texts.append(Text(words_, margin + x, y + 13, LABEL, "ink", anchor))  # type: ignore[arg-type]
-        y += 14 + line_height(LABEL) + 6
-    for line in lines:
-        texts.append(Text(line, margin, y, CAPTION, "grey"))
-        y += line_height(CAPTION)
-    return texts

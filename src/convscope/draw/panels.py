@@ -17,10 +17,11 @@ from ..errors import InputError, WrongOption
 from ..paths import path_of
 from . import colour as colours
 from . import paper, png, vector
+from .checks import ENDINGS
 from .colour import LEVELS, MIDDLE, NONFINITE
 from .files import write_whole
-from .layout import Page, Words, arrange, resized
-from .sheet import ENDINGS
+from .layout import Page, arrange, resized
+from .lettering import Words
 from .text import stamp
 from .words import amount
 
@@ -139,22 +140,20 @@ def alone(heat: Array, size: tuple[int, int], peak: float | None = None) -> Byte
 
 
 def blended(
-    picture: Bytes, heat: Array, upsample: str = "bilinear", peak: float | None = None, over: Sequence[Limits] | None = None
+    picture: Bytes, heat: Array, upsample: str = "bilinear", peak: float | None = None, large: Array | None = None
 ) -> Bytes:
     """A map over its picture (h, w, 3), which is shown in grey: the greater a value, the less shines through.
 
-    over     per axis, for each pixel where among the map's places it lies; NaN outside of all that they see; None: stretched
+    large    the map at each pixel of the picture, where it is known which places stand there; None: it is stretched
     raises   WrongOption
     """
     if upsample not in UPSAMPLING:
         raise WrongOption("The upsampling", upsample, UPSAMPLING)
     h, w = picture.shape[:2]
     peak = peak or peak_of(heat)
-    if over is not None:
-        large = _spread(heat, over, upsample)
-    elif upsample == "nearest":
+    if large is None and upsample == "nearest":
         large = resized(heat[None], (h, w))[0]
-    else:  # Pillow's filter would average where a map is larger than the picture: it never is
+    elif large is None:  # Pillow's filter would average where a map is larger than the picture: it never is
         large = np.asarray(Image.fromarray(np.asarray(heat, np.float32)).resize((w, h), Image.Resampling.BILINEAR))
     size = np.where(
         np.isfinite(large), np.abs(large), np.inf
@@ -171,22 +170,6 @@ def spread_by(upsample: str, stands: bool) -> str:
         return f"stretched over the picture ({upsample}), as it is not known where in it they stand"
     how = "for every pixel that of the nearest place" if upsample == "nearest" else "mixed between neighbouring places (bilinear)"
     return f"drawn where they stand, in the middle of what each depends on, {how}"
-
-
-def _spread(heat: Array, over: Sequence[Limits], upsample: str) -> Array:
-    """A map (h, w) at each pixel: of the nearest place, or mixed from the two beside it; zero outside of all that they see."""
-    for axis, at in enumerate(over):
-        known = np.nan_to_num(at)
-        if upsample == "nearest":
-            heat = heat.take(np.floor(known + 0.5).astype(np.intp), axis)
-        else:
-            low = np.floor(known).astype(np.intp)
-            share = np.expand_dims((known - low).astype(np.float32), 1 - axis)
-            with np.errstate(invalid="ignore"):  # infinity times a share of zero
-                between = heat.take(low, axis) * (1 - share) + heat.take(np.minimum(low + 1, heat.shape[axis] - 1), axis) * share
-            heat = np.where(share > 0, between, heat.take(low, axis))
-        heat = np.where(np.expand_dims(np.isnan(at), 1 - axis), np.float32(0), heat)
-    return heat
 
 
 def of_one_size(tiles: Sequence[Bytes]) -> list[Bytes]:

@@ -31,4 +31,6 @@ def dotted(page: Page, width_mm: float, dpi: int) -> Page:
     texts = tuple(replace(text, x=text.x * factor, y=text.y * factor, size=round(text.size * factor)) for text in page.texts)
     places = tuple((round(y * factor), round(x * factor)) for y, x in page.places)
     tile = round(page.tile[0] * factor), round(page.tile[1] * factor)
-    return Page(np.ascontiguousarray(canvas, np.uint8), texts, places, tile)
+    heads = tuple((round(y * factor), round(x * factor)) for y, x in page.heads)
+    head = round(page.head[0] * factor), round(page.head[1] * factor)
+    return Page(np.ascontiguousarray(canvas, np.uint8), texts, places, tile, heads, head)

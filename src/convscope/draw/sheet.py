@@ -16,10 +16,12 @@ from ..errors import InputError, WrongOption
 from ..paths import path_of
 from . import colour as colours
 from . import paper, png, vector, words
+from .checks import ENDINGS, check
 from .curves import bars, curves
 from .files import write_whole
-from .layout import MARGIN, Page, Words, arrange, resized
-from .scale import SCALES, Array, Ranges, Scale, beyond, fixed, levels, levels_of_zero, limits, ranges
+from .layout import Page, arrange, resized
+from .lettering import MARGIN, Words
+from .scale import Array, Ranges, Scale, beyond, fixed, levels, levels_of_zero, limits, ranges
 from .signal import Signal
 from .text import stamp
 
@@ -27,10 +29,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Bytes = npt.NDArray[np.uint8]
-FORMS = ("map", "curve", "bar")
 LINES = {"curve": "curves, each sample a point"}
 REDUCED = "Reduced to fit, by leaving out pixels"
-ENDINGS = (".png", ".pdf", ".svg", ".jpg", ".webp")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,7 @@ class Sheet:
               (low, high): from one value to another, the same on every sheet that is drawn so. It is written on the sheet
     colour    "auto" (diverging around zero if any value is negative, else viridis), "gray", "viridis", "magma", "diverging"
     groups    headings, and how many tiles stand under each: [("for it", 12), ("against it", 7)]
+    heads     uint8 (h, w, 3) pictures, one above each column with its label
     signal    of tiles (t, 1, n): what the network received, drawn above them, along one axis
     thick     how often each row of values is repeated in the tiles, to be seen: what the sheet says of its size is without that
     between   with scale="shared": the range instead of that of these tiles, so that several sheets have one
@@ -65,33 +66,12 @@ class Sheet:
     signal: Signal | None = None
     thick: int = 1
     groups: Sequence[tuple[str, int]] = ()
+    heads: Sequence[Bytes] = ()
 
     def __post_init__(self) -> None:
-        if self.tiles.size == 0 or self.tiles.ndim not in (3, 4):
-            raise InputError(f"There is nothing to draw: the maps have shape {self.tiles.shape}.", received=self.tiles.shape)
-        if len(self.labels) != len(self.tiles):
-            raise InputError(f"{len(self.tiles)} maps need as many labels, but received {len(self.labels)}.")
-        if not isinstance(self.columns, int) or self.columns < 1:
-            message = f"The columns of a sheet are a number from 1 on, but received {self.columns!r}."
-            raise InputError(message, received=self.columns)
-        if self.signal is not None and self.tiles.shape[1:] != (1, len(self.signal.centres)):
-            raise InputError(
-                f"Maps over this signal have {len(self.signal.centres)} positions, but received {self.tiles.shape}.",
-                received=self.tiles.shape,
-            )
-        fits = {"map": True, "curve": self.tiles.shape[1:-1] == (1,), "bar": self.tiles.shape[1:] == (1, 1)}
-        if not fits.get(self.form, False):
-            raise WrongOption("The form of this sheet", self.form, tuple(form for form in FORMS if fits[form]))
-        if isinstance(self.scale, tuple | list):
-            if self.form != "map":
-                raise InputError(
-                    f"A range for all sheets, {self.scale}, is one of maps, but this sheet has {self.form}s. Leave it away."
-                )
+        check(self)
+        if not isinstance(self.scale, str):
             object.__setattr__(self, "between", fixed(self.scale))
-        elif self.scale not in SCALES:
-            raise WrongOption("The scale", self.scale, (*SCALES, "two numbers"))
-        if self.colour not in (*colours.NAMES, "rgb"):
-            raise WrongOption("The colour map", self.colour, colours.NAMES)
 
     @cached_property
     def ranges(self) -> Ranges:
@@ -230,6 +210,7 @@ class Sheet:
         )
         dead, above = marked & (self.form != "bar"), self.signal.above(most) if self.signal else None
         given = {"columns": self.columns, "magnify": magnify, "size": size, "wide": wide, "dead": dead, "above": above}
+        given["heads"] = self.heads[0].shape[:2] if self.heads else None
         page = arrange(flat, said, **given)  # type: ignore[arg-type]
         whole = self.tiles.shape[1:3] if self.form == "map" and self.signal is None else flat.shape[1:3]
         if all(large <= drawn for large, drawn in zip(whole, page.tile, strict=True)):
@@ -285,16 +266,23 @@ class Sheet:
         canvas, palette = page.canvas.copy(), colours.palette(self.colour_map)
         for text in page.texts if with_text else ():
             stamp(canvas, text)
-        if self.colour != "rgb":
+        if self.colour != "rgb" and not self.heads:
             return canvas, palette
         pixels = palette[canvas]
+        for picture, (y, x) in zip(self.heads, page.heads, strict=True):
+            pixels[y : y + page.head[0], x : x + page.head[1]] = resized(picture[None], page.head)[0]
+        return self._in_colour(pixels, page) if self.colour == "rgb" else pixels, None
+
+    def _in_colour(self, pixels: Bytes, page: Page) -> Bytes:
+        """With kernels over red, green and blue put where they stand."""
+        palette = colours.palette(self.colour_map)
         low, high = limits(self.ranges, self.scale, signed=True, tiles=self.tiles, between=self.between)
         for tile, peak, (y, x) in zip(self.tiles, high, page.places, strict=True):
             bright = np.nan_to_num(tile / (2 * peak or 1) + 0.5, nan=0.5) * 255
             mixed = resized(np.clip(bright + 0.5, 0, 255).astype(np.uint8)[None], page.tile)[0]
             mixed[resized(~np.isfinite(tile).all(-1)[None], page.tile)[0]] = palette[colours.NONFINITE]
             pixels[y : y + page.tile[0], x : x + page.tile[1]] = mixed
-        return pixels, None
+        return pixels
 
     def _colours(self, page: Page) -> Bytes:
         pixels, palette = self._pixels(page)

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from ..core import Array, Engine
 from ..errors import InputError
 from .attribution import scores
-from .resize import bilinear
 from .resume import MEMORY, score_many
 from .targets import Target, of_one
 
@@ -46,7 +45,8 @@ def deletion(
     """The score while positions are replaced by `fill`, those with the greatest values first. Petsiuk et al. 2018.
 
     picture   (1, c, *spatial), already preprocessed
-    heat      (*spatial) of any size; it is made as large as the picture bilinearly
+    heat      (*spatial) as large as the picture: of a layer as `Explanation.over_picture` lays it over that
+    raises    InputError for a map of another size, and for less than one step
     """
     return _curve(engine, picture, np.broadcast_to(np.asarray(fill, np.float32), picture.shape), target, heat, steps, memory)
 
@@ -69,7 +69,7 @@ def _curve(engine: Engine, start: Array, end: Array, target: Target, heat: Array
     if steps < 1:
         raise InputError(f"A curve takes at least one step, but received {steps}.", received=steps)
     spatial = start.shape[2:]
-    order = np.argsort(-large(heat, spatial).ravel(), kind="stable")
+    order = np.argsort(-_fits(heat, spatial).ravel(), kind="stable")
     counts = np.linspace(0, order.size, steps + 1).round().astype(int)
     before, after = start[0].reshape(start.shape[1], -1), end[0].reshape(start.shape[1], -1)
 
@@ -87,9 +87,10 @@ def drop_and_increase(engine: Engine, picture: Array, target: Target, heat: Arra
     """max(0, y - o) / y and whether o > y, o being the score of the picture times the map in 0..1. Chattopadhay et al. 2018.
 
     target   a probability: the share has no meaning for a score that can be negative
-    raises   InputError where the score is not above 0
+    heat     as of `deletion`
+    raises   InputError where the score is not above 0, and for a map of another size than the picture
     """
-    mask = large(np.maximum(heat, 0), picture.shape[2:])
+    mask = np.maximum(_fits(heat, picture.shape[2:]), 0)
     mask = mask / max(float(mask.max()), 1e-12)
     whole = float(scores(engine, picture, target)[0])
     if whole <= 0:
@@ -101,11 +102,13 @@ def drop_and_increase(engine: Engine, picture: Array, target: Target, heat: Arra
 def points_at(heat: Array, region: npt.NDArray[np.bool_], *, tolerance: float = 0) -> bool:
     """The pointing game: whether the greatest value lies in `region` (*spatial), or near it. Zhang et al. 2018.
 
+    heat        as large as `region`: of a layer as `Explanation.over_picture` lays it over the picture
     tolerance   how many positions beside the region still count
+    raises      InputError for a map of another size
 
     Of several greatest values the first is taken, row by row. A map that is the same everywhere points nowhere.
     """
-    map_ = large(heat, region.shape)
+    map_ = _fits(heat, region.shape)
     if np.ptp(map_) == 0:
         return False
     at = np.unravel_index(int(map_.argmax()), region.shape)
@@ -114,9 +117,14 @@ def points_at(heat: Array, region: npt.NDArray[np.bool_], *, tolerance: float = 
     return bool(np.sqrt(((np.argwhere(region) - np.array(at)) ** 2).sum(1).min()) <= tolerance)
 
 
-def large(heat: Array, spatial: tuple[int, ...]) -> Array:
-    """A map at the picture's own size."""
+def _fits(heat: Array, spatial: tuple[int, ...]) -> Array:
+    """The map, if it is as large as the picture. A smaller one says nothing of where in the picture its places stand."""
     map_: Array = np.asarray(heat, np.float32)
     if map_.shape != spatial:
-        map_ = np.asarray(bilinear(map_[None], spatial)[0])
+        raise InputError(
+            f"The map is as large as the picture, {spatial}, but received one of {map_.shape}. Pass the explanation's "
+            "over_picture(), which lays the map of a layer where its places stand.",
+            received=map_.shape,
+            expected=spatial,
+        )
     return map_

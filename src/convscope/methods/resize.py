@@ -44,15 +44,31 @@ def weights_at(at: npt.NDArray[np.float64], have: int) -> npt.NDArray[np.float32
     return result
 
 
-def laid_over(maps: Array, places: Sequence[npt.NDArray[np.float64]]) -> Array:
-    """(t, *spatial) as large as a picture, each place where it stands, linear between; -inf outside of all that places see.
+def laid_over(maps: Array, places: Sequence[npt.NDArray[np.float64]], upsample: str = "bilinear", *, outside: float = 0) -> Array:
+    """(..., *spatial) as large as a picture, each value where its place stands.
 
-    places   per axis, for each pixel where among the places it lies, as `centres.over` gives them
+    places     per axis, for each pixel where among the places it lies, as `centres.over` gives them
+    upsample   between places: "bilinear", a mixture of the two beside it; "nearest", the value of the nearest
+    outside    the value of pixels that no place sees
     """
     result = np.asarray(maps, np.float32)
-    for axis, at in enumerate(places, 1):
-        result = np.moveaxis(np.tensordot(weights_at(np.nan_to_num(at), result.shape[axis]), result, (1, axis)), 0, axis)
-    result = np.ascontiguousarray(result, np.float32)
-    for axis, at in enumerate(places, 1):
-        np.moveaxis(result, axis, 0)[np.isnan(at)] = -np.inf
+    for axis, at in enumerate(places, result.ndim - len(places)):
+        known = np.nan_to_num(at)
+        if upsample == "nearest":
+            result = result.take(np.floor(known + 0.5).astype(np.intp), axis)
+        else:
+            result = _mixed(result, known, axis)
+    for axis, at in enumerate(places, result.ndim - len(places)):
+        np.moveaxis(result, axis, 0)[np.isnan(at)] = outside
+    return result
+
+
+def _mixed(values: Array, at: npt.NDArray[np.float64], axis: int) -> Array:
+    """Along one axis the values `at` places of it, linear between two."""
+    low = np.floor(at).astype(np.intp)
+    share = (at - low).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1 - axis))
+    first = values.take(low, axis)
+    with np.errstate(invalid="ignore"):  # infinity times a share of zero
+        between = first * (1 - share) + values.take(np.minimum(low + 1, values.shape[axis] - 1), axis) * share
+    result: Array = np.where(share > 0, between, first)
     return result

@@ -43,27 +43,27 @@ class Comparison(Sequence[Explanation]):
 
         Below stands of each what its colours say, its own check, and what has to be said about it.
         """
-        from ..draw.panels import Panels, alone, blended, greatest
+        from ..draw.panels import Panels, alone, greatest
         from ..draw.words import amount
+        from .explanation_sheets import flat, in_words, over_pixels, pixels_of, source_of
 
         first = self.explanations[0]
-        picture = first._pixels(0)
+        picture = pixels_of(first, 0)
         if picture is None:
             raise InputError(f"'{first.layer}' has no picture for maps to lie over. See the explanations' `.values`.")
         several = len(first.network.graph.inputs) > 1
-        tiles, labels = [picture], [f"the input '{first._source()}'" if several else "the picture"]
+        tiles, labels = [picture], [f"the input '{source_of(first)}'" if several else "the picture"]
         lines = [f"{first.targets[0]} is {amount(first.score[0])}."]
         for each in self.explanations:
-            heat = each._flat(0)
-            over = each.follows(first._source())  # of several inputs, a layer may follow from another one only
+            heat = flat(each, 0)
+            over = each.follows(source_of(first))  # of several inputs, a layer may follow from another one only
             peak = greatest(heat)
-            stands = each._stands(picture)
-            tiles.append(blended(picture, heat, upsample, peak, stands) if over else alone(heat, picture.shape[:2], peak))
+            tiles.append(over_pixels(each, picture, 0, upsample, peak) if over else alone(heat, picture.shape[:2], peak))
             labels.append(f"{each.name}, max |{amount(peak, 3)}|" + ("" if over else ", of another input"))
             where = "" if each.layer == "input" else f" at '{each.layer}'"
             checked = f"check, {each.checked()}" if each.delta is not None else ""
             lines.append("; ".join(filter(None, [f"{each.name}{where}: {SAYS[each.method.sign]}", checked, *each.notes])) + ".")
-        spread = "".join(dict.fromkeys(each._spread(0, upsample) for each in self.explanations))
+        spread = "".join(dict.fromkeys(in_words(each, 0, upsample) for each in self.explanations))
         return Panels(
             tuple(tiles), tuple(labels), f"{len(self)} methods · {first.pictures[0].name}", "\n".join(lines),
             f"Zero is white; opacity over the picture grows with the size of the value{spread}.", columns=columns,

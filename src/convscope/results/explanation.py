@@ -17,10 +17,10 @@ from ..core import Array
 from ..errors import InputError, UnknownLayer
 from ..methods.asked import picture_number
 from ..methods.attribution import Attribution
-from ..methods.centres import over
-from ..methods.explain import SAYS, Method
+from ..methods.explain import Method
 from ..methods.upstream import inputs_above
 from ..paths import path_of
+from .npz import save_npz
 from .provenance import NetworkInfo, Shown
 
 if TYPE_CHECKING:
@@ -107,6 +107,17 @@ class Explanation:
         result: Array = values.max(0) if self.method.sign == "magnitude" else values.sum(0)
         return result
 
+    def over_picture(self, picture: int = 0) -> Array:
+        """`heat` as large as what the network received, (*spatial), each value where overlays draw it: what deletion,
+        insertion and the pointing game take. 0 at pixels that no place of the layer sees; stretched where it is not known
+        where places stand, as in a network of several inputs.
+
+        raises   InputError for a layer that has no places, and where the size of the picture is not known
+        """
+        from .explanation_sheets import spread_out
+
+        return spread_out(self, picture)
+
     def overlay(self, *, picture: int = 0, upsample: str = "bilinear", full: float | None = None) -> Panels:
         """The heat map over the picture, with its colour bar.
 
@@ -114,41 +125,18 @@ class Explanation:
         upsample   "bilinear" or "nearest", how a layer's map is made as large as the picture; it is written on it
         raises     InputError for pictures that are no 2-D pictures; WrongOption
         """
-        from ..draw.panels import blended, check_full
+        from .explanation_sheets import overlay
 
-        check_full(full)
-        pixels = self._pixels(picture)
-        if pixels is None:
-            raise InputError(f"'{self.layer}' has no picture for its map to lie over. See `.sheet()` and `.values`.")
-        one = self[self.layer]  # of several layers this one alone is drawn, and spoken of
-        return one._panels(
-            [blended(pixels, one._flat(picture), upsample, full, one._stands(pixels))], [one._over()], picture, upsample, full
-        )
+        return overlay(self, picture, upsample, full)
 
     def sheet(self, *, picture: int = 0, upsample: str = "bilinear", full: float | None = None) -> Panels:
         """The picture; and for each layer the map at its own resolution, without the picture, and over it. `full` as in overlay.
 
         Of several inputs each that is a picture is drawn, and its map over itself; a map that follows from none stands alone.
         """
-        from ..draw.panels import alone, blended, check_full, greatest, of_one_size
-        from ..draw.words import amount
+        from .explanation_sheets import sheet
 
-        check_full(full)
-        tiles, labels, before = [], [], ""
-        for name in self._drawn(picture):
-            one = self[name]
-            pixels, heat, over = one._pixels(picture), one._flat(picture), one._over()
-            if pixels is not None and before != over:
-                tiles.append(pixels)
-                labels.append(over.removeprefix("over "))
-            tiles.append(alone(heat, heat.shape if pixels is None else pixels.shape[:2], full))
-            shared = f", max |{amount(greatest(heat), 3)}|" if len(self.attributions) > 1 else ""
-            labels.append(f"{name}, {' x '.join(map(str, heat.shape))}{shared}")
-            if pixels is not None:
-                tiles.append(blended(pixels, heat, upsample, full, one._stands(pixels)))
-                labels.append(over)
-            before = over
-        return self._panels(of_one_size(tiles), labels, picture, upsample, full)
+        return sheet(self, picture, upsample, full)
 
     def best(self, picture: int = 0, *, most: int = 5) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
         """The units of the layer that speak most for the target, and most against it, with how much: ([(unit, value)], [...])."""
@@ -192,7 +180,7 @@ class Explanation:
         arrays |= {f"units/{name}": each.units for name, each in self.attributions.items() if each.units is not None}
         arrays |= {"score": self.score} | ({} if self.delta is None else {"delta": self.delta})
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, about=json.dumps(self.about(), ensure_ascii=False), **arrays)
+        save_npz(buffer, {"about": json.dumps(self.about(), ensure_ascii=False), **arrays}, smaller=True)
         return write_whole(path_of(path), buffer.getvalue())
 
     def _repr_html_(self) -> str:
@@ -215,82 +203,3 @@ class Explanation:
         if self.method.place != "layer":
             return self.layer == source
         return len(self.network.graph.inputs) == 1 or source in (inputs_above(self.network.graph, self.layer) or ())
-
-    def _source(self) -> str | None:
-        """The input that the map lies over: of a layer the one that is shown, if it follows from that. None: not known."""
-        if len(self.network.graph.inputs) == 1:
-            return self.shown
-        if self.method.place != "layer":
-            return self.layer
-        above = inputs_above(self.network.graph, self.layer) or ()
-        seen = [name for name in (self.shown, *self.looks) if name in above]
-        return seen[0] if seen else None
-
-    def _over(self) -> str:
-        source = self._source()
-        several = len(self.network.graph.inputs) > 1
-        return "" if source is None else f"over '{source}'" if several else "over the picture"
-
-    def _pixels(self, picture: int) -> Any:
-        """(h, w, 3) of what the map lies over; None where that is no picture."""
-        self.heat(picture)
-        source = self._source()
-        if source == self.shown:
-            return self.pictures[picture].pixels
-        look = None if source is None else self.looks.get(source)
-        return None if look is None else look[picture]
-
-    def _stands(self, pixels: Any) -> Any:
-        """For each pixel where among the places of the layer it lies; None: not known, or the map is not of a layer."""
-        return over(self.network.graph, self.layer, pixels.shape[:2]) if self.method.place == "layer" else None
-
-    def _spread(self, picture: int, upsample: str) -> str:
-        """How maps of layers are made as large as the picture, in words, each way once."""
-        from ..draw.panels import spread_by
-
-        if self.method.place != "layer":
-            return ""
-        maps = [self[name] for name in self._drawn(picture)]
-        looks = [(one, pixels) for one in maps if (pixels := one._pixels(picture)) is not None]
-        ways = dict.fromkeys(spread_by(upsample, one._stands(pixels) is not None) for one, pixels in looks)
-        return "".join(f"; values are {way}" for way in ways)
-
-    def _drawn(self, picture: int) -> list[str]:
-        """Those that can be drawn; of several inputs numbers are left out. Raises InputError where nothing can."""
-        flat = [name for name in self.attributions if self[name].heat(picture).ndim == 2]
-        if not flat:
-            self._flat(picture)
-        return flat
-
-    def _flat(self, picture: int) -> Array:
-        heat = self.heat(picture)
-        if heat.ndim != 2:
-            raise InputError(f"A heat map over a picture has two dimensions, but this has shape {heat.shape}. See `.values`.")
-        return heat
-
-    def _panels(self, tiles: Sequence[Any], labels: Sequence[str], picture: int, upsample: str, full: float | None) -> Panels:
-        from ..draw.panels import Panels, peak_of
-        from ..draw.words import amount
-
-        drawn = self._drawn(picture)
-        heats = [self[name]._flat(picture) for name in drawn]
-        peak = full or max(map(peak_of, heats))
-        beyond = max(float(np.mean(np.abs(heat) > (full or peak_of(heat)))) for heat in heats)
-        inputs = len(self.network.graph.inputs)
-        where = "the picture" if self.layer == "input" and inputs == 1 else ", ".join(f"'{name}'" for name in drawn)
-        if self.method.place == "input" and any(self[name].values.shape[1] > 1 for name in drawn):
-            where += f", of each pixel the {'greatest' if self.method.sign == 'magnitude' else 'sum'} over its channels"
-        shared = "" if len(heats) == 1 or full else "; each map by its own greatest value"
-        left = [f"'{name}'" for name in self.attributions if name not in drawn]
-        shared += f"; {', '.join(left)} cannot be drawn as a map, see values" if left else ""
-        lines = [f"{self.targets[picture]} is {amount(self.score[picture])}. At {where}; {SAYS[self.method.sign]}{shared}."]
-        if self.delta is not None:
-            lines.append(f"Check: {self.checked(picture)}.")
-        lines += [f"{note[0].upper()}{note[1:]}." for note in self.notes]
-        return Panels(
-            tuple(tiles), tuple(labels), f"{self.name} · {self.pictures[picture].name}", " ".join(lines),
-            "Zero is white; opacity over the picture grows with the size of the value"
-            + self._spread(picture, upsample)
-            + (f"; the greatest {beyond:.1%} of the values are drawn like the bar's ends." if beyond else "."),
-            peak=peak if len(heats) == 1 or full else None,
-        )  # fmt: skip

@@ -178,11 +178,19 @@ def answers(row: Sequence[Answer], picture: str, found: str) -> Sheet:
 
 
 def several(maps: FeatureMaps, units: Sequence[int], how: str, scale: Scale, colour: str) -> Sheet:
-    """A row per unit and a column per picture."""
+    """A row per unit and a column per picture, which stands above it."""
     names = [f"unit {unit}" for unit in units]
     stacks = [maps.values[:, unit] for unit in units]
     title = f"{maps.layer.name} · {len(maps.pictures)} pictures"
-    return table(stacks, names, list(maps.pictures), title, f"{how}; {maps.reading}", scale, colour)
+    return table(stacks, names, list(maps.pictures), title, f"{how}; {maps.reading}", scale, colour, heads_of(maps))
+
+
+def heads_of(maps: FeatureMaps) -> Sequence[npt.NDArray[np.uint8]]:
+    """The pictures as the network received them, (h, w, 3) each; () where it received none, or they are not known."""
+    shown = [] if maps.prepared is None else list(maps.prepared.shown)
+    shapes = {np.shape(each) for each in shown}
+    pictures = len(shapes) == 1 and len(shown) == len(maps.pictures) and min(shapes)[2:] == (3,)
+    return tuple(shown) if pictures else ()
 
 
 def frames(maps: FeatureMaps, units: Sequence[int], colour: str) -> list[Sheet]:
@@ -250,7 +258,14 @@ def of_same_pictures(one: FeatureMaps, other: FeatureMaps) -> bool:
 
 
 def table(
-    stacks: Sequence[Array], rows: list[str], columns: list[str], title: str, says: str, scale: Scale, colour: str
+    stacks: Sequence[Array],
+    rows: list[str],
+    columns: list[str],
+    title: str,
+    says: str,
+    scale: Scale,
+    colour: str,
+    heads: Sequence[npt.NDArray[np.uint8]] = (),
 ) -> Sheet:
     from ..draw import Sheet, as_planes
 
@@ -265,6 +280,7 @@ def table(
         colour=colour,
         row_labels=tuple(rows),
         column_labels=tuple(columns),
+        heads=heads,
         dead_is_meaningful=False,
         thick=tiles.shape[1] if stacks[0].ndim == 2 else 1,
     )

@@ -11,6 +11,7 @@ from ..core import Array, Graph, input_names
 from ..errors import InputError, Unsupported
 from ..methods.centres import cell, centres, over
 from ..methods.receptive import edges
+from ..methods.resize import laid_over
 from ..methods.upstream import inputs_above
 from ..pictures.several import main_input
 from .map_sheets import chosen
@@ -40,12 +41,14 @@ def overlay(
     seen_row(graph, maps)
     peaks = [greatest(maps.values[picture, unit]) for unit in units]
     stands = None if graph is None else over(graph, maps.reading.read_at, shown.pixels.shape[:2])
+    large = [None if stands is None else laid_over(maps.values[picture, unit], stands, upsample) for unit in units]
     return Panels(
         tiles=tuple(
-            blended(shown.pixels, maps.values[picture, unit], upsample, peak, stands)
-            for unit, peak in zip(units, peaks, strict=True)
+            blended(shown.pixels, maps.values[picture, unit], upsample, peak, spread)
+            for unit, peak, spread in zip(units, peaks, large, strict=True)
         ),
-        labels=tuple(f"{unit}  {amount(peak, 3)}" for unit, peak in zip(units, peaks, strict=True)),
+        labels=tuple(f"unit {unit}, max |{amount(peak, 3)}|" for unit, peak in zip(units, peaks, strict=True)),
+        columns=2 if len(units) == 4 else None,
         title=f"{maps.layer.name} over {maps.pictures[picture]}",
         subtitle=f"{chosen(units, maps.values.shape[1], 'maps', how)}; {maps.reading}",
         caption="Each by its own range around zero, its greatest magnitude beside its number; the map's "

@@ -66,6 +66,8 @@ def dissect(engine: Engine, pictures: Array, masks: Masks, layer: str, *, top: f
     for part in parts:
         some, size = maps[part], masks.shape[2:]
         flat = some.reshape(-1, *some.shape[2:])
-        large = (bilinear(flat, size) if places is None else laid_over(flat, places)).reshape(*some.shape[:2], *size)
+        large = (bilinear(flat, size) if places is None else laid_over(flat, places, outside=-np.inf)).reshape(
+            *some.shape[:2], *size
+        )
         overlap = overlap.update(large, masks[part].astype(bool), thresholds)
     return overlap
