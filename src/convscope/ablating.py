@@ -49,7 +49,12 @@ def effect(
         raise WrongOption("What stands for a unit that is off", off.fill, FILLS)
     if off.fill != "zero" and off.over is None:
         raise InputError(f"fill='{off.fill}' is taken from pictures. Give some: over='pictures/'.", received=off.over)
-    prepared, named = in_classes(pictures, network.preprocess, network.labels, first) or (network._prepared(pictures), None)
+    classes = in_classes(pictures, network.preprocess, network.labels, first)
+    if classes is None and first is not None:
+        raise InputError(
+            "first= is of a folder with a folder per class, which these pictures are not. Leave it out.", received=first
+        )
+    prepared, named = classes or (network._prepared(pictures), None)
     names = [default_layer(network, prepared, target)] if at is None else select(network.graph, at)
     if len(names) != 1:
         raise InputError(f"Units of one layer are switched off, but {len(names)} were named. Ablate one at a time.", received=at)

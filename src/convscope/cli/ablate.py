@@ -22,6 +22,7 @@ from .opened import Given, open_network, pictures_or_own
 from .options import Architecture, Json, Labels, Model, Partial, Pictures, Preprocessing, Shape, Trust, Weights
 from .printing import plain as rows
 from .printing import print_json, print_notes
+from .unused import refuse_unused
 
 Truth = Annotated[str | None, typer.Option(help="The class of all PICTURES: prints how often they are right without each unit.")]
 Units = Annotated[str | None, typer.Option(help="Only these units: 17,40-52.")]
@@ -37,6 +38,7 @@ Accuracy = Annotated[Path | None, typer.Option(help="Write how much accuracy is 
 
 @app.command()
 def ablate(
+    context: typer.Context,
     pictures: Pictures = None,
     at: Annotated[str | None, typer.Option(help="The layer. Without it, the last one with maps.")] = None,
     target: Target = None,
@@ -67,6 +69,7 @@ def ablate(
 
     PICTURES may be one folder, or .zip, with a folder per class: then also how often the network is right without each unit.
     """
+    refuse_what_does_nothing(context, together=together, fill=fill)
     with Steps() as steps:
         network = open_network(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
         steps.begin("Switching off units")
@@ -90,6 +93,17 @@ def ablate(
     print_notes(network, answered=True)
     print(*paths, sep="\n")
     return None
+
+
+def refuse_what_does_nothing(context: typer.Context, *, together: bool, fill: str) -> None:
+    """Raises InputError."""
+    if together:
+        refuse_unused(context, "with --together, which prints the answers before and after",
+                      "target", "against", "truth", "first", "accuracy", "most", "out")  # fmt: skip
+    if fill == "zero":
+        refuse_unused(context, "where zero stands for a unit; it is of --fill mean and resample", "over")
+    if fill != "resample":
+        refuse_unused(context, "where no maps are drawn; it is of --fill resample", "seed")
 
 
 SHOWN = 8  # pictures of a folder with classes that are printed one by one; of more there is the table

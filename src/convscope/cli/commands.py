@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import ConvscopeError, ConvscopeWarning, InputError
 from . import ablate, diff, explain, look, network, overlay, scan  # noqa: F401 - each adds its commands, as the help lists them
-from .app import app
+from .app import USAGE, app
 from .quiet import quiet_tensorflow
 from .streams import write_every_name, written
 
@@ -23,10 +23,25 @@ def run() -> None:
     try:
         refuse_empty(sys.argv[1:])
         with warnings_as_notes(), written():
-            app()
+            sys.exit(app(standalone_mode=False, prog_name="convscope"))
+    except USAGE as error:
+        print(misused(error, sys.argv[1:]), file=sys.stderr)
+        sys.exit(2)
     except ConvscopeError as error:
         print(f"convscope: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def misused(error: Any, arguments: Sequence[str]) -> str:
+    """What the parser did not understand, in the form of our other errors; the help, where nothing was asked for."""
+    says, context = error.format_message().strip(), getattr(error, "ctx", None)
+    if "\n" in says:
+        return str(says)
+    names = tuple(getattr(getattr(error, "param", None), "opts", ()))
+    value = next((each for before, each in zip(arguments, arguments[1:], strict=False) if before in names), None)
+    received = "" if value is None or value in says else f", but received '{value}'"
+    command = context.command_path if context else f"convscope {arguments[0]}"
+    return f"convscope: {says.rstrip('.')}{received}. '{command} --help' lists what there is."
 
 
 def refuse_empty(arguments: Sequence[str]) -> None:

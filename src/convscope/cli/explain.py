@@ -9,12 +9,14 @@ import typer
 
 from ..draw.words import amount
 from ..errors import InputError
+from ..methods.explain import method_of
 from ..progress import Steps
 from ..results import Explanation
 from .app import app
 from .opened import Given, open_network, pictures_or_own
 from .options import Architecture, Channels, Json, Labels, Model, Partial, Pictures, Preprocessing, Shape, Trust, Via, Weights
 from .printing import print_json, print_notes
+from .unused import refuse_unused
 
 Target = Annotated[str | None, typer.Option(help="A class, by label or number. Without it, the top answer.")]
 Against = Annotated[str | None, typer.Option(help="Another class: explain the difference of their scores.")]
@@ -27,6 +29,7 @@ MethodOption = Annotated[
 
 @app.command()
 def explain(
+    context: typer.Context,
     pictures: Pictures = None,
     method: Annotated[str, typer.Option("--method", help="grad-cam, saliency, integrated-gradients, rise, ...")] = "auto",
     target: Target = None,
@@ -49,6 +52,10 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Draw what in PICTURES speaks for an answer: the picture, the map alone, and over the picture."""
+    if out is not None and out.suffix == ".npz":
+        refuse_unused(context, "to values (.npz), which stay as they are", "upsample")
+    if method != "auto" and method_of(method).place != "layer":
+        refuse_unused(context, f"to what {method} says, which is as large as the picture", "upsample")
     with Steps() as steps:
         network = open_network(
             steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess, channels

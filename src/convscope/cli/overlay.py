@@ -9,6 +9,8 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from ..errors import InputError
+from ..methods.select import select
+from ..network import Network
 from ..progress import Steps
 from ..results import MapSet
 from ..studies.files import file_names
@@ -31,6 +33,7 @@ from .options import (
     Weights,
 )
 from .printing import print_json, print_notes
+from .unused import refuse_unused, was_given
 
 Layer = Annotated[str | None, typer.Option("--at", help="The layer. Without it, the last one whose maps are pictures.")]
 Units = Annotated[str | None, typer.Option(help="These units, 17,40, instead of the first ones.")]
@@ -43,6 +46,7 @@ class Savable(Protocol):
 
 @app.command()
 def overlay(
+    context: typer.Context,
     pictures: Pictures = None,
     at: Layer = None,
     first: First = 9,
@@ -63,6 +67,7 @@ def overlay(
     as_json: Json = False,
 ) -> None:
     """Draw the maps of a layer over PICTURES, those first that speak most for the answer."""
+    refuse_chosen(context)
     given = Given(weights, architecture, partial, shape, trust, via)
     _draw(
         lambda maps, layer, **chosen: maps.overlay(layer, upsample=upsample, **chosen),
@@ -72,6 +77,7 @@ def overlay(
 
 @app.command()
 def crops(
+    context: typer.Context,
     pictures: Pictures = None,
     at: Layer = None,
     first: First = 12,
@@ -91,6 +97,7 @@ def crops(
     as_json: Json = False,
 ) -> None:
     """Draw the part of PICTURES that each unit of a layer sees where it is strongest, beside its map."""
+    refuse_chosen(context)
     given = Given(weights, architecture, partial, shape, trust, via)
     _draw(
         lambda maps, layer, **chosen: maps.crops(layer, **chosen),
@@ -113,8 +120,9 @@ def _draw(
     with Steps() as steps:
         network = open_network(steps, *opening)
         ranked = units is None and order in ("auto", "answer")
-        maps = run(steps, network.look, pictures, None if at is None else [at], ranked=ranked, why="none")
-        layer = list(maps)[0] if at is not None and len(maps) == 1 else _last_of_pictures(maps)
+        named = None if at is None else _one(network, at)
+        maps = run(steps, network.look, pictures, named, ranked=ranked, why="none")
+        layer = _last_of_pictures(maps) if named is None else next(iter(maps))
         numbers = _numbers(units)
         names = [each.name for each in maps.pictures]
         paths = (
@@ -137,6 +145,24 @@ def _draw(
         print(f"{name}: units {', '.join(map(str, each))} of '{layer}'")
         print(path)
     print_notes(network)
+
+
+def refuse_chosen(context: typer.Context) -> None:
+    """Raises InputError for options that choose units, beside --units."""
+    if was_given(context, "units"):
+        refuse_unused(context, "beside --units, which says which are drawn, and in which order", "first", "order")
+
+
+def _one(network: Network, at: str) -> list[str]:
+    """The layer that is meant, as At. Raises InputError for several, UnknownLayer."""
+    names = list(dict.fromkeys(select(network.graph, at.split(","))))
+    if len(names) != 1:
+        raise InputError(f"One layer is drawn, but '{at}' is {len(names)}: {shortened(names)}. Name one.", received=at)
+    return names
+
+
+def shortened(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
 
 
 def _last_of_pictures(maps: MapSet) -> str:
