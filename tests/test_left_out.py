@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
 
@@ -187,3 +188,28 @@ def test_an_engine_that_says_nothing_of_rows_is_believed():
 
     with pytest.raises(EngineError, match="The network failed"):
         readable(SimpleNamespace(run=run), PICTURES, ["a", "b"], {"a", "b"})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "set").mkdir()
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 255, (8, 8, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "set" / f"{number}.png")
+    return tmp_path / "set"
+
+
+def test_a_scan_of_all_leaves_out_what_cannot_be_read(net, folder, tmp_path):
+    pytest.importorskip("pyarrow")
+    found = net.scan(folder, at="all", features="all", out=tmp_path / "scan")
+    assert set(found.left_out) == {"odd.meta", "odd.spectrum"}
+    assert found.layers == [row.name for row in net.layers if row.kind != "input" and row.name not in found.left_out]
+    assert "\nLeft out: 'odd.meta' is on the 'meta' device" in repr(found)
+    assert "Left out: &#39;odd.meta&#39; is on the &#39;meta&#39; device" in (tmp_path / "scan" / "index.html").read_text()
+    with pytest.raises(UnknownLayer, match=r"^'odd\.meta' is on the 'meta' device"):
+        found.of("odd.meta")
+    alone = net.scan(folder, at="stem", out=tmp_path / "alone")
+    np.testing.assert_array_equal(found.of("stem")["mean"], alone.of("stem")["mean"])
+    for at in ("odd.meta", ["odd.meta", "all"], "*.meta"):  # named, or nothing is left
+        with pytest.raises(Unsupported, match="is on the 'meta' device"):
+            net.scan(folder, at=at, out=tmp_path / "refused")

@@ -67,9 +67,8 @@ def scan(
             found = network.scan(pictures, names, out=out, k=top, activated=not raw, progress=Pace(steps), **options)
             speak(found, steps, speaking)
     if as_json:
-        print_json(
-            {"scan": str(out), "scanned": found.record["scanned"], "skipped": found.skipped, "accuracy": found.accuracy}, network
-        )
+        facts = {"scan": str(out), "scanned": found.record["scanned"], "skipped": found.skipped, "accuracy": found.accuracy}
+        print_json({**facts, "left_out": found.left_out}, network)
         return
     print_scan(found)
     print_notes(network)
@@ -179,10 +178,10 @@ def top(
     from ..scan.result import Scan
 
     found = Scan(folder).top(layer, unit, label=label, by=by)  # type: ignore[arg-type]
+    path = None if as_json and out is None else found.sheet().save(out or Path(f"{layer.replace('/', '_')}-{unit}.png"))
     if as_json:
         print_json(found.rows.to_dicts())
         return
-    path = found.sheet().save(out or Path(f"{layer.replace('/', '_')}-{unit}.png"))
     print_rows(["rank", "value", "name", "label", "y", "x"], found.rows.to_dicts())
     print(path)
 

@@ -51,14 +51,19 @@ def optional(readings: Sequence[Reading], named: Container[str]) -> frozenset[st
 
 
 def readable(
-    engine: Engine, pictures: Pictures, names: Sequence[str], optional: Container[str], progress: Progress | None = None
+    engine: Engine,
+    pictures: Pictures,
+    names: Sequence[str],
+    optional: Container[str],
+    progress: Progress | None = None,
+    size: int = BATCH,
 ) -> tuple[dict[str, Array], dict[str, str]]:
     """As `read`, without those of `optional` that cannot be read for these pictures; of these {name: why}."""
     left: dict[str, str] = {}
     while True:
         asked = [name for name in names if name not in left]
         try:
-            return read(engine, pictures, asked, progress), left
+            return read(engine, pictures, asked, progress, size), left
         except ModelError as error:
             rows = {name: why for name, why in error.rows.items() if name in optional and name in asked}
             if not rows or len(rows) == len(set(asked)):
@@ -66,18 +71,21 @@ def readable(
             left |= rows
 
 
-def read(engine: Engine, pictures: Pictures, names: Sequence[str], progress: Progress | None = None) -> dict[str, Array]:
+def read(
+    engine: Engine, pictures: Pictures, names: Sequence[str], progress: Progress | None = None, size: int = BATCH
+) -> dict[str, Array]:
     """`{name: (n, c, *spatial)}` for each of `names` ("output" may be one), in one pass per batch of pictures.
 
     pictures   (n, c, *spatial), already preprocessed; of several inputs {name: array}
     progress   called with (pictures done, pictures in all)
+    size       of a batch
     """
     taps, number = [Tap(name) for name in dict.fromkeys(names)], count(pictures)
     runs: list[Run] = []
-    for start in range(0, number, BATCH):
-        runs.append(engine.run(batch(pictures, slice(start, start + BATCH)), taps))
+    for start in range(0, number, size):
+        runs.append(engine.run(batch(pictures, slice(start, start + size)), taps))
         if progress:
-            progress(min(start + BATCH, number), number)
+            progress(min(start + size, number), number)
     if len(runs) == 1:
         return {tap.layer: runs[0][tap] for tap in taps}
     return {tap.layer: np.concatenate([run[tap] for run in runs]) for tap in taps}

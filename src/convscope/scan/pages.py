@@ -65,6 +65,7 @@ def facts(scan: Scan) -> dict[str, Any]:
         "pictures": scan.record["pictures"],
         "scanned": scan.record["scanned"],
         "skipped": scan.record["skipped"],
+        "left_out": list(dict.fromkeys(scan.left_out.values())),
         "created": scan.record["created"],
         "accuracy": scan.accuracy,
         "classes": list(scan.plan.classes),

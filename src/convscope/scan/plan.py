@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -13,8 +13,8 @@ import numpy as np
 from ..core import Engine, Graph, Pictures, Tap, arrays, each_array
 from ..errors import InputError, Unsupported
 from ..methods.blocks import block_ends
-from ..methods.maps import Reading, reading
-from ..methods.select import At, select
+from ..methods.maps import Reading, optional, readable, reading
+from ..methods.select import At, asked_one_by_one, select
 from ..pictures.several import main_input
 from .inputs import shapes_of
 
@@ -55,6 +55,7 @@ class Plan:
     shard      pictures after which results are written
     size       (height, width) of what the network receives; of several inputs in the one that is shown
     per_class  whether a top list of every class is kept
+    left_out   why layers are not scanned that a word or a pattern asked for: {layer: sentence}
     """
 
     parts: tuple[Part, ...]
@@ -69,6 +70,7 @@ class Plan:
     shard: int
     size: tuple[int, ...]
     per_class: bool = False
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def units(self) -> int:
@@ -130,12 +132,11 @@ def plan(
     raises   UnknownLayer, InputError, EngineError
     """
     graph = engine.graph
-    readings = [reading(graph, name, activated=wishes.activated) for name in select(graph, wishes.at)]
     size = batch_size(graph, wishes)
-    taps = [each.read_at for each in readings]
-    run = engine.run(each_array(picture, lambda array: np.repeat(array[None], fixed_batch(graph) or 1, 0)), [*taps, "output"])
-    parts = tuple(side_by_side(readings, [run[name].shape[1:] for name in taps]))
-    outputs = run["output"].shape[1] if run["output"].ndim > 1 and run["output"][0].size == run["output"].shape[1] > 1 else 0
+    readings, shapes, left = tried(engine, wishes, picture)
+    parts = tuple(side_by_side(readings, [shapes[each.read_at] for each in readings]))
+    answer = shapes["output"]
+    outputs = answer[0] if answer and math.prod(answer) == answer[0] > 1 else 0
     units, names = sum(part.units for part in parts), [part.layer for part in parts]
     pairs = sum(part.units**2 for part in parts) * 8 if wishes.pairs else 0
     named = tuple(classes) or (tuple(known or map(str, range(outputs))) if numbered else ())
@@ -148,13 +149,38 @@ def plan(
         right=right_outputs(classes, known, outputs) if classes else tuple(range(len(named))),
         k=wishes.k,
         pairs=wishes.pairs,
-        maps=chosen(graph, wishes.maps, names),
-        features=chosen(graph, wishes.features, names),
+        maps=chosen(graph, wishes.maps, names, left),
+        features=chosen(graph, wishes.features, names, left),
         batch=size,
         shard=wishes.shard or max(1, math.ceil(heavy / HEAVY)) * max(size, SHARD // size * size),
         size=arrays(picture)[main_input(shapes_of(graph))].shape[1:],
         per_class=0 < lists <= PER_CLASS,
+        left_out=left,
     )
+
+
+def tried(engine: Engine, wishes: Wishes, picture: Pictures) -> tuple[list[Reading], dict[str, tuple[int, ...]], dict[str, str]]:
+    """What can be read of one picture, the shapes of that and of "output", and why the rest is left out.
+
+    raises   as the engine does, for a layer that was named, and where nothing is left
+    """
+    graph = engine.graph
+    readings = [reading(graph, name, activated=wishes.activated) for name in select(graph, wishes.at)]
+    may_lack = optional(readings, asked_one_by_one(graph, wishes.at))
+    number = fixed_batch(graph) or 1
+    given = each_array(picture, lambda array: np.repeat(array[None], number, 0))
+    values, lacks = readable(engine, given, [*(each.read_at for each in readings), "output"], may_lack, size=number)
+    shapes = {name: each.shape[1:] for name, each in values.items()}
+    left = {each.layer: each.without(lacks[each.read_at]) for each in readings if each.read_at in lacks}
+    left |= {each.layer: single(each) for each in readings if shapes.get(each.read_at) == () and each.read_at in may_lack}
+    found = [each for each in readings if each.layer not in left]
+    if not found:
+        raise Unsupported(next(iter(left.values())))
+    return found, shapes, left
+
+
+def single(each: Reading) -> str:
+    return f"'{each.layer}' gives one number for a picture, which is no unit to scan."
 
 
 def per_class_bytes(classes: int, k: int, units: int) -> int:
@@ -166,13 +192,16 @@ def side_by_side(readings: Sequence[Reading], shapes: Sequence[tuple[int, ...]])
     start = 0
     for each, shape in zip(readings, shapes, strict=True):
         if not shape:
-            raise Unsupported(f"'{each.layer}' gives one number for a picture, which is no unit to scan. Leave it out of 'at'.")
+            raise Unsupported(f"{single(each)} Leave it out of 'at'.")
         yield Part(each.layer, each.read_at, each.activated, start, shape[0], tuple(shape[1:]))
         start += shape[0]
 
 
-def chosen(graph: Graph, at: At | None, among: Sequence[str]) -> tuple[str, ...]:
-    """Those of the scanned layers that `at` means; "last" is the last convolution, or the last layer where there is none."""
+def chosen(graph: Graph, at: At | None, among: Sequence[str], left: Container[str] = ()) -> tuple[str, ...]:
+    """Those of the scanned layers that `at` means; "last" is the last convolution, or the last layer where there is none.
+
+    left   those that were asked for and are left out
+    """
     if at is None:
         return ()
     ends = [name for name in block_ends(graph) if name in among] if any(row.is_convolution for row in graph) else []
@@ -180,7 +209,7 @@ def chosen(graph: Graph, at: At | None, among: Sequence[str]) -> tuple[str, ...]
         return tuple((ends or list(among))[-1:])
     if at == "blocks":
         return tuple(ends or list(among)[-1:])
-    names = select(graph, at)
+    names = tuple(name for name in select(graph, at) if name not in left)
     if missing := [name for name in names if name not in among]:
         raise InputError(f"'{missing[0]}' is not among the layers of this scan. Add it to 'at'.", received=missing[0])
     return names

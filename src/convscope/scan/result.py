@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import Array
-from ..errors import InputError, StudyError, UnknownLayer
+from ..errors import InputError, LeftOut, StudyError, UnknownLayer
 from ..paths import path_of
 from .classes import OfClasses
 from .crops import Field
@@ -85,8 +85,15 @@ class Scan(OfClasses, Tops, RunsAgain):
         with (self.folder / "skipped.csv").open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
 
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Why layers are not here that a word or a pattern asked for: {layer: sentence}."""
+        return dict(self.plan.left_out)
+
     def part(self, layer: str) -> Part:
         """Raises UnknownLayer."""
+        if layer in self.left_out:
+            raise LeftOut(layer, self.layers, self.left_out[layer])
         if layer not in self.layers:
             raise UnknownLayer(layer, self.layers)
         return self.plan[layer]
@@ -208,6 +215,7 @@ class Scan(OfClasses, Tops, RunsAgain):
         return (
             f"Scan('{self.folder}': {self.record['network']['name']}, {self.record['scanned']:,} pictures{skipped}, "
             f"{len(self.layers)} layers, {self.plan.units:,} units{accuracy})"
+            + "".join(f"\nLeft out: {why}" for why in dict.fromkeys(self.left_out.values()))
         )
 
 
