@@ -10,7 +10,7 @@ from ..errors import PieceOfLayer, Shape, UnknownLayer, UnusedLayer
 
 Kind = Literal[
     "input", "convolution", "depthwise", "separable", "transposed", "dense", "normalisation", "activation", "pooling",
-    "padding", "merge", "reshape", "dropout", "network", "other",
+    "resizing", "padding", "merge", "reshape", "dropout", "network", "other",
 ]  # fmt: skip
 CONVOLUTIONS: frozenset[Kind] = frozenset({"convolution", "depthwise", "separable", "transposed"})
 

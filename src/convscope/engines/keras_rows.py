@@ -28,6 +28,7 @@ LAYERS: dict[str, Kind] = {
     r"pooling\.": "pooling",
     r"regularization\.(?!activity)": "dropout",
     r"reshaping\.(zero_padding|cropping)": "padding",
+    r"(reshaping\.up_sampling|preprocessing\.image_preprocessing\.resizing)": "resizing",
     r"reshaping\.(flatten|permute|repeat|reshape)": "reshape",
 }
 # Operations of keras.ops, by their class.
@@ -42,6 +43,7 @@ OPERATIONS: dict[str, Kind] = {
     r"Conv": "convolution",
     r"ExpandDims|GetItem|Moveaxis|Ravel|Reshape|Squeeze|Swapaxes|Transpose": "reshape",
     r"Pad": "padding",
+    r"Resize": "resizing",
 }
 
 

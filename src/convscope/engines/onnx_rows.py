@@ -25,6 +25,7 @@ KINDS: dict[Kind, str] = {
     "Softsign Softmax LogSoftmax Hardmax Gelu FastGelu QuickGelu BiasGelu Mish Swish Shrink",
     "pooling": "MaxPool AveragePool LpPool GlobalMaxPool GlobalAveragePool GlobalLpPool MaxRoiPool RoiAlign "
     "QLinearAveragePool QLinearGlobalAveragePool NhwcMaxPool",
+    "resizing": "Resize Upsample GridSample",
     "padding": "Pad",
     "merge": "Add Sub Mul Div Sum Mean Max Min Concat QLinearAdd QLinearConcat",
     "reshape": "Flatten Reshape Transpose Squeeze Unsqueeze Expand DepthToSpace SpaceToDepth",

@@ -27,7 +27,7 @@ ALIKE = ALIKE.union(ARITHMETIC.split())
 REORDERING = frozenset("view reshape flatten unflatten squeeze unsqueeze".split()) | KEEPING  # noqa: SIM905
 # As many axes as before, the first still that of the pictures, however they change the others.
 MAPPING = frozenset(
-    name for name, kind in KINDS.items() if kind == "dense" or (kind == "pooling" and name not in ("mean", "amax"))
+    name for name, kind in KINDS.items() if kind in ("dense", "resizing") or (kind == "pooling" and name not in ("mean", "amax"))
 ) | {"split", "chunk", "tensor_split"}
 CONVOLUTIONS = frozenset(name for name, kind in KINDS.items() if kind in ("convolution", "transposed"))
 MODULES = "torch.nn.modules."

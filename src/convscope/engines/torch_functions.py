@@ -30,8 +30,9 @@ NAMES: dict[Kind, str] = {
     "convolution": "conv1d conv2d conv3d",
     "transposed": "conv_transpose1d conv_transpose2d conv_transpose3d",
     "dense": "linear",
+    "resizing": "interpolate upsample upsample_nearest upsample_bilinear grid_sample",
     "pooling": """
-        mean amax interpolate upsample max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d lp_pool1d lp_pool2d
+        mean amax max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d lp_pool1d lp_pool2d
         adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d""",
 }
 KINDS: dict[str, Kind] = {name: kind for kind, names in NAMES.items() for name in names.split()}

@@ -26,6 +26,7 @@ KINDS: dict[str, Kind] = {
     "padding": "padding",
     "pixelshuffle": "reshape",
     "pooling": "pooling",
+    "upsampling": "resizing",
 }
 # Where those are defined; quantised ones have their own, and `weight()` and `bias()` in place of parameters.
 QUANTISED = ("torch.ao.nn.quantized.modules", "torch.ao.nn.quantized.dynamic.modules")

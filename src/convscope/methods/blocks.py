@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..core import Graph, Layer
 
 CONCATENATIONS = ("cat", "concat", "concatenate", "qlinearconcat")
-KEEPING_ZERO = ("pooling", "padding", "dropout", "reshape")  # a map of zeros comes out of these as one
+KEEPING_ZERO = ("pooling", "resizing", "padding", "dropout", "reshape")  # a map of zeros comes out of these as one
 
 
 def block_ends(graph: Graph) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from .resume import MEMORY
 from .targets import Target
 
 Weigh = Callable[[Array, Array], Array]  # activations a and gradients g, both (n, c, *spatial), to a map (n, *spatial)
-FLAT = ("pooling", "reshape", "dropout", "padding", "network", "input")  # what only passes on a map that was there before
+# What only passes on a map that was there before.
+FLAT = ("pooling", "resizing", "reshape", "dropout", "padding", "network", "input")
 
 
 def grad_cam(activations: Array, slope: Array) -> Array:

@@ -19,7 +19,7 @@ RANGES: dict[str, Interval] = {
 }  # fmt: skip
 ZERO_BELOW = ("relu", "relu6")
 KEEPING = ("pooling", "dropout", "reshape")  # they give what they get, or means of it
-INVENTING = ("interpolate", "upsample", "resize", "lp")  # values beyond those that it gets
+INVENTING = ("lp",)  # values beyond those that it gets
 ROUNDING = 1e-6
 Doubles = npt.NDArray[np.float64]
 
