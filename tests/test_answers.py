@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import convscope
-from convscope.errors import EngineError, InputError
+from convscope.errors import EngineError, InputError, Unsupported
 from convscope.targets import Region
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
@@ -111,3 +111,20 @@ def test_a_class_of_a_segmentation_is_not_named_by_a_list_without_the_background
     net = convscope.open(torch.nn.Sequential(module), picture_shape=(3, 8, 8), labels=["background", *LABELS])
     named, numbered = (net.explain(PICTURE, "saliency", target=Region(each, mask)) for each in ("dog", 2))
     np.testing.assert_array_equal(named.values, numbered.values)
+
+
+def test_a_segmentation_answers_at_a_place():
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 3, padding=1))
+    net = convscope.open(module, picture_shape=(3, 8, 8), labels=LABELS, preprocess="0..1")
+    at = torch.softmax(torch.from_numpy(run(module)), 0).numpy()[:, 2, 5]
+    np.testing.assert_allclose([dict(net.predict(PICTURE, where=(2, 5))[0])[label] for label in LABELS], at, rtol=1e-5)
+    found = net.contrast(net.without({"0": [0]}), PICTURE, where=(2, 5))
+    before, after = ({each.label: each.probability for each in row["picture 1"]} for row in (found.before, found.after))
+    assert before != after
+    for ask in (lambda: net.predict(PICTURE), lambda: net.contrast(net, PICTURE)):
+        with pytest.raises(Unsupported, match=r"answers at each of 8 x 8 places, with 3 values there: .* Say which, as where="):
+            ask()
+    with pytest.raises(InputError, match=r"answers at 8 x 8 places, each 2 numbers from 0, but received where=\(8, 0\)"):
+        net.predict(PICTURE, where=(8, 0))
+    with pytest.raises(Unsupported, match="it answers at no place"):
+        ending(torch.nn.Identity())[1].predict(PICTURE, where=(0, 0))

@@ -1,9 +1,12 @@
 """Networks with several outputs: without a layer being named, one is taken that the target follows from."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import convscope
+from convscope.methods.explain import usual
 from convscope.methods.upstream import rows_behind
 from convscope.targets import Region, Unit
 
@@ -99,3 +102,22 @@ def test_a_position_of_a_segmentation_is_a_region_of_one():
     assert one.targets == ("'cat' at (5, 9)",)
     with pytest.raises(convscope.ConvscopeError, match=r"none at \(5, 16\)"):
         net.explain(PICTURE, target=Region("cat", (5, 16)))
+
+
+class Classes(nn.Module):
+    """A classifier by a mean and a linear layer; a second head runs last, and has a map that no mean follows."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.last, self.dense, self.map = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 6, 3), nn.Linear(6, 3), nn.Conv2d(6, 2, 1)
+
+    def forward(self, x):
+        deep = self.conv(x)
+        return self.dense(self.last(deep).mean((2, 3))), self.map(deep)
+
+
+def test_the_method_too_fits_the_head_that_is_explained():
+    engine = opened(Classes()).engine
+    plain = SimpleNamespace(graph=engine.graph, run=engine.run)  # without gradients
+    assert [usual(plain, PICTURE, end) for end in ("output", "output:1")] == ["cam", "score-cam"]

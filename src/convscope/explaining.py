@@ -16,7 +16,7 @@ from .methods.cam import any_maps
 from .methods.explain import METHODS, Method, check_axes, check_options, explain, joined, method_of, usual
 from .methods.maps import Progress
 from .methods.select import At, select, written
-from .methods.targets import Scale, of_one, resolve
+from .methods.targets import Box, Region, Scale, Unit, of_one, resolve
 from .methods.upstream import inputs_above
 from .one_input import one_input
 from .pictures import Prepared, Preprocess, is_picture
@@ -35,17 +35,26 @@ def explanation(
     options: Mapping[str, Any], progress: Progress | None,
 ) -> Explanation:  # fmt: skip
     """See Network.explain."""
-    name = usual(network.engine) if method == "auto" else method
+    prepared = network._prepared(pictures) if method == "auto" else None
+    name = method if prepared is None else usual(network.engine, batch(prepared.inputs, slice(0, 1)), end_of(target))
     notes = (WITHOUT_MAPS,) if method == "auto" and name == "saliency" else ()
     asked = Asked(name, target, at, scale, options, progress, of, notes)
     check_options(asked.method, options, users_names(method_of(asked.method)))
-    prepared = network._prepared(pictures)
+    prepared = prepared or network._prepared(pictures)
     try:
         return explained(network, prepared, asked)
     except Unsupported:
         if (method, name) != ("auto", "cam"):
             raise
     return explained(network, prepared, replace(asked, method="score-cam"))  # of another target, or another layer
+
+
+def end_of(target: Any) -> str:
+    """The row or the output that a target is of."""
+    first = target[0] if isinstance(target, list) and target else target
+    if isinstance(first, Unit):
+        return first.layer
+    return first.output if isinstance(first, Region | Box) else "output"
 
 
 def at_a_look(network: Network, prepared: Prepared, method: str) -> Explanation | None:
@@ -58,7 +67,7 @@ def at_a_look(network: Network, prepared: Prepared, method: str) -> Explanation 
     if prepared.values.ndim != 4:
         return None
     try:
-        usual_one = usual(network.engine)
+        usual_one = usual(network.engine, batch(prepared.inputs, slice(0, 1)))
         return None if usual_one == "score-cam" else explained(network, prepared, Asked(usual_one, None, None, "logit", {}, None))
     except ConvscopeError:
         return None  # no classifier, no layer with maps, no gradient there: the page is a page without it

@@ -67,7 +67,9 @@ def scaled(network: Network, units: Mapping[str, Units], factor: float, region: 
     return with_edits(network, edits, notes)
 
 
-def patched(network: Network, source: Any, into: Any, at: str, units: Units, region: Region, top: int) -> Contrast:
+def patched(
+    network: Network, source: Any, into: Any, at: str, units: Units, region: Region, top: int, where: tuple[int, ...] | None
+) -> Contrast:
     """See Network.patch."""
     given = network._prepared(source)
     if len(given.names) != 1:
@@ -75,7 +77,9 @@ def patched(network: Network, source: Any, into: Any, at: str, units: Units, reg
     values = network.engine.run(given.inputs, [at])[at]
     chosen = selection(values.shape[1:], units, region, at)
     what = f"{_which(units)} of '{at}'{_part(region)} are those of '{given.names[0]}'."
-    return contrasted(network, with_edits(network, [interventions.replaced(at, chosen, values[0])], [what]), into, top, what)
+    return contrasted(
+        network, with_edits(network, [interventions.replaced(at, chosen, values[0])], [what]), into, top, where, what
+    )
 
 
 def steered(network: Network, at: str, direction: Any, toward: Any, away: Any, strength: float) -> Network:
@@ -105,9 +109,10 @@ def as_direction(direction: Any, shape: tuple[int, ...], at: str) -> Array:
     return way
 
 
-def contrasted(network: Network, other: Network, pictures: Any, top: int, what: str) -> Contrast:
+def contrasted(network: Network, other: Network, pictures: Any, top: int, where: tuple[int, ...] | None, what: str) -> Contrast:
     """See Network.contrast."""
-    return Contrast(network.answers(pictures, top=top), other.answers(pictures, top=top), what, other)
+    before, after = (each.answers(pictures, top=top, where=where) for each in (network, other))
+    return Contrast(before, after, what, other)
 
 
 def _check_layers(units: Any) -> None:

@@ -17,19 +17,16 @@ from .methods import answers as answering
 from .methods import filters as kernels
 from .methods import folding, ranking, receptive, silent
 from .methods import maps as reading
-from .methods.answers import Answer
 from .methods.heaviest import groups_of, slices
 from .methods.receptive import ReceptiveField
-from .methods.scores import ends_in_sigmoid
 from .methods.select import At, Row, asked_one_by_one, name_of, select, written
 from .methods.sizes import at_size, fits, of_no_size
 from .pictures import Prepared, Preprocess, prepare_inputs
+from .predicting import Answers, Predicting
 from .results import FeatureMaps, Filters, MapSet, NetworkInfo, Shown
 from .results.signals import signals_of
 from .scan.verbs import Scanning
 from .why import Why
-
-Answers = tuple[tuple[Answer, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class How:
     progress: reading.Progress | None
 
 
-class Network(Why, Scanning):
+class Network(Predicting, Why, Scanning):
     """A network that is open: its layers, its filters, and what pictures leave in it. Made by `convscope.open`.
 
     engine       the level below: `engine.run(pictures, taps, edits)`
@@ -165,25 +162,6 @@ class Network(Why, Scanning):
         name = name_of(self.graph, layer)
         return receptive.effective(receptive.differentiable(self.engine), name, position, self._prepared(pictures).inputs)
 
-    def predict(self, pictures: Any, *, top: int = 5, progress: reading.Progress | None = None) -> list[list[tuple[str, float]]]:
-        """Per picture the `top` classes with their probabilities, 0..1: [[("cat", 0.98), ...], ...].
-
-        They sum to one over all classes, unless the network ends in a sigmoid: then each class has one of its own.
-
-        raises   Unsupported for a network that is no classifier; EngineError for an answer that is not finite; InputError and
-                 its kinds
-        """
-        rows = self.answers(pictures, top=top, progress=progress).values()
-        return [[(each.label, each.probability) for each in row] for row in rows]
-
-    def answers(self, pictures: Any, *, top: int = 5, progress: reading.Progress | None = None) -> dict[str, list[Answer]]:
-        """As `predict`, by the name of the picture, and with the class numbers."""
-        prepared = self._prepared(pictures)
-        output = self._read(prepared.inputs, ["output"], progress)[0]["output"]
-        answering.check_finite(output, prepared.names)
-        rows = answering.answers(self._probabilities(output)[0], self.labels, top=top)
-        return dict(zip(prepared.names, rows, strict=True))
-
     def _prepared(self, pictures: Any) -> Prepared:
         shapes = [row.shape for row in self.graph.inputs]
         given = by_names(pictures, self.graph) if isinstance(pictures, Mapping) else pictures
@@ -252,15 +230,6 @@ class Network(Why, Scanning):
             return {}  # a layer without a gradient, say: the sheets then say that they are ranked by something else
         labels = tuple(each.label for each in best)
         return {name: ranking.Evidence(each, labels, measure) for name, (each, measure) in found.items()}
-
-    def _answer(self, output: Array, top: int) -> tuple[Answers | None, str | None]:
-        if not answering.is_classifier(output) or answering.not_finite(output):
-            return None, None
-        probability, how = self._probabilities(output)
-        return tuple(tuple(row) for row in answering.answers(probability, self.labels, top=top)), how
-
-    def _probabilities(self, output: Array) -> tuple[Array, str]:
-        return answering.probabilities(output, apart=ends_in_sigmoid(self.graph))
 
     def _first_filters(self) -> Filters | None:
         convolutions = self.layers.convolutions

@@ -104,13 +104,22 @@ class Why:
         return intervening.steered(self, at, direction, toward, away, strength)
 
     def patch(
-        self: Any, source: Any, *, into: Any, at: str, units: Units = None, region: Region = None, top: int = 5
+        self: Any,
+        source: Any,
+        *,
+        into: Any,
+        at: str,
+        units: Units = None,
+        region: Region = None,
+        top: int = 5,
+        where: tuple[int, ...] | None = None,
     ) -> Contrast:
         """What the network answers to `into` when its layer `at`, or a part of it, is as for the picture `source`.
 
+        where     as in `predict`: of a segmentation, the place of its output, (y, x)
         returns   `.before` and `.after`, the answers; printed, side by side; `.network`, with the change in it
         """
-        return intervening.patched(self, source, into, at, units, region, top)
+        return intervening.patched(self, source, into, at, units, region, top, where)
 
     def ablate(
         self: Any,
@@ -145,12 +154,18 @@ class Why:
         off = ablating.Off(fill, over, region, seed, activated)
         return ablating.effect(self, pictures, at, target, units, off, truth, first, memory, progress)
 
-    def contrast(self: Any, other: Network, pictures: Any, *, top: int = 5) -> Contrast:
-        """The answers of this network and of `other`, a changed one, to the same pictures, side by side. Raises InputError."""
+    def contrast(self: Any, other: Network, pictures: Any, *, top: int = 5, where: tuple[int, ...] | None = None) -> Contrast:
+        """The answers of this network and of `other`, a changed one, to the same pictures, side by side.
+
+        where    as in `predict`: of a segmentation, the place of its output, (y, x)
+        raises   InputError; Unsupported as `predict`
+        """
         if not hasattr(other, "info"):
             raise InputError(f"A network is contrasted with another Network, but received {other!r}.", received=other)
         what = " ".join(note for note in other.info.notes if note not in self.info.notes)
-        return intervening.contrasted(self, other, pictures, top, what or f"{self.info.name} before, {other.info.name} after.")
+        return intervening.contrasted(
+            self, other, pictures, top, where, what or f"{self.info.name} before, {other.info.name} after."
+        )
 
     def differences(
         self: Any,

@@ -9,9 +9,10 @@ import typer
 
 from ..progress import Steps
 from .app import app
-from .opened import Given, open_network, pictures_or_own
+from .opened import Given, open_network, pictures_or_own, place_of
 from .options import Architecture, First, Json, Labels, Model, Partial, Pictures, Preprocessing, Shape, Trust, Via, Weights
 from .printing import filters_as_data, plain, print_answers, print_json, print_notes
+from .unused import refuse_unused
 
 NUMBERS = (".csv", ".parquet", ".npy", ".npz")
 
@@ -41,6 +42,7 @@ def layers(
 
 @app.command()
 def filters(
+    context: typer.Context,
     layer: Annotated[str, typer.Argument(help="A layer's name or index.")],
     model: Model = "demo",
     out: Annotated[
@@ -62,19 +64,26 @@ def filters(
     as_json: Json = False,
 ) -> None:
     """Draw the learned kernels of LAYER: a row per filter, a column per input channel."""
+    drawn = ("first", "channels", "rgb")
+    if out is not None and out.suffix.lower() in NUMBERS:
+        refuse_unused(context, f"to numbers ({out.suffix}), of which all are written", *drawn)
+    if as_json and out is None:
+        refuse_unused(context, "to --json, which prints all; a sheet is drawn with --out", *drawn)
+    if rgb:
+        refuse_unused(context, "with --rgb, which draws three channels as one colour", "channels")
     with Steps() as steps:
         network = open_network(steps, model, Given(weights, architecture, partial, shape, trust, via))
         at = int(layer) if layer.isdigit() and layer not in network.graph.names else layer
         found = network.filters(at, folded=folded)
-        if as_json:
-            print_json(filters_as_data(found))
-            return
-        path = out or Path(f"{found.layer.name.replace('/', '_')}.png")
-        if path.suffix.lower() in NUMBERS:
+        path = out or (None if as_json else Path(f"{found.layer.name.replace('/', '_')}.png"))
+        if path is not None and path.suffix.lower() in NUMBERS:
             found.save(path)
-        else:
+        elif path is not None:
             sheet = found.rgb_sheet(first=first or None) if rgb else found.sheet(first=first or None, channels=channels or None)
             sheet.save(path)
+    if as_json:
+        print_json(filters_as_data(found) | ({} if path is None else {"file": str(path)}))
+        return
     print(f"{found}\n{path}")
 
 
@@ -83,6 +92,9 @@ def predict(
     pictures: Pictures = None,
     model: Model = "demo",
     top: Annotated[int, typer.Option(min=1, help="How many answers.")] = 5,
+    where: Annotated[
+        str | None, typer.Option(help="Of a segmentation, the place of its output that is answered at: row,column from 0.")
+    ] = None,
     weights: Weights = None,
     architecture: Architecture = None,
     partial: Partial = False,
@@ -97,7 +109,7 @@ def predict(
     with Steps() as steps:
         network = open_network(steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess)
         steps.begin(f"Running {network.info.name}")
-        answers = network.answers(pictures_or_own(pictures), top=top, progress=steps)
+        answers = network.answers(pictures_or_own(pictures), top=top, where=place_of(where), progress=steps)
     if as_json:
         print_json([{"picture": name, "answers": plain(row)} for name, row in answers.items()], network)
         return

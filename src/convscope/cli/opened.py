@@ -34,6 +34,7 @@ def open_network(
 ) -> Network:
     from ..opening import open
 
+    refuse_of_no_weights(model, given)
     steps.begin(f"Opening {model}")
     network = open(
         model,
@@ -50,6 +51,21 @@ def open_network(
     if channels is not None and not takes_signals(network):
         network.preprocess = replace(network.preprocess, shown=_whole("--channels", channels, "3,2,1"))
     return network
+
+
+def refuse_of_no_weights(model: str, given: Given) -> None:
+    """Raises InputError for what is said of weights where none are given."""
+    if given.partial and given.weights is None and given.architecture is None:
+        raise InputError(
+            "--partial is of --weights, or of a file of weights with --architecture, and neither was given. Leave it out."
+        )
+    named = model.partition(":")[0] in ("keras", "torchvision", "timm", "hf") and ":" in model
+    if given.architecture is not None and (named or model == "demo"):
+        raise InputError(
+            f"--architecture is of a file of weights, but '{model}' says which network it is. Leave it out, or give the file as "
+            f"--weights.",
+            received=given.architecture,
+        )
 
 
 def scale_of(text: str) -> str | tuple[float, float]:
@@ -81,6 +97,11 @@ def _whole(option: str, text: str, example: str) -> tuple[int, ...]:
         return tuple(int(number) for number in text.split(","))
     except ValueError:
         raise InputError(f"{option} takes whole numbers such as {example}, but received '{text}'.", received=text) from None
+
+
+def place_of(text: str | None) -> tuple[int, ...] | None:
+    """ "3,4" as a place. Raises InputError."""
+    return None if text is None else _whole("--where", text, "3,4")
 
 
 def pictures_or_own(given: list[str] | None) -> list[str]:

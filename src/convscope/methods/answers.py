@@ -30,6 +30,12 @@ def probabilities(output: Array, *, apart: bool = False) -> tuple[Array, str]:
     raises   Unsupported if the output is not (n, classes)
     """
     output = output.reshape(len(output), -1) if output.ndim > 2 and output[0].size == output.shape[1] else output
+    if output.ndim > 2 and output.shape[1] > 1:
+        raise Unsupported(
+            f"This network answers at each of {' x '.join(map(str, output.shape[2:]))} places, with {output.shape[1]} values "
+            "there: it is no classifier of pictures, but of places, as a segmentation is. Say which, as where=(y, x), or "
+            "--where y,x; explain() and ablate() take target=Region(label, (y, x)), or a mask."
+        )
     if output.ndim != 2 or output.shape[1] < 2:
         raise Unsupported(
             f"This network's output has shape {output.shape}, so it is no classifier of pictures. "
@@ -42,6 +48,28 @@ def probabilities(output: Array, *, apart: bool = False) -> tuple[Array, str]:
         return output, "the network's own probabilities"
     exponents = np.exp(output - output.max(1, keepdims=True))
     return exponents / exponents.sum(1, keepdims=True), "softmax of the network's output"
+
+
+def at_place(output: Array, where: tuple[int, ...] | None) -> Array:
+    """(n, classes): what a network that answers everywhere, (n, classes, *spatial), answers at one place; None: all there is.
+
+    raises   InputError for a place that is not there; Unsupported for a network that answers nowhere in particular
+    """
+    if where is None:
+        return output
+    spatial = output.shape[2:]
+    if output[0].size == output.shape[1]:
+        raise Unsupported(f"This network's output has shape {output.shape}: it answers at no place. Leave 'where' out.")
+    fits = isinstance(where, tuple | list) and len(where) == len(spatial) and all(map(is_whole, where))
+    if not fits or any(not 0 <= at < size for at, size in zip(where, spatial, strict=True)):
+        raise InputError(
+            f"This network answers at {' x '.join(map(str, spatial))} places, each {len(spatial)} numbers from 0, but received "
+            f"where={where!r}.",
+            received=where,
+            expected=spatial,
+        )
+    place: Array = output.reshape(*output.shape[:2], -1)[:, :, np.ravel_multi_index(tuple(where), spatial)]
+    return place
 
 
 def not_finite(output: Array) -> dict[int, str]:

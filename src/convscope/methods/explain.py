@@ -138,14 +138,17 @@ METHODS: dict[str, Method] = {
 }
 
 
-def usual(engine: Engine) -> str:
+def usual(engine: Engine, pictures: Pictures, end: str = "output") -> str:
     """The method for who names none: Grad-CAM; without gradients CAM, which is the same where it can be, else Score-CAM.
 
     With gradients, but no layer that a CAM could be of, it is saliency, which explains by the picture itself.
+
+    end    the row, or output, that is explained: of several heads the layer before its own is asked for
     """
     if isinstance(engine, Differentiable):
         return "grad-cam" if cam.any_maps(engine.graph) else "saliency"
-    return "cam" if cam.linear_after(engine.graph, cam.last_with_maps(engine.graph)) else "score-cam"
+    last = cam.last_with_maps(engine.graph, end, rows_behind(engine, pictures, end))
+    return "cam" if cam.linear_after(engine.graph, last) else "score-cam"
 
 
 def method_of(name: str) -> Method:
