@@ -321,7 +321,8 @@ def test_what_is_wrong_gets_one_sentence(convscope, picture, tmp_path, arguments
 def test_what_is_no_command_is_explained(convscope, arguments):
     status, _, error = convscope(*arguments)
     assert status == 2
-    assert "Usage" in error
+    assert error.startswith("convscope: ")
+    assert error.endswith("--help' lists what there is.\n")
 
 
 def test_a_folder_that_cannot_be_written(convscope, picture, tmp_path):
