@@ -1,5 +1,6 @@
 """What all tests share: the backend of Keras, and a last line that says how much could not be tested here."""
 
+import gc
 import os
 from collections import Counter
 from pathlib import Path
@@ -21,3 +22,9 @@ def pytest_collection_modifyitems(items):
     """What takes longest by itself begins first, or one process waits for it at the end; then files of many tests."""
     tests = Counter(item.path for item in items)
     items.sort(key=lambda item: (item.path.name != "test_keras_backends.py", -tests[item.path]))
+
+
+def pytest_collection_finish():
+    """What was imported stays: looking for garbage among millions of objects, again and again, takes longer than most tests."""
+    gc.collect()
+    gc.freeze()
