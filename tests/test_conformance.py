@@ -57,6 +57,21 @@ def test_a_run_of_the_fake_engine_stops_at_the_last_tap(pictures):
     assert engine.ran == ("conv1", "relu1")
 
 
+def test_whether_a_layer_can_be_edited_is_tried_once_for_all_laws(pictures):
+    tried = []
+
+    class Counting(FakeEngine):
+        def run(self, pictures, taps=(), edits=()):
+            if len(taps) == 2 and taps[1] == "output" and [str(each) for each in edits] == [str(Edit(taps[0]))]:
+                tried.append(taps[0])
+            return super().run(pictures, taps, edits)
+
+    for times in (1, 2):
+        engine = Counting()
+        check_engine(engine, pictures)
+        assert sorted(tried) == sorted([*engine.graph.names] * times)  # another engine is asked anew
+
+
 class Faulty(FakeEngine):
     """An engine with one fault: a subclass for each."""
 

@@ -18,6 +18,7 @@ import numpy as np
 from ..core import Differentiable, Engine, Local, Pictures, Resumable, arrays, by_input, count, each_array
 from ..errors import InputError
 from . import behaviour, edits, gradients, holding, parts, reads
+from .compare import asked_once
 
 Law = Callable[[Any, Pictures], None]
 CAPABILITIES: dict[str, type[Any]] = {"Engine": object, "Differentiable": Differentiable, "Resumable": Resumable, "Local": Local}
@@ -34,14 +35,15 @@ def check_engine(engine: Engine, pictures: Pictures) -> list[str]:
         raise InputError("The laws need at least two pictures, the first and last of them different.", received=count(pictures))
     pictures = by_input(pictures, engine.graph) if len(engine.graph.inputs) > 1 else pictures
     held = []
-    for name, law in laws().items():
-        if not isinstance(engine, CAPABILITIES[law.__annotations__["engine"]]):
-            continue
-        try:
-            law(engine, each_array(pictures, np.array))
-        except Exception as error:
-            raise AssertionError(f"{name.replace('_', ' ')}: {type(error).__name__}: {error}") from error
-        held.append(name)
+    with asked_once():
+        for name, law in laws().items():
+            if not isinstance(engine, CAPABILITIES[law.__annotations__["engine"]]):
+                continue
+            try:
+                law(engine, each_array(pictures, np.array))
+            except Exception as error:
+                raise AssertionError(f"{name.replace('_', ' ')}: {type(error).__name__}: {error}") from error
+            held.append(name)
     return held
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from ..errors import Unsupported
 
 SAME, REORDERED, SLOPE = 1e-5, 1e-4, 0.02
 MOST = 12  # layers that are tried one by one, spread over the network
+EDITABLE: ContextVar[dict[str, bool] | None] = ContextVar("editable", default=None)  # see asked_once
 
 
 def some(engine: Engine) -> list[str]:
@@ -26,13 +29,12 @@ def spread(names: Sequence[str]) -> list[str]:
 
 def editable(engine: Engine, pictures: Pictures, names: Sequence[str] | None = None) -> list[str]:
     """Those of `names`, by default `some`, that can be edited: all but the few that an engine refuses, of whole numbers say."""
-    names, refused = names or some(engine), []
+    names, known = names or some(engine), EDITABLE.get()
+    known = {} if known is None else known
     for name in names:
-        try:
-            engine.run(pictures, [name, "output"], [Edit(name)])
-        except Unsupported as error:
-            require(name in str(error), f"the message does not name '{name}': {error}")
-            refused.append(name)
+        if name not in known:
+            known[name] = can_be_edited(engine, pictures, name)
+    refused = [name for name in names if not known[name]]
     always = {
         *engine.graph.names[:1],
         "input",
@@ -40,6 +42,26 @@ def editable(engine: Engine, pictures: Pictures, names: Sequence[str] | None = N
     }  # a further input may be whole numbers
     require(always.isdisjoint(refused), f"cannot be edited: {refused}")
     return [name for name in names if name not in refused]
+
+
+def can_be_edited(engine: Engine, pictures: Pictures, name: str) -> bool:
+    try:
+        engine.run(pictures, [name, "output"], [Edit(name)])
+    except Unsupported as error:
+        require(name in str(error), f"the message does not name '{name}': {error}")
+        return False
+    return True
+
+
+@contextmanager
+def asked_once() -> Iterator[None]:
+    """All laws of one engine in here: whether a layer can be edited is tried once for all of them, which is a third of their
+    runs otherwise."""
+    token = EDITABLE.set({})
+    try:
+        yield
+    finally:
+        EDITABLE.reset(token)
 
 
 def noise(shape: tuple[int, ...], number: int) -> Array:
