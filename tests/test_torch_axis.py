@@ -320,6 +320,12 @@ def test_pictures_that_keep_their_places_are_not(name):
     assert not opened(lambda net, x: net.head(IN_PLACE[name](net, x)), **KEPT).notes
 
 
+def test_an_order_within_each_picture_costs_no_further_runs():
+    """Windows are shifted so, in shapes of which it is not known that pictures come first: to try it are three runs of a Swin."""
+    engine = opened(lambda net, x: net.head(net.stem(x).unfold(2, 8, 8).reshape(-1, 4, 8, 8).roll((1, 2), (2, 3))), **KEPT)
+    assert not engine._habits.mixes
+
+
 def test_pictures_that_attend_to_each_other_are_said_to():
     """As in timm's csatv2, where vectors are transposed that have an axis less than was thought."""
 

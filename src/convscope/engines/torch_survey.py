@@ -28,7 +28,7 @@ from .torch_constants import Constants
 from .torch_functions import KEEPING, MEASURING, Function
 from .torch_graph import activation_in, has_kernel, is_looked_into, kernel_of, kind_of, native_of, sizes_of
 from .torch_modules import Unwatched
-from .torch_tensors import flattened, shape_of, version
+from .torch_tensors import flattened, is_alike, shape_of, version
 from .torch_windows import window_of, window_of_call
 
 Given = Sequence[tuple[torch.Tensor, int]]  # tensors, and how often each had been written into when it was used
@@ -272,7 +272,9 @@ class Survey:
         given = [(each, used) for each, used in function.given if function.args and each is function.args[0]]
         if not given or self._first(given):
             return False
-        return orders_first_axis(function) if self._parents(given) == () else True
+        # Where another axis is as long as there are pictures, the trial of another number tells.
+        in_front = self._has_length(function.args[0]) or self._parents(given) == ()
+        return orders_first_axis(function) if in_front else True
 
     def _by_place(self, function: Function) -> bool:
         """Whether it has a constant for each picture, another for the second than for the first: `x + noise[:len(x)]`.
@@ -288,17 +290,3 @@ class Survey:
 
     def _counted(self, given: Given) -> bool:
         return any(known.counted for _, known in self._sources(given) if known)
-
-
-def is_alike(tensor: torch.Tensor) -> bool:
-    """Whether what it holds for the second picture is what it holds for the first, but for rounding."""
-    if not tensor.is_floating_point() or tensor.layout is not torch.strided or tensor.is_meta:
-        return True
-    one, other = tensor[0], tensor[1]
-    if torch.equal(one, other):
-        return True
-    most = float(one.abs().max())
-    return bool(torch.allclose(one, other, rtol=0, atol=SAME * most, equal_nan=True))
-
-
-SAME = 1e-2  # of the largest value: rounding differs from picture to picture, and deep networks make more of it

@@ -106,3 +106,17 @@ def refilled(value: Mapping[Any, Any], parts: dict[Any, Any]) -> Mapping[Any, An
     for key, each in parts.items():
         filled[key] = each
     return filled
+
+
+def is_alike(tensor: torch.Tensor) -> bool:
+    """Whether what it holds for the second picture is what it holds for the first, but for rounding."""
+    if not tensor.is_floating_point() or tensor.layout is not torch.strided or tensor.is_meta:
+        return True
+    one, other = tensor[0], tensor[1]
+    if torch.equal(one, other):
+        return True
+    most = float(one.abs().max())
+    return bool(torch.allclose(one, other, rtol=0, atol=SAME * most, equal_nan=True))
+
+
+SAME = 1e-2  # of the largest value: rounding differs from picture to picture, and deep networks make more of it
