@@ -31,6 +31,7 @@ from convscope.errors import (  # noqa: E402
     Untrusted,
     WrongPictureShape,
 )
+from convscope.scan.several import listing_for  # noqa: E402
 
 
 def pictures(name, n=2):
@@ -189,6 +190,12 @@ def test_inputs_are_rows_by_their_own_names_in_keras_order():
     given = {row.name: np.full((1, *(row.shape or ())), 0.5, np.float32) for row in graph.inputs}
     found = network.maps(given, at="far")["far"].values
     np.testing.assert_array_equal(found, network.engine.run(given, ["far"])["far"])
+    assert listing_for(given, graph).count == 1
+    assert listing_for([given, given], graph).item(1).read().received(network.preprocess).keys() == {
+        "input",
+        "input:1",
+        "input:2",
+    }
     assert [(row.name, row.shape) for row in graph.inputs] == [("depth", (1, 8, 8)), ("gate", (4,)), ("picture", (3, 8, 8))]
     assert (graph["far"].inputs, graph["numbers"].inputs, graph["joined/add"].inputs) == (
         ("depth",),

@@ -103,6 +103,12 @@ def test_a_network_that_is_no_file(name, says):
     sentence(refused.value)
 
 
+def test_a_saved_model_of_tensorflow_is_told_what_to_open(tmp_path):
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(NotAModel, match="is a SavedModel of TensorFlow.*Give the .keras file"):
+        convscope.open(tmp_path)
+
+
 def test_a_file_that_may_not_be_read_says_so(monkeypatch):
     shutil.copy(demo.MODEL, "net.onnx")
 

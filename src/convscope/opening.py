@@ -122,6 +122,12 @@ def _engine(model: Any, how: How) -> Opened:
 
 
 def _file(path: Path, how: How, *, name: str, source: str) -> Opened:
+    if os.path.isfile(path / "saved_model.pb"):
+        raise NotAModel(
+            path,
+            "it is a SavedModel of TensorFlow, a graph that was compiled and has no layers to read. Give the .keras file of the "
+            "network, or convert it to ONNX (pip install tf2onnx).",
+        )
     if os.path.isdir(path):
         raise NotAModel(path, "it is a folder. Give the file of the network.")
     try:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import PurePath
 from typing import Any
 
-from ..core import Graph
+from ..core import Graph, by_names
 from ..errors import InputError
 from ..paths import is_address, path_of
 from ..pictures.several import is_picture, main_input, wrong_inputs
@@ -31,6 +31,7 @@ def listing_for(source: Any, graph: Graph) -> Listing:
     raises   InputError for an input that is missing or has another number of pictures, and for folders whose names differ
     """
     shapes = shapes_of(graph)
+    source = by_names(source, graph) if isinstance(source, Mapping) else source
     if len(shapes) == 1 and isinstance(source, Mapping) and set(source) == set(shapes):
         source = source["input"]
     if len(shapes) == 1 and takes_pictures(shapes["input"]):
@@ -49,7 +50,7 @@ def listing_for(source: Any, graph: Graph) -> Listing:
     in_turn = isinstance(source, Iterable) and not isinstance(source, str) and not hasattr(source, "__array__")
     if not in_turn or not isinstance(first, Mapping | None):
         raise wrong_inputs(type(source).__name__, shapes)
-    return listing(source, lambda given, name: Inputs(name, given, shapes))
+    return listing(source, lambda given, name: Inputs(name, by_names(given, graph), shapes))
 
 
 def of_mapping(given: Mapping[str, Any], shapes: Shapes) -> Listing:
