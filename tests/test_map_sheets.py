@@ -284,3 +284,11 @@ def test_on_a_sheet_of_every_layer_dead_maps_stay_dead_beside_a_layer_before_its
     assert alone.sheet(order="plain").marked_labels == ("0 dead", "1")
     with pytest.raises(InputError, match="has maps of rows and columns"):
         replace(whole, maps={"dense": maps([[1.0, 2.0]])}).sheet()
+
+
+def test_a_sheet_of_all_layers_gives_its_maps_no_size_that_they_have_not(looked):
+    sheet = looked.sheet(first=2)
+    assert len({looked[name].values.shape[2:] for name in ("block1_conv1", "block4_conv3")}) == 2
+    assert "4 tiles; " in sheet.caption
+    assert "tiles of" not in sheet.caption
+    assert "2 tiles of 128 x 128; " in looked["block1_conv1"].sheet(first=2).caption

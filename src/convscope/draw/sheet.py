@@ -43,6 +43,7 @@ class Sheet:
               (low, high): from one value to another, the same on every sheet that is drawn so. It is written on the sheet
     colour    "auto" (diverging around zero if any value is negative, else viridis), "gray", "viridis", "magma", "diverging"
     groups    headings, and how many tiles stand under each: [("for it", 12), ("against it", 7)]
+    enlarged  whether the tiles are of maps of several sizes, made equal; then the headings say which each has
     heads     uint8 (h, w, 3) pictures, one above each column with its label
     signal    of tiles (t, 1, n): what the network received, drawn above them, along one axis
     thick     how often each row of values is repeated in the tiles, to be seen: what the sheet says of its size is without that
@@ -67,6 +68,7 @@ class Sheet:
     thick: int = 1
     groups: Sequence[tuple[str, int]] = ()
     heads: Sequence[Bytes] = ()
+    enlarged: bool = False
 
     def __post_init__(self) -> None:
         check(self)
@@ -253,7 +255,7 @@ class Sheet:
         drawn = (LINES.get(self.form) or (rgb if self.colour == "rgb" else self.colour_map + centred)) + over
         if self.form == "bar":
             return words.how_bars(self.ranges, len(self.tiles))
-        size, count = (self.tiles.shape[1] // self.thick, self.tiles.shape[2]), len(self.tiles)
+        size, count = None if self.enlarged else (self.tiles.shape[1] // self.thick, self.tiles.shape[2]), len(self.tiles)
         around = self.colour_map == "diverging" or self.colour == "rgb"
         outside = None if isinstance(self.scale, str) else beyond(self.tiles, fixed(self.scale), signed=around)
         return words.how(drawn, size, count, self.ranges, self.scale, dead_is_meaningful=self.dead_is_meaningful, outside=outside)

@@ -83,7 +83,7 @@ def bar(colour: str, low: Limits, high: Limits, scale: Scale) -> tuple[str, str,
 
 def how(
     drawn: str,
-    size: tuple[int, int],
+    size: tuple[int, int] | None,
     count: int,
     known: Ranges,
     scale: Scale,
@@ -91,10 +91,10 @@ def how(
     dead_is_meaningful: bool,
     outside: int | None = None,
 ) -> str:
-    """One sentence for the caption. `drawn`: in which colours, or as curves; `outside`: see `scaled`."""
+    """One sentence for the caption. `drawn`: in which colours, or as curves; `size` None: several; `outside`: see `scaled`."""
     low, high = known.whole
     parts = [
-        f"{counted(count, 'tile')} of {size[0]} x {size[1]}",
+        counted(count, "tile") + ("" if size is None else f" of {size[0]} x {size[1]}"),
         drawn,
         f"{scaled(scale, outside)}; over all {amount(low)} to {amount(high)}",
     ]

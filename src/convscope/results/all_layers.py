@@ -41,9 +41,10 @@ def all_layers(maps: Mapping[str, FeatureMaps], picture: int, first: int | None,
         groups.append((f"{name}: {len(units)} of {each.values.shape[1]} maps of {h} x {w}; {each.reading}", len(units)))
         orders.append(how)
     left = [name for name in maps if name not in drawn]
+    several = len({each.values.shape[2:] for each in drawn.values()}) > 1
     parts = [
         f"the first maps of {len(drawn)} layers{orders[-1]}" + (" where that was measured" if len(set(orders)) > 1 else ""),
-        *(["smaller maps are enlarged, a value a square"] if len({each.values.shape[2:] for each in drawn.values()}) > 1 else []),
+        *(["smaller maps are enlarged, a value a square"] if several else []),
         *([f"without {', '.join(left)}, which {'has' if len(left) == 1 else 'have'} none"] if left else []),
     ]
     return Sheet(
@@ -56,4 +57,5 @@ def all_layers(maps: Mapping[str, FeatureMaps], picture: int, first: int | None,
         colour=colour,
         groups=groups,
         dead_is_meaningful=marked,
+        enlarged=several,
     )
