@@ -4,6 +4,7 @@ import pytest
 import typer
 from test_cli import convscope, picture, run  # noqa: F401
 
+from convscope import cli
 from convscope.cli.commands import app
 
 COMMANDS = typer.main.get_command(app).commands
@@ -84,6 +85,13 @@ def test_without_a_word_there_is_the_help(convscope):  # noqa: F811
     assert "Usage: convscope [OPTIONS] COMMAND" in out + error
     assert "Traceback" not in error
     assert convscope("--version")[0] == convscope("maps", "--help")[0] == 0
+
+
+def test_what_went_well_ends_with_zero(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["convscope", "layers"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0
 
 
 def test_json_writes_the_file_that_was_asked_for(convscope, tmp_path):  # noqa: F811

@@ -23,7 +23,7 @@ def run() -> None:
     try:
         refuse_empty(sys.argv[1:])
         with warnings_as_notes(), written():
-            sys.exit(app(standalone_mode=False, prog_name="convscope"))
+            sys.exit(app(standalone_mode=False, prog_name="convscope") or 0)
     except USAGE as error:
         print(misused(error, sys.argv[1:]), file=sys.stderr)
         sys.exit(2)
