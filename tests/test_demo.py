@@ -144,7 +144,7 @@ def test_a_crash_while_writing_leaves_the_old_study(net, cat, tmp_path, monkeypa
     def fails(*_arguments, **_options):
         raise RuntimeError("crash")
 
-    monkeypatch.setattr(np, "savez", fails)
+    monkeypatch.setattr(np.lib.format, "write_array", fails)
     with pytest.raises(RuntimeError):
         net.maps(cat, at="block2_conv1").save(folder)
     assert [entry["layer"] for entry in study.read(folder)["maps"]] == ["block1_conv1"]

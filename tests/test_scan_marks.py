@@ -9,6 +9,7 @@ from PIL import Image
 from scans import Counting, network, same_tables, write_pictures
 
 from convscope.errors import InputError, OutputError
+from convscope.results.npz import save_npz
 from convscope.scan.result import Scan
 from convscope.scan.store import Store
 
@@ -100,9 +101,11 @@ def test_a_finished_scan_is_not_said_to_be_of_other_pictures_and_does_not_run_on
 
 def test_a_scan_of_an_earlier_version_goes_on(pictures, tmp_path, monkeypatch):
     """It kept no marks."""
-    savez = np.savez
     with monkeypatch.context() as patch:
-        patch.setattr(np, "savez", lambda file, **arrays: savez(file, **{k: v for k, v in arrays.items() if k != "marks"}))
+        patch.setattr(
+            "convscope.scan.store.save_npz",
+            lambda file, arrays: save_npz(file, {k: v for k, v in arrays.items() if k != "marks"}),
+        )
         stopped(pictures, tmp_path / "s")
     assert Store(tmp_path / "s").marks().shape == (0, 3)
     found = network().scan(pictures, out=tmp_path / "s", batch=2)

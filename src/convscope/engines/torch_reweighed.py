@@ -92,9 +92,10 @@ def free(module: nn.Module, names: Iterable[str]) -> None:
 
 def unshare(module: nn.Module, names: Iterable[str], network: nn.Module) -> None:
     """Let parameters that other layers have too be those of this layer alone: the others keep theirs."""
-    owned = Counter(id(each) for part in network.modules() for each in part._parameters.values())
+    every = [each for part in network.modules() for each in part._parameters.values()]  # kept, so that no id is used twice
+    owned = Counter(map(id, every))
     for name in names:
-        shared = module._parameters.get(name)
+        shared = module._parameters[name] if name in module._parameters else None  # noqa: SIM401 - scripts' tables have no get
         if shared is not None and owned[id(shared)] > 1:
             module._parameters[name] = nn.Parameter(shared.detach().clone(), shared.requires_grad)
 
