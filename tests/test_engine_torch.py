@@ -3,6 +3,10 @@
 import copy
 import io
 import pickle
+from collections import Counter
+from functools import partial
+from itertools import chain
+from random import Random
 
 import numpy as np
 import pytest
@@ -19,7 +23,7 @@ from convscope.conformance import check_engine, laws  # noqa: E402
 from convscope.core import Edit, Tap  # noqa: E402
 from convscope.engines import torch_opening, torch_survey  # noqa: E402
 from convscope.engines.torch import TorchEngine  # noqa: E402
-from convscope.engines.torch_quickly import EqualOnce, ShapesOnly  # noqa: E402
+from convscope.engines.torch_quickly import EqualOnce, ShapesOnly, shape_made_by  # noqa: E402
 from convscope.errors import EngineError, InputError, NotAModel, Unsupported, Untrusted, WrongPictureShape  # noqa: E402
 from convscope.pictures import read_pictures  # noqa: E402
 
@@ -115,6 +119,43 @@ def test_the_shape_of_a_convolution_is_the_one_that_it_has(function, given, kern
         made = function(*args)
     assert made.shape == function(*args).shape
     assert not made.any()
+
+
+def likely(random, *sizes):
+    """Ones of these sizes, of which one in six is another, now and then with an axis less or more."""
+    sizes = [random.choice([1, 2, 3, 4]) if random.random() < 1 / 6 else size for size in sizes]
+    sizes = sizes[1:] if random.random() < 1 / 12 else [random.choice([1, 2]), *sizes] if random.random() < 1 / 12 else sizes
+    return torch.ones(sizes, dtype=random.choice([torch.float64] + [torch.float32] * 20))
+
+
+def calls(random):
+    """Of a function, with arguments that may not fit."""
+    some, mask = partial(likely, random), random.choice([None, (4, 3), (1, 3), (2, 1, 4, 3), (5, 3), (2, 2, 4, 3)])
+    mask = None if mask is None else random.choice([some(*mask), torch.ones(mask, dtype=torch.bool)])
+    yield torch.conv1d, (some(2, 4, 5), some(6, 2, 3), random.choice([None, some(6)]), 1, random.choice([0, 1]), 1, 2), {}
+    yield torch.conv2d, (some(2, 3, 4, 4), some(4, 3, 3, 2), random.choice([None, some(4)]), (1, 2), 0, random.choice([1, 2])), {}
+    yield F.linear, (some(2, 3, 4), some(5, 4), random.choice([None, some(5)])), {}
+    yield torch.matmul, (some(2, 2, 3, 4), some(2, 2, 4, 2)), {}
+    yield torch.bmm, (some(2, 3, 4), some(2, 4, 2)), {}
+    options = random.choice([{}, {"attn_mask": mask}, {"attn_mask": mask, "is_causal": True}, {"scale": 2.0, "dropout_p": 0.0}])
+    yield F.scaled_dot_product_attention, (some(2, 2, 4, 2), some(2, 2, 3, 2), some(2, 2, 3, 3)), options
+
+
+def test_what_is_not_computed_would_have_that_shape_and_would_not_have_failed():
+    """Else a network would open with a size that it does not take."""
+    random, told = Random(0), Counter()
+    for function, args, options in chain.from_iterable(calls(random) for _ in range(500)):
+        if (shape := shape_made_by(function, args, options)) is not None:
+            told[function] += 1
+            made = function(*args, **options)
+            assert (tuple(made.shape), made.dtype) == (shape, torch.float32)
+    assert len(told) == 6
+    assert min(told.values()) > 30
+
+
+def test_what_is_computed_in_half_precision_is_left_to_torch():
+    with torch.autocast("cpu", torch.bfloat16), ShapesOnly(lambda _tensor: True):
+        assert F.linear(torch.ones(2, 3), torch.ones(4, 3)).dtype is torch.bfloat16
 
 
 @pytest.mark.parametrize("name", ZOO)

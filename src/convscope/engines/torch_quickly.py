@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+Sizes = tuple[int, ...]
 CONVOLUTIONS = {torch.conv1d: 1, torch.conv2d: 2, torch.conv3d: 3}  # over so many axes
 PRODUCTS = frozenset({torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.bmm})  # of two arrays
 LINEAR, ATTENTION = torch.nn.functional.linear, torch.nn.functional.scaled_dot_product_attention
+ATTENDING = frozenset({"attn_mask", "dropout_p", "is_causal", "scale"})  # its other arguments that are looked at
 # What takes most of a run's time, and computes each entry of the first axis of what it is given by itself: with the axes that
 # this has at least (of a convolution with one less, it is a picture without such an axis), and how many such arrays there are.
 ENTRY_BY_ENTRY = {
@@ -77,21 +79,22 @@ class ShapesOnly(TorchFunctionMode):
         shape = shape_made_by(function, args, kwargs)
         if shape is None or not self._is_fed(args[0]):
             return function(*args, **kwargs)
-        return torch.zeros(shape)
+        return torch.zeros(shape, dtype=torch.float32, device="cpu")  # a default of the user's may be another
 
 
 def shape_made_by(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[int, ...] | None:
     """Of what the function makes of plain arrays that fit together; None for any other, which is asked itself."""
+    if torch.is_autocast_enabled("cpu"):
+        return None
     if function in CONVOLUTIONS or function is LINEAR:
         weighed = not kwargs and 1 < len(args) <= 7 and fits_weights(*args[:3])
         made = _of_linear if function is LINEAR else partial(_of_convolution, CONVOLUTIONS[function])
         return made(*args) if weighed else None
     if function in PRODUCTS:
         return _of_product(*args) if not kwargs and len(args) == 2 and are_plain(args) else None
-    if function is ATTENTION and len(args) == 3 and are_plain(args) and not kwargs.get("enable_gqa"):
-        query, key, value = (tuple(each.shape) for each in args)
-        fits = query[:-2] == key[:-2] == value[:-2] and query[-1:] == key[-1:] and key[-2:-1] == value[-2:-1]
-        return (*query[:-1], value[-1]) if fits and len(query) > 2 else None
+    if function is ATTENTION and len(args) == 3 and are_plain(args) and kwargs.keys() <= ATTENDING:
+        query, key, value = args
+        return _of_attention(query, key, value, kwargs.get("attn_mask"), kwargs.get("is_causal"))
     return None
 
 
@@ -114,6 +117,23 @@ def fits_weights(given: Any, weight: Any, bias: Any = None) -> bool:
 def _of_linear(given: torch.Tensor, weight: torch.Tensor, _bias: Any = None) -> tuple[int, ...] | None:
     fits = given.ndim > 1 and weight.ndim == 2 and given.shape[-1] == weight.shape[1]
     return (*given.shape[:-1], len(weight)) if fits else None
+
+
+def _of_attention(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: Any, causal: Any) -> Sizes | None:
+    """A mask has to fit too: the table of positions of a network that takes one size fails for any other."""
+    query, key, value = (tuple(each.shape) for each in (queries, keys, values))
+    alike = query[:-2] == key[:-2] == value[:-2] and query[-1:] == key[-1:] and key[-2:-1] == value[-2:-1]
+    if not alike or len(query) < 3 or (mask is not None and (causal or not masks(mask, (*query[:-1], key[-2])))):
+        return None
+    return (*query[:-1], value[-1])
+
+
+def masks(mask: Any, weights: Sizes) -> bool:
+    """Whether it broadcasts to as many weights."""
+    if not isinstance(mask, torch.Tensor) or not (mask.dtype is torch.bool or are_plain((mask,))):
+        return False
+    padded = (1,) * (len(weights) - mask.ndim) + tuple(mask.shape)
+    return len(padded) == len(weights) and all(size in (1, whole) for size, whole in zip(padded, weights, strict=True))
 
 
 def _of_product(one: torch.Tensor, other: torch.Tensor) -> tuple[int, ...] | None:
