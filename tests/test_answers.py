@@ -5,6 +5,7 @@ import pytest
 
 import convscope
 from convscope.errors import EngineError, InputError, Unsupported
+from convscope.methods.answers import at_place
 from convscope.targets import Region
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
@@ -128,3 +129,5 @@ def test_a_segmentation_answers_at_a_place():
         net.predict(PICTURE, where=(8, 0))
     with pytest.raises(Unsupported, match="it answers at no place"):
         ending(torch.nn.Identity())[1].predict(PICTURE, where=(0, 0))
+    with pytest.raises(Unsupported, match=r"shape \(2,\): it answers at no place"):
+        at_place(np.zeros(2, np.float32), (0, 0))

@@ -221,6 +221,8 @@ def test_several_inputs_are_those_of_the_model_itself():
     np.testing.assert_allclose(engine.run(by_place)["output"], expected, atol=1e-6)
     with pytest.raises(InputError, match="takes 'input', 'input:1', 'input:2', but received 'input'"):
         engine.run(given["picture"])
+    with pytest.raises(InputError, match="The input 'depth' is given twice, since 'input' is its name too"):
+        engine.run({"input": given["picture"], **given})
     with pytest.raises(WrongPictureShape, match="'input:1' of this network takes arrays of shape"):
         engine.run({**given, "gate": np.zeros((2, 5), np.float32)})
     whole = KerasEngine(ZOO["whole_number_input"]())

@@ -15,6 +15,7 @@ from zoo_keras import conv  # noqa: E402
 import convscope  # noqa: E402
 from convscope.core import Edit  # noqa: E402
 from convscope.engines.keras import KerasEngine  # noqa: E402
+from convscope.engines.keras_calls import plain  # noqa: E402
 from convscope.engines.keras_windows import window_of  # noqa: E402
 from convscope.errors import EngineError, InputError, UnknownLayer, Unsupported  # noqa: E402
 
@@ -192,7 +193,7 @@ class Times(L.Layer):
     factor = 1.0
 
     def call(self, x):
-        return x * self.factor
+        return ops.multiply(x, self.factor)
 
 
 def test_a_copy_that_answers_otherwise_is_refused():
@@ -377,11 +378,19 @@ def test_what_a_layer_of_the_users_is_set_to_is_what_runs():
     """What was compiled would go on with the number as it was."""
     start, times = keras.Input((8, 8, 3)), Times(name="times")
     engine = KerasEngine(keras.Model(start, times(start)))
-    for factor in (1.0, 3.0, -2.0, 3.0):
+    for factor in (1.0, 3.0, -2.0, np.float32(3), np.float32(4), np.full(1, 5, np.float32), np.full(1, 6, np.float32)):
         times.factor = factor
         np.testing.assert_allclose(engine.run(PICTURES, ["times"])["times"], PICTURES * factor, atol=1e-5)
         trace = engine.trace(PICTURES, ["input"])
-        np.testing.assert_allclose(trace.pullback({"output": np.ones_like(PICTURES)}, ["input"])["input"], factor)
+        slope = trace.pullback({"output": np.ones_like(PICTURES)}, ["input"])["input"]
+        np.testing.assert_allclose(slope, np.full_like(PICTURES, factor))
+
+
+def test_what_is_held_in_tuples_and_dicts_is_a_setting_and_an_object_is_none():
+    told = [plain(each) for each in (1, 1.0, True, (1, 2), [1, 3], {"a": np.arange(2)}, {"a": np.arange(3)}, np.float32(1), None)]
+    assert None not in told
+    assert len(set(told)) == len(told)
+    assert plain([object()]) is None
 
 
 def test_what_padding_says_is_read_whatever_it_stands_in():

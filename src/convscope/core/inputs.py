@@ -46,9 +46,15 @@ def input_names(graph: Graph) -> list[str]:
 
 
 def by_names(given: Mapping[str, Any], graph: Graph) -> dict[str, Any]:
-    """What is given by the names of rows, or by `input_names`, by these."""
+    """What is given by the names of rows, or by `input_names`, by these. Raises InputError for an input that is given by both."""
     known = {row.name: name for name, row in zip(input_names(graph), graph.inputs, strict=True)}
-    return {known.get(name, name): each for name, each in given.items()}
+    found = {known.get(name, name): each for name, each in given.items()}
+    if len(found) < len(given):
+        twice = next(row for row, name in known.items() if row != name and row in given and name in given)
+        raise InputError(
+            f"The input '{twice}' is given twice, since '{known[twice]}' is its name too. Give it once.", received=tuple(given)
+        )
+    return found
 
 
 def by_input(pictures: Pictures, graph: Graph) -> dict[str, Array]:

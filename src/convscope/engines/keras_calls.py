@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from types import NoneType
 from typing import Any
 
 import keras
@@ -157,12 +158,12 @@ class Operations:
             )
 
     def settings(self) -> dict[tuple[int, str], Any]:
-        """The plain numbers and words on the user's own layers: what is compiled holds them as they were."""
+        """The plain numbers and words on the user's own layers, as `plain`: what is compiled holds them as they were."""
         return {
-            (at, name): value
+            (at, name): setting
             for at, each in enumerate(self._own)
             for name, value in vars(each).items()
-            if isinstance(value, int | float | str) and (at, name) not in self._counters
+            if (at, name) not in self._counters and (setting := plain(value)) is not None
         }
 
     @contextmanager
@@ -190,6 +191,20 @@ class Operations:
                 self.paths[operation] = free(prefix + operation.name, taken)
                 taken.add(self.paths[operation])
                 self._walk(operation, self.paths[operation] + "/")
+
+
+def plain(value: Any) -> Hashable:
+    """What tells a number, a word, an array of NumPy, or tuples, lists and dicts of these from another; None for all else."""
+    if isinstance(value, int | float | str | NoneType):
+        return type(value), value
+    if isinstance(value, np.ndarray | np.generic):
+        return None if value.dtype.hasobject else (value.dtype.str, value.shape, value.tobytes())
+    if isinstance(value, Mapping):
+        return plain([each for pair in value.items() for each in pair])
+    if isinstance(value, tuple | list):
+        parts = tuple(map(plain, value))
+        return None if None in parts else (len(parts), parts)
+    return None
 
 
 def adapted(operation: Any) -> tuple[bytes, ...]:

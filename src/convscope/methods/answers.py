@@ -58,7 +58,7 @@ def at_place(output: Array, where: tuple[int, ...] | None) -> Array:
     if where is None:
         return output
     spatial = output.shape[2:]
-    if output[0].size == output.shape[1]:
+    if output.ndim < 3 or output[0].size == output.shape[1]:
         raise Unsupported(f"This network's output has shape {output.shape}: it answers at no place. Leave 'where' out.")
     fits = isinstance(where, tuple | list) and len(where) == len(spatial) and all(map(is_whole, where))
     if not fits or any(not 0 <= at < size for at, size in zip(where, spatial, strict=True)):
