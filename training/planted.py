@@ -146,7 +146,7 @@ def probability_of(number: int):
     """The probability that an object is there, a sigmoid of its score, with its gradient."""
 
     def probability(output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        share = 1 / (1 + np.exp(-output[:, number]))
+        share = np.exp(-np.logaddexp(0, -output[:, number]))  # the sigmoid, which does not overflow
         seeds = np.zeros_like(output)
         seeds[:, number] = share * (1 - share)
         return share, seeds
