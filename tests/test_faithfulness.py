@@ -104,6 +104,8 @@ def test_what_a_layer_points_at_and_what_is_deleted_first_is_where_its_places_st
     assert not gone.scores[1:].any()
     drawn = blended(why.pictures[0].pixels, heat, "nearest", float(heat.max()))
     np.testing.assert_array_equal(why.overlay().tiles[0], drawn)  # the same order as the overlay's
+    elsewhere = convscope.open(module, picture_shape=(1, 33, 29)).explain(picture, "cam", at="1", target=0)
+    np.testing.assert_allclose(elsewhere.over_picture(), heat, atol=1e-6)  # whichever size it was opened for
 
 
 def test_planted_objects_lie_in_their_boxes_and_nowhere_else():

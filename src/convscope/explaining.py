@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .core import Differentiable, arrays, batch, count, input_names
+from .core import Array, Differentiable, arrays, batch, count, input_names
 from .errors import ConvscopeError, InputError, Unsupported, WrongOption
 from .filling import options_in_words, resolved_options, users_names
 from .methods.attribution import Attribution
@@ -24,6 +24,7 @@ from .results import Comparison, Explanation, Shown
 
 if TYPE_CHECKING:
     from .network import Network
+    from .results import NetworkInfo
 
 COMPARED = ("saliency", "integrated-gradients", "grad-cam", "hires-cam")
 COMPARED_WITHOUT_GRADIENTS = ("eigen-cam", "score-cam", "rise")
@@ -124,13 +125,19 @@ def explained(network: Network, prepared: Prepared, asked: Asked) -> Explanation
         targets=tuple(names),
         attributions=found,
         pictures=tuple(map(Shown, prepared.names, prepared.shown, prepared.notes)),
-        network=network.info,
+        network=info_for(network, prepared.values, how),
         preprocess=prepared.preprocess,
         asked=asked.plain(),
         notes=tuple(dict.fromkeys((*notes, *follows(network, how, found), *said_of(found)))),
         shown=shown_input(prepared),
         looks=prepared.looks,
     )
+
+
+def info_for(network: Network, pictures: Array, how: Method) -> NetworkInfo:
+    """With the sizes that its rows have for these pictures, where maps of layers stand, whichever it was opened for."""
+    graph = network._graph_for(pictures.shape[1:], whole=how.place == "layer" or pictures.ndim != 4)
+    return network.info if graph is network.graph else replace(network.info, graph=graph)
 
 
 def comparison(

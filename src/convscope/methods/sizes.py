@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..core import Engine, Graph, Layer
-from ..errors import EngineError, InputError, Shape
+from ..errors import InputError, ModelError, Shape
+from .maps import readable
 
 
 def fits(graph: Graph, shape: tuple[int, ...]) -> bool:
@@ -36,14 +37,14 @@ def _is_another(given: int, size: int | None) -> bool:
 def at_size(engine: Engine, shape: tuple[int, ...]) -> Graph:
     """The graph with the shapes that its rows have for a picture of `shape`, by letting a blank one pass.
 
-    Where none can pass the sizes are unknown: better none than those of another picture.
+    Where none can pass, and of rows that cannot be read, the sizes are unknown: better none than those of another picture.
     """
-    graph = engine.graph
+    graph, unknown = engine.graph, of_no_size(engine.graph)
     try:
-        run = engine.run(np.zeros((1, *shape), np.float32), graph.names)
-    except EngineError:
-        return of_no_size(graph)
-    return _with(graph, {name: run[name].shape[1:] for name in graph.names})
+        values, _ = readable(engine, np.zeros((1, *shape), np.float32), graph.names, graph.names)
+    except ModelError:
+        return unknown
+    return _with(graph, {name: values[name].shape[1:] if name in values else unknown[name].shape for name in graph.names})
 
 
 def of_no_size(graph: Graph) -> Graph:
