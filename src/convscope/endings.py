@@ -20,6 +20,10 @@ ENDINGS = {
     ".pt2": "torch",  # an exported program, which is refused with the way out
     ".safetensors": "torch",
 }
+SAVED_MODEL = (
+    "it is a SavedModel of TensorFlow, a graph that was compiled and has no layers to read. Give the .keras file of the network, "
+    "or convert it to ONNX (pip install tf2onnx)."
+)
 
 
 def kind_of(path: Path) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 from . import demo
 from .core import Engine, Graph
 from .digests import Digest
-from .endings import ENDINGS, kind_of, way_out
+from .endings import ENDINGS, SAVED_MODEL, kind_of, way_out
 from .errors import InputError, MissingExtra, NotAModel, Shape, Unsupported, WrongOption
 from .labels import Labels, read_labels
 from .methods.asked import check_labels
@@ -122,14 +122,9 @@ def _engine(model: Any, how: How) -> Opened:
 
 
 def _file(path: Path, how: How, *, name: str, source: str) -> Opened:
-    if os.path.isfile(path / "saved_model.pb"):
-        raise NotAModel(
-            path,
-            "it is a SavedModel of TensorFlow, a graph that was compiled and has no layers to read. Give the .keras file of the "
-            "network, or convert it to ONNX (pip install tf2onnx).",
-        )
     if os.path.isdir(path):
-        raise NotAModel(path, "it is a folder. Give the file of the network.")
+        saved = os.path.isfile(path / "saved_model.pb")
+        raise NotAModel(path, SAVED_MODEL if saved else "it is a folder. Give the file of the network.")
     try:
         with path.open("rb"):
             pass
