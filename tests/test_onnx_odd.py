@@ -9,9 +9,10 @@ from zoo_onnx import NETWORKS, Writer, pictures, rename
 import convscope
 from convscope.core import Edit, Tap
 from convscope.engines.onnx import OnnxEngine
-from convscope.errors import EngineError, Unsupported, WrongPictureShape
+from convscope.errors import EngineError, InputError, Unsupported, WrongPictureShape
 from convscope.methods.receptive import derived, measured, sizes_of
 from convscope.methods.silent import silent
+from convscope.scan.several import listing_for
 
 # Functions of the file's own
 
@@ -287,3 +288,20 @@ def test_names_of_ours_are_none_of_the_files():
     held = engine.hold(batch, "conv1").run(["raised", Tap("raised", "max")], edits)
     np.testing.assert_allclose(held["raised"], expected(plain * 0.5 + 0.25), atol=1e-6)
     np.testing.assert_array_equal(held[Tap("raised", "max")], held["raised"].max((2, 3)))
+
+
+def test_names_of_inputs_that_can_be_read_in_two_ways_are_refused(tmp_path):
+    """The file's `input:1` is its first input, and `input`, by place, is that too: the arrays were swapped."""
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ("n", 1, 4, 4)) for name in ("input:1", "input")]
+    output = helper.make_tensor_value_info("less", TensorProto.FLOAT, ("n", 1, 4, 4))
+    graph = helper.make_graph([helper.make_node("Sub", ["input:1", "input"], ["less"], "less")], "two", inputs, [output])
+    net = convscope.open(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    first, second = np.ones((1, 1, 4, 4), np.float32), np.zeros((1, 1, 4, 4), np.float32)
+    assert (net.maps({"input:1#2": first, "input#1": second}, "less")["less"].values == 1).all()
+    (tmp_path / "both.csv").write_text("input,input:1\na.png,b.png\n", encoding="utf-8")
+    own = {"input:1": first, "input": second}
+    for given in (own, [own], tmp_path / "both.csv"):
+        with pytest.raises(InputError, match="two ways: .*{'input:1#2': ..., 'input#1': ...}"):
+            listing_for(given, net.graph).item(0).read()
+    with pytest.raises(InputError, match="two ways"):
+        net.maps(own, "less")

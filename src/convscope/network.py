@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import explaining, reweighing
-from .core import Array, Engine, Graph, Pictures, by_names, input_names
+from .core import Array, Engine, Graph, Pictures, as_called, input_names
 from .errors import ModelError
 from .layers import Layers
 from .methods import answers as answering
@@ -164,7 +164,7 @@ class Network(Predicting, Why, Scanning):
 
     def _prepared(self, pictures: Any) -> Prepared:
         shapes = [row.shape for row in self.graph.inputs]
-        given = by_names(pictures, self.graph) if isinstance(pictures, Mapping) else pictures
+        given = as_called(pictures, self.graph) if isinstance(pictures, Mapping) else pictures
         return prepare_inputs(given, self.preprocess, dict(zip(input_names(self.graph), shapes, strict=True)))
 
     def _look(self, prepared: Prepared, how: How, channels: Sequence[str] | None = None) -> MapSet:

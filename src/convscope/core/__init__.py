@@ -19,6 +19,7 @@ layers, (out, in, *kernel) for kernels. Engines transpose; nobody else does.
 from .inputs import Array as Array
 from .inputs import Pictures as Pictures
 from .inputs import arrays as arrays
+from .inputs import as_called as as_called
 from .inputs import batch as batch
 from .inputs import by_input as by_input
 from .inputs import by_names as by_names

@@ -45,6 +45,26 @@ def input_names(graph: Graph) -> list[str]:
     return ["input"] + [f"input:{index}" for index in range(1, len(graph.inputs))]
 
 
+def as_called(given: Mapping[str, Any], graph: Graph) -> dict[str, Any]:
+    """As `by_names`, of what a user gives.
+
+    raises   InputError, also where the network's own names, `x` of a row `x#2`, would say it otherwise: of the inputs `input:1`
+             and `input`, in this order, each is called as the other is by its place
+    """
+    names, rows = input_names(graph), [row.name for row in graph.inputs]
+    own = {row.partition("#")[0]: name for row, name in zip(rows, names, strict=True)}
+    of_rows = dict(zip(rows, names, strict=True))
+    if set(given) == set(own) and any(of_rows.get(each, each) != name for each, name in own.items()):
+        mapping = ", ".join(f"'{row}': ..." for row in rows)
+        raise InputError(
+            f"{' and '.join(map(repr, given))} can be read in two ways: as the network's own names, or by place, 'input' for the "
+            f"first input and 'input:1' for the second. Give them by their rows in the table: {{{mapping}}}.",
+            received=tuple(given),
+            expected=tuple(rows),
+        )
+    return by_names(given, graph)
+
+
 def by_names(given: Mapping[str, Any], graph: Graph) -> dict[str, Any]:
     """What is given by the names of rows, or by `input_names`, by these. Raises InputError for an input that is given by both."""
     known = {row.name: name for name, row in zip(input_names(graph), graph.inputs, strict=True)}

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import PurePath
 from typing import Any
 
-from ..core import Graph, by_names
+from ..core import Graph, as_called
 from ..errors import InputError
 from ..paths import is_address, path_of
 from ..pictures.several import is_picture, main_input, wrong_inputs
@@ -31,7 +31,7 @@ def listing_for(source: Any, graph: Graph) -> Listing:
     raises   InputError for an input that is missing or has another number of pictures, and for folders whose names differ
     """
     shapes = shapes_of(graph)
-    source = by_names(source, graph) if isinstance(source, Mapping) else source
+    source = as_called(source, graph) if isinstance(source, Mapping) else source
     if len(shapes) == 1 and isinstance(source, Mapping) and set(source) == set(shapes):
         source = source["input"]
     if len(shapes) == 1 and takes_pictures(shapes["input"]):
@@ -40,6 +40,7 @@ def listing_for(source: Any, graph: Graph) -> Listing:
         return of_mapping(source, shapes)
     if isinstance(source, str | os.PathLike) and is_table(name := os.fsdecode(source)):
         refuse_numbers(shapes)
+        as_called(shapes, graph)
         found = columns_at(name, list(shapes)) if is_address(source) else of_columns(path_of(name), list(shapes))
         return together(found, shapes)
     if len(shapes) == 1:
@@ -50,7 +51,7 @@ def listing_for(source: Any, graph: Graph) -> Listing:
     in_turn = isinstance(source, Iterable) and not isinstance(source, str) and not hasattr(source, "__array__")
     if not in_turn or not isinstance(first, Mapping | None):
         raise wrong_inputs(type(source).__name__, shapes)
-    return listing(source, lambda given, name: Inputs(name, by_names(given, graph), shapes))
+    return listing(source, lambda given, name: Inputs(name, as_called(given, graph), shapes))
 
 
 def of_mapping(given: Mapping[str, Any], shapes: Shapes) -> Listing:
