@@ -38,7 +38,7 @@ class Watched:
 
     def __init__(self, context):
         self.page = context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(30_000)
         self.complaints, self.requests = [], []
         self.page.on(
             "console", lambda message: None if "willReadFrequently" in message.text else self.complaints.append(message.text)

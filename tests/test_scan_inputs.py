@@ -184,7 +184,7 @@ def test_in_a_browser_each_layer_is_shown_in_the_pictures_of_the_input_that_it_f
     root, entries = folders
     scan = onnx.scan(WAYS["folders"](root, entries), ["colour", "depth"], out=tmp_path / "scan", activated=False)
     with running() as browser:
-        watched = Watched(browser.new_context(viewport={"width": 1280, "height": 900}))
+        watched = Watched(browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce"))
         page = watched.page
         for number, layer in enumerate(scan.layers):
             page.goto(f"file://{scan.folder}/index.html#layer={number}&unit=1")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 
 import numpy as np
@@ -93,7 +94,7 @@ def test_the_page_says_where_its_numbers_are_from(scan):
 
 def test_in_a_browser(scan):
     with running() as browser:
-        watched = Watched(browser.new_context(viewport={"width": 1280, "height": 900}))
+        watched = Watched(browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce"))
         page = watched.page
         page.goto(f"file://{scan.folder}/index.html")
         page.wait_for_selector("#unit h3")
@@ -111,7 +112,7 @@ def test_in_a_browser(scan):
         page.select_option("#only", "")
         page.click(".tile[data-unit='1']")
         assert page.inner_text("#unit h3") == "conv1 · unit 1"
-        assert page.url.endswith("#layer=0&unit=1")
+        assert page.evaluate("location.hash") == "#layer=0&unit=1"
         page.wait_for_function("[...document.querySelectorAll('.crops figcaption')].every((each) => each.textContent)")
         first = page.inner_text(".crops figure:first-child figcaption").split()
         row = scan.top("conv1", 1).rows.row(0)
@@ -136,9 +137,28 @@ def test_in_a_browser(scan):
         page.goto(f"file://{scan.folder}/index.html#layer=2&unit=3")
         page.wait_for_function("document.querySelector('#unit h3')?.textContent === 'relu2 · unit 3'")
         page.locator("#points").scroll_into_view_if_needed()
-        page.wait_for_function("document.querySelectorAll('#legend span').length === 3")
+        page.wait_for_selector("#points[aria-busy=false]")
+        assert page.locator("#legend span").all_inner_texts() == list(CLASSES)
         page.locator("#points canvas").press("+")
         watched.assert_calm()
+
+
+@pytest.mark.parametrize("width", [1280, 700])
+def test_what_comes_later_moves_nothing(scan, width):
+    """A click on what moves between the button's way down and up is lost."""
+    there = "[...document.querySelectorAll('h2, h4, a[data-layer]')].map((each) => each.getBoundingClientRect().y + scrollY)"
+    with running() as browser, browser.new_context(viewport={"width": width, "height": 900}) as context:
+        page = Watched(context).page
+        context.route(re.compile("embedding|classes/|thumbnails"), lambda _: None)  # which never come
+        page.goto(f"file://{scan.folder}/index.html", wait_until="commit")
+        page.wait_for_selector("#unit h4")
+        before = page.evaluate(there)
+        context.unroute_all()
+        page.reload()
+        page.locator("#points").scroll_into_view_if_needed()
+        page.wait_for_selector("#points[aria-busy=false]")
+        page.wait_for_function("[...document.querySelectorAll('.crops figcaption')].every((each) => each.textContent)")
+        assert page.evaluate(there) == before
 
 
 UNITS = "[...document.querySelectorAll('.tile')].map((each) => Number(each.dataset.unit))"
@@ -153,7 +173,7 @@ def in_order(values, sign):
 def test_clicked_through_in_a_browser(scan):
     data = beside(scan, "layer1")
     with running() as browser:
-        watched = Watched(browser.new_context(viewport={"width": 1280, "height": 900}))
+        watched = Watched(browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce"))
         page = watched.page
         page.goto(f"file://{scan.folder}/index.html#layer=1&unit=99")  # of another scan: then the first one
         page.wait_for_function("document.querySelector('#unit h3')?.textContent.startsWith('relu1')")
@@ -200,13 +220,13 @@ def drawn(page, place):
 def see_points(page, data):
     """A point stays under the pointer when the wheel turns there, moves when it is dragged, and is back where it was at last."""
     page.locator("#points").scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelectorAll('#legend span').length === 3")
+    page.wait_for_selector("#points[aria-busy=false]")
     wide, high = page.evaluate("['clientWidth', 'clientHeight'].map((each) => document.querySelector('#points canvas')[each])")
     at = int(np.argmax(data["x"]))  # by itself, at the right end
     shares = [(data[axis][at] - min(data[axis])) / (max(data[axis]) - min(data[axis])) - 0.5 for axis in "xy"]
     place = [wide / 2 + shares[0] * min(wide, high) * 0.92, high / 2 - shares[1] * min(wide, high) * 0.92]
     moved, box = [place[0] - 150, place[1] + 40], page.locator("#points canvas").bounding_box()
-    assert drawn(page, place)
+    until(lambda: drawn(page, place))
     page.mouse.move(box["x"] + place[0], box["y"] + place[1])
     page.mouse.wheel(0, -1200)
     until(lambda: drawn(page, place) and not drawn(page, moved))

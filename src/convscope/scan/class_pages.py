@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from .classes import kept
+from .finishing import put
 
 if TYPE_CHECKING:
     from ..draw.sheet import Sheet
@@ -22,7 +25,7 @@ MOST = 100  # classes whose sheets are on the page
 def class_sheets(scan: Scan, store: Store) -> list[dict[str, Any]]:
     """Write them as page/classes/*.png. Per layer of which something is kept: its name, `cams` or None, and `maps` of each class.
 
-    A sheet is {src, words}.
+    A sheet is {src, size, words}; size (width, height) in pixels.
     """
     numbered = list(enumerate(scan.plan.parts))
     return [each for number, part in numbered if (each := of_layer(scan, store, number, part))["cams"] or each["maps"]]
@@ -42,11 +45,8 @@ def of_layer(scan: Scan, store: Store, number: int, part: Part) -> dict[str, Any
     return {"layer": part.layer, "cams": drawn, "maps": maps}
 
 
-def write(store: Store, name: str, sheet: Sheet) -> dict[str, str]:
-    path = f"page/classes/{name}.png"
-    store.write(path, partial(put_sheet, sheet), sync=False)
-    return {"src": path, "words": sheet.caption}
-
-
-def put_sheet(sheet: Sheet, file: Any) -> None:
-    file.write(sheet._repr_png_())
+def write(store: Store, name: str, sheet: Sheet) -> dict[str, Any]:
+    path, drawn = f"page/classes/{name}.png", sheet._repr_png_()
+    store.write(path, partial(put, drawn), sync=False)
+    with Image.open(io.BytesIO(drawn)) as image:
+        return {"src": path, "size": image.size, "words": sheet.caption}

@@ -48,10 +48,12 @@ def write_page(scan: Scan, embedding: str = "pca") -> None:
         "pictures",
         {"names": scan.pictures["name"].tolist(), "numbers": scan.pictures["picture"].tolist(), "labels": labels(scan)},
     )
+    said = None
     if scan.plan.features:
-        write("embedding", points(scan, embedding))
-    sheets = class_sheets(scan, store)
-    store.write("index.html", partial(put, render({**facts(scan), "class_sheets": sheets}).encode()))
+        said, found = points(scan, embedding)
+        write("embedding", found)
+    told = {**facts(scan), "embedding": said, "class_sheets": class_sheets(scan, store)}
+    store.write("index.html", partial(put, render(told).encode()))
 
 
 def facts(scan: Scan) -> dict[str, Any]:
@@ -73,7 +75,6 @@ def facts(scan: Scan) -> dict[str, Any]:
         "units": scan.plan.units,
         "k": scan.plan.k,
         "columns": list(COLUMNS),
-        "embedding": bool(scan.plan.features),
         "layers": [
             {
                 "layer": part.layer,
@@ -172,8 +173,8 @@ def kernel(scan: Scan, part: Part) -> dict[str, Any] | None:
     }
 
 
-def points(scan: Scan, way: str) -> dict[str, Any]:
-    """The pictures as points of the plane, from what the last kept layer says of them."""
+def points(scan: Scan, way: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The pictures as points of the plane, from what the last kept layer says of them: the words beside them, and the points."""
     embedding = scan.embed()
     note = ""
     if way == "pca":
@@ -187,12 +188,12 @@ def points(scan: Scan, way: str) -> dict[str, Any]:
     left_out = f"; {len(kept):,} of {len(places):,} pictures, evenly spread" if len(kept) < len(places) else ""
     shown = set(scan.top_pictures["picture"].tolist())  # the others have no thumbnail
     second = places[kept, 1] if places.shape[1] > 1 else np.zeros(len(kept))
-    return {
-        "layer": embedding.layer,
-        "note": note + left_out,
+    numbers = np.array(labels(scan))[kept]
+    said = {"layer": embedding.layer, "note": note + left_out, "labels": np.unique(numbers[numbers >= 0]).tolist()}
+    return said, {
         "x": [rounded(each) for each in places[kept, 0]],
         "y": [rounded(each) for each in second],
-        "label": [labels(scan)[row] for row in kept],
+        "label": numbers.tolist(),
         "picture": [int(each) if each in shown else -1 for each in scan.pictures["picture"][kept]],
     }
 

@@ -34,7 +34,7 @@ export class Classes {
     const figure = this.at(id), image = figure.querySelector("img");
     figure.hidden = !drawn;
     if (!drawn) return;
-    image.src = drawn.src;
+    Object.assign(image, { src: drawn.src, width: drawn.size[0], height: drawn.size[1] }); // or what stands below moves when it is there
     image.alt = drawn.words; // which the sheet says itself too
   }
 }

@@ -3,8 +3,11 @@
 const CLOSE = 40, MOST = 160; // pixels between points from which on thumbnails are drawn, and how many at most
 
 export class Points {
-  constructor(root, about, legend, facts, beside) {
-    Object.assign(this, { root, about, legend, facts, beside, canvas: root.querySelector("canvas"), zoom: 1, centre: [0.5, 0.5] });
+  constructor(root, legend, facts, beside) {
+    Object.assign(this, { root, beside, canvas: root.querySelector("canvas"), zoom: 1, centre: [0.5, 0.5] });
+    this.colours = facts.classes.map((_, number) => `hsl(${(number * 137.5) % 360} 62% ${number % 2 ? 58 : 46}%)`);
+    // At once: if it came with the points, it would push what stands below away from under a pointer.
+    legend.append(...facts.embedding.labels.map((number) => this.entry(facts.classes[number], this.colours[number])));
   }
 
   async start() {
@@ -14,12 +17,9 @@ export class Points {
       return values.map((value) => (value - low) / (high - low || 1));
     };
     [this.x, this.y] = [scaled(this.data.x), scaled(this.data.y)];
-    this.about.textContent = `What ${this.data.layer} says of each picture; ${this.data.note}. Drag to move, wheel or + and - to zoom, 0 or two clicks for all of it; close up, the pictures that are among some unit's top ones are shown.`;
-    this.colours = this.facts.classes.map((_, number) => `hsl(${(number * 137.5) % 360} 62% ${number % 2 ? 58 : 46}%)`);
-    const seen = new Set(this.data.label);
-    this.legend.replaceChildren(...this.facts.classes.flatMap((name, number) => (seen.has(number) ? [this.entry(name, this.colours[number])] : [])));
     this.listen();
     new ResizeObserver(() => this.draw()).observe(this.canvas);
+    this.root.setAttribute("aria-busy", "false");
   }
 
   entry(name, colour) {

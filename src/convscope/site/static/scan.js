@@ -87,6 +87,6 @@ fillControls();
 fromHash();
 if (facts.class_sheets.length) new Classes(facts.class_sheets, at);
 if (facts.embedding) {
-  const start = () => new Points(at("points"), at("points-about"), at("legend"), facts, beside).start();
-  new IntersectionObserver((seen, observer) => seen.some((each) => each.isIntersecting) && (observer.disconnect(), start())).observe(at("points"));
+  const points = new Points(at("points"), at("legend"), facts, beside);
+  new IntersectionObserver((seen, observer) => seen.some((each) => each.isIntersecting) && (observer.disconnect(), points.start())).observe(at("points"));
 }
