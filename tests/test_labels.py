@@ -42,6 +42,31 @@ def test_there_have_to_be_some(tmp_path):
             read_labels(path)
 
 
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        ({"cat": 1, "dog": 0}, "in the order of the network's outputs"),  # its order is not that of its numbers
+        ({"cat", "dog"}, "in the order of the network's outputs"),
+        (b"cd", "a list of names"),
+        (7, "a list of names"),
+        (["cat", None], "label of class 1 is None"),
+        (["cat", " "], "label of class 1 is ' '"),
+    ],
+    ids=str,
+)
+def test_what_has_no_order_or_names_nothing_is_refused(labels, says):
+    with pytest.raises(InputError, match=says):
+        read_labels(labels)
+
+
+def test_the_parts_of_a_data_set_are_no_classes(tmp_path):
+    for name in ("train/cat", "val/cat"):
+        (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(InputError, match="parts of a data set, 'train', 'val', and no classes"):
+        read_labels(tmp_path)
+    assert read_labels(tmp_path / "train") == ["cat"]
+
+
 def test_there_is_one_per_class():
     check_labels(["cat", "dog"], 2)
     check_labels(["cat", "dog"], None)

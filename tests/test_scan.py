@@ -402,13 +402,16 @@ def test_classes_that_the_network_does_not_know_have_no_accuracy(tmp_path):
 
 def test_a_class_is_known_by_its_name_however_it_is_written(tmp_path):
     for label in ("Cassette_Player", "b"):
-        (tmp_path / label).mkdir()
-        Image.new("RGB", (8, 8), (99, 9, 9)).save(tmp_path / label / "1.png")
+        (tmp_path / "p" / label).mkdir(parents=True)
+        Image.new("RGB", (8, 8), (99, 9, 9)).save(tmp_path / "p" / label / "1.png")
     net = network()
     net.labels = ("cassette player", "a", "b")
-    found = net.scan(tmp_path, out=tmp_path / "out" / "s")
+    found = net.scan(tmp_path / "p", out=tmp_path / "s")
     assert found.plan.classes == ("Cassette_Player", "b")
     assert found.plan.right == (0, 2)
+    net.labels = ("background", *net.labels)  # as of a network whose graph does not show how many classes it has
+    with pytest.raises(InputError, match="4 labels given, but the network has 3 classes"):
+        net.scan(tmp_path / "p", out=tmp_path / "t")
 
 
 def test_a_folder_that_vanishes_in_the_middle_is_said_and_nothing_is_lost(tmp_path, monkeypatch):

@@ -203,6 +203,8 @@ def test_a_region_of_a_segmentation():
     mask = np.eye(4, dtype=bool)
     target = resolve(engine, PICTURES, Region("dog", mask), labels=LABELS)
     np.testing.assert_allclose(values(target, engine)[0], output[0, 1, mask].mean().repeat(2), rtol=1e-5)
+    with pytest.raises(InputError, match="4 labels given, but the network has 3 classes"):  # it would be called by another name
+        resolve(engine, PICTURES, Region(1, mask), labels=["background", *LABELS])
     with pytest.raises(Unsupported, match=r"Region\(label, mask\)"):
         resolve(engine, PICTURES, "dog", labels=LABELS)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from .errors import InputError
 from .paths import path_of
+from .scan.folders import SPLITS
 
 Labels = Sequence[str] | str | Path
 FORMS = "Give a text file with one label per line, or a folder (or its .zip) with a folder of pictures per class."
@@ -20,10 +22,8 @@ def read_labels(labels: Labels) -> list[str]:
     labels   a list, taken as it is; a text file with one name per line; or a folder or .zip file with a folder per class, whose
              sorted names are the classes, as Keras' image_dataset_from_directory and torchvision's ImageFolder number them
     """
-    if not isinstance(labels, str | os.PathLike | Iterable):
-        raise InputError(f"Labels are a list of names, but received {labels!r}. {FORMS}", received=labels)
     if not isinstance(labels, str | os.PathLike):
-        return [str(label) for label in labels]
+        return _listed(labels)
     path = path_of(labels, "A file of labels")
     try:
         if path.is_dir():
@@ -35,6 +35,19 @@ def read_labels(labels: Labels) -> list[str]:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise InputError(f"Cannot read labels from '{labels}': {why}. {FORMS}") from error
     return _found(path, (line.strip() for line in lines), in_order=True)
+
+
+def _listed(labels: Any) -> list[str]:
+    """Of a list, or whatever has an order. A dict and a set have none that is the outputs'."""
+    if isinstance(labels, bytes | Mapping | Set) or not isinstance(labels, Iterable):
+        raise InputError(
+            f"Labels are a list of names in the order of the network's outputs, but received {labels!r}. {FORMS}", received=labels
+        )
+    names = list(labels)
+    for number, name in enumerate(names):
+        if name is None or not str(name).strip():
+            raise InputError(f"Each class has a name, but the label of class {number} is {name!r}.", received=name)
+    return [str(name) for name in names]
 
 
 def _folders(files: Iterable[str]) -> set[str]:
@@ -49,4 +62,7 @@ def _found(path: Path, names: Iterable[str], *, in_order: bool = False) -> list[
     named = [name for name in names if name and not name.startswith(".")]
     if not named:
         raise InputError(f"There are no labels in '{path}'. {FORMS}")
+    if not in_order and SPLITS.issuperset(map(str.lower, named)):
+        parts = ", ".join(f"'{name}'" for name in sorted(named))
+        raise InputError(f"The folders in '{path}' are the parts of a data set, {parts}, and no classes. Give one of them.")
     return named if in_order else sorted(named)

@@ -82,8 +82,8 @@ def class_number(asked: Any, labels: Sequence[str] | None, count: int) -> int:
 
     raises   WrongClass, which offers near labels; SeveralClasses; InputError where there are not as many labels as classes
     """
+    check_labels(labels, count)  # one class more or less before it, and it would be another, or be called as another
     if isinstance(asked, str) and labels is not None:
-        check_labels(labels, count)  # one class more or less before it, and it would be another
         exact = [number for number, label in enumerate(labels) if label == asked]
         # ImageNet's labels are lists: "tabby, tabby cat". Any of its names will do, in any case.
         loose = [

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core import Engine, Graph, Pictures, Tap, arrays, each_array
 from ..errors import InputError, Unsupported
+from ..methods.asked import check_labels
 from ..methods.blocks import block_ends
 from ..methods.maps import Reading, optional, readable, reading
 from ..methods.select import At, asked_one_by_one, select
@@ -137,6 +138,7 @@ def plan(
     parts = tuple(side_by_side(readings, [shapes[each.read_at] for each in readings]))
     answer = shapes["output"]
     outputs = answer[0] if answer and math.prod(answer) == answer[0] > 1 else 0
+    check_labels(known, outputs or None)
     units, names = sum(part.units for part in parts), [part.layer for part in parts]
     pairs = sum(part.units**2 for part in parts) * 8 if wishes.pairs else 0
     named = tuple(classes) or (tuple(known or map(str, range(outputs))) if numbered else ())
