@@ -230,6 +230,14 @@ def test_a_worker_finds_the_same_pictures(onnx):
     assert Worker(errand).listing.count == COUNT
 
 
+def test_a_layer_that_is_called_as_the_file_calls_its_classes_has_mean_maps(onnx, tmp_path):
+    labelled = {"input": list(zip(ARRAYS["input"], LABELS, strict=True)), "input:1": ARRAYS["input:1"]}
+    scan = onnx.scan(labelled, "classes", maps="classes", out=tmp_path / "scan")
+    with np.load(scan.folder / "class_maps.npz", allow_pickle=False) as arrays:
+        assert arrays["classes"].tolist() == ["a", "b", "c"]
+        np.testing.assert_array_equal(arrays["classes#1"][1], scan.class_maps("classes", "b"))
+
+
 BAD = {
     "one array": (lambda *_: ARRAYS["input"], "takes 'input', 'input:1', but received ndarray"),
     "one folder": (lambda root, _: root / "left", "takes 'input', 'input:1', but received"),

@@ -102,14 +102,19 @@ def write_tables(
 
 
 def class_maps(plan: Plan, statistics: Statistics) -> dict[str, Any]:
-    """Per layer the mean map of each class, (classes, units, *spatial), NaN for one without pictures; `classes` and `counts`."""
-    found: dict[str, Any] = {"classes": np.array(plan.classes, str), "counts": np.asarray(statistics.classes.counts)}
+    """Per layer the mean map of each class, (classes, units, *spatial), NaN for one without pictures; `classes` and `counts`.
+
+    A layer of one of these two names is `classes#1`, as one that is called as the network's end is in a layer table.
+    """
+    own = {"classes": np.array(plan.classes, str), "counts": np.asarray(statistics.classes.counts)}
+    found: dict[str, Any] = dict(own)
     for layer, sums in statistics.maps.items():
         part = plan[layer]
-        found[layer] = np.full((len(plan.classes), part.units, *part.spatial), np.nan, np.float32)
+        means = np.full((len(plan.classes), part.units, *part.spatial), np.nan, np.float32)
         for label, total in sums.sums.items():
             if label >= 0:
-                found[layer][label] = total / sums.counts[label]
+                means[label] = total / sums.counts[label]
+        found[f"{layer}#1" if layer in own else layer] = means
     return found
 
 
