@@ -213,3 +213,6 @@ def test_a_scan_of_all_leaves_out_what_cannot_be_read(net, folder, tmp_path):
     for at in ("odd.meta", ["odd.meta", "all"], "*.meta"):  # named, or nothing is left
         with pytest.raises(Unsupported, match="is on the 'meta' device"):
             net.scan(folder, at=at, out=tmp_path / "refused")
+    for kept in ({"maps": "odd.meta"}, {"features": ["stem", "odd.meta"]}):
+        with pytest.raises(Unsupported, match="^'odd.meta' is on the 'meta' device"):
+            net.scan(folder, at="all", out=tmp_path / "refused", **kept)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -199,10 +199,11 @@ def side_by_side(readings: Sequence[Reading], shapes: Sequence[tuple[int, ...]])
         start += shape[0]
 
 
-def chosen(graph: Graph, at: At | None, among: Sequence[str], left: Container[str] = ()) -> tuple[str, ...]:
+def chosen(graph: Graph, at: At | None, among: Sequence[str], left: Mapping[str, str]) -> tuple[str, ...]:
     """Those of the scanned layers that `at` means; "last" is the last convolution, or the last layer where there is none.
 
-    left   those that were asked for and are left out
+    left     those that are left out of the scan, and why
+    raises   Unsupported for one of these that is named; InputError for a layer that is not among those of the scan
     """
     if at is None:
         return ()
@@ -211,6 +212,8 @@ def chosen(graph: Graph, at: At | None, among: Sequence[str], left: Container[st
         return tuple((ends or list(among))[-1:])
     if at == "blocks":
         return tuple(ends or list(among)[-1:])
+    if unreadable := [name for name in left if name in asked_one_by_one(graph, at)]:
+        raise Unsupported(left[unreadable[0]])
     names = tuple(name for name in select(graph, at) if name not in left)
     if missing := [name for name in names if name not in among]:
         raise InputError(f"'{missing[0]}' is not among the layers of this scan. Add it to 'at'.", received=missing[0])
