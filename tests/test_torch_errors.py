@@ -138,7 +138,7 @@ def test_modules_in_lists_and_dicts_have_their_dotted_names():
         def __init__(self):
             super().__init__()
             self.stages = nn.ModuleList([conv(3, 4), conv(4, 4)])
-            self.heads = nn.ModuleDict({"a": head(4), "b.c": head(4)} if False else {"a": head(4), "b": head(4)})
+            self.heads = nn.ModuleDict({"a": head(4), "b": head(4)})
 
         def forward(self, x):
             for stage in self.stages:
