@@ -96,6 +96,65 @@ def test_a_link_to_a_part_of_the_page_of_a_scan_leaves_the_view_as_it_is(watched
     says(page, "relu1 · unit 2")
 
 
+def held(watched, name):
+    """A file beside the page that does not come until what is returned is called."""
+    page, waiting = watched.page, []
+    page.route(f"**/{name}", lambda route: waiting.append(route))
+
+    def come():
+        page.evaluate(
+            "name => { document.querySelector(`script[src$='${name}']`).onload = () => { globalThis.came = true; }; }", name
+        )
+        for _ in range(500):
+            if not waiting:
+                page.wait_for_timeout(20)
+        waiting.pop().continue_()
+        page.wait_for_function("globalThis.came")
+
+    return come
+
+
+def test_until_a_layer_of_a_scan_is_there_the_one_before_is_gone_through_under_its_own_name(watched, scan):
+    page = watched.page
+    come = held(watched, "layer0.js")
+    page.goto(f"file://{scan}#layer=1&unit=2")
+    says(page, "relu1 · unit 2")
+    page.select_option("#layer", "0")
+    page.click(".tile[data-unit='0']")
+    says(page, "relu1 · unit 0")
+    come()
+    page.wait_for_function("document.querySelector('#unit h3').textContent.startsWith('conv1')")
+    watched.assert_calm()
+
+
+def test_who_goes_elsewhere_before_the_view_before_is_there_gets_there(watched, scan):
+    page = watched.page
+    page.goto(f"file://{scan}#layer=1&unit=2")
+    says(page, "relu1 · unit 2")
+    page.select_option("#layer", "0")
+    page.wait_for_function("location.hash.startsWith('#layer=0')")
+    come = held(watched, "layer1.js")
+    page.reload()
+    page.wait_for_function("document.querySelector('#unit h3')?.textContent.startsWith('conv1')")
+    page.go_back()
+    page.select_option("#layer", "2")
+    page.wait_for_function("location.hash.startsWith('#layer=2')")
+    come()
+    assert page.inner_text("#unit h3").startswith("relu2")
+    page.go_back()
+    says(page, "relu1 · unit 2")
+
+
+def test_a_layer_whose_file_is_missing_is_said_and_the_one_before_stays(watched, scan):
+    page = watched.page
+    page.route("**/layer0.js", lambda route: route.abort())
+    page.goto(f"file://{scan}#layer=1&unit=2")
+    says(page, "relu1 · unit 2")
+    page.select_option("#layer", "0")
+    page.wait_for_function("document.querySelector('#about').textContent === 'page/layer0.js is not there.'")
+    assert page.input_value("#layer") == "1"
+
+
 def shown(page, layer, picture, unit=None):
     """Waits for a view of the page of `look`: with a unit large, or none."""
     page.wait_for_function(
@@ -136,6 +195,13 @@ def test_back_on_the_page_of_pictures_closes_what_is_large_and_goes_to_the_layer
     page.go_back()
     assert page.url == "about:blank"
     watched.assert_calm()
+
+
+def test_a_unit_of_a_layer_is_not_opened_in_another_that_was_asked_for_meanwhile(watched, study):
+    watched.open(f"file://{study}")
+    both = "viewer => Promise.all([viewer.goBack({layer: 0, picture: 1, open: true, unit: 3}), viewer.show(1, 1)])"
+    watched.page.evaluate(f"({both})(convscope.viewer)")
+    shown(watched.page, "block5_conv3", 1)
 
 
 def test_a_page_in_a_frame_leaves_the_history_of_what_is_around_it_alone(watched, study):

@@ -38,11 +38,16 @@ function fillControls() {
 }
 
 async function look(layer, unit = null) {
-  chosen.layer = layer;
+  const asked = (chosen.asked = Symbol(layer));
   at("layer").value = layer;
-  const data = await beside.get(`layer${layer}`);
-  if (chosen.layer !== layer) return; // another one was asked for meanwhile
-  chosen.data = data;
+  const data = await beside.get(`layer${layer}`).catch((error) => error);
+  if (chosen.asked !== asked) return; // another one was asked for meanwhile
+  if (data instanceof Error) {
+    at("about").textContent = `${data.message}.`;
+    at("layer").value = chosen.layer;
+    return;
+  }
+  Object.assign(chosen, { layer, data }); // together: until then the layer before can still be gone through
   arrange();
   const known = unit !== null && unit < facts.layers[layer].units; // an address may be that of another scan
   if (known || chosen.order.length) choose(known ? unit : chosen.order[0], known);
@@ -50,6 +55,7 @@ async function look(layer, unit = null) {
 
 function arrange() {
   const { data } = chosen, entry = facts.layers[chosen.layer], name = at("sort").value, sign = Number(at("order").value);
+  if (!data) return;
   const column = name === "unit" ? [...Array(entry.units).keys()] : data.columns[name];
   const only = at("only").value, best = at("class")?.value ?? "";
   const kept = [...Array(entry.units).keys()].filter((unit) => (!only || data.flags[only][unit]) && (best === "" || data.best[unit] === Number(best)));
@@ -69,7 +75,7 @@ function choose(unit, scroll = true, walked = false) {
   const entry = facts.layers[chosen.layer];
   const valid = Number.isInteger(unit) && unit >= 0 && unit < entry.units;
   at("find").setAttribute("aria-invalid", String(!valid));
-  if (!valid) return;
+  if (!valid || !chosen.data) return;
   chosen.unit = unit;
   tiles.select(unit, scroll);
   panel.show(entry, chosen.data, unit);

@@ -37,8 +37,7 @@ class Viewer {
       rank: (layer) => ordered(Array.from({ length: layer.units }, (_, unit) => unit), layer, layer.entry.answer ? "answer" : "mean"),
       title: (layer) => (layer.entry.answer ? `by how much each speaks for ${layer.entry.answer.labels[this.picture]}` : "by their mean"),
       open: async (at, unit) => {
-        await this.show(at);
-        this.open(unit);
+        if (await this.show(at)) this.open(unit);
       },
     });
   }
@@ -108,7 +107,7 @@ class Viewer {
     if (this.large.dialog.open) this.large.show(this.view, this.large.unit);
   }
 
-  // Show a layer, by its place among those that were read.
+  // Show a layer, by its place among those that were read. Whether it is shown: not if another was asked for meanwhile.
   async show(at, picture = this.picture) {
     const entry = this.study.maps[at];
     const asked = (this.asked = Symbol(entry.layer));
@@ -130,17 +129,19 @@ class Viewer {
       this.arrange();
       this.tell();
       this.views.add({ layer: at, picture, open: false });
+      return true;
     } catch (error) {
       this.find("[data-trouble]").textContent = error.message;
     } finally {
       if (asked === this.asked) this.root.setAttribute("aria-busy", "false");
     }
+    return false;
   }
 
   // For who holds this page in a frame: show a unit of a layer for a picture, if that is not what is shown.
   async goTo(name, picture, unit) {
     const at = this.study.maps.findIndex((entry) => entry.layer === name);
-    if (at >= 0 && (at !== this.at || picture !== this.picture)) await this.show(at, picture);
+    if (at >= 0 && (at !== this.at || picture !== this.picture) && !(await this.show(at, picture))) return;
     const number = this.order_.indexOf(unit);
     if (number >= 0 && unit !== this.grid.unit) this.grid.go(number);
   }
@@ -149,7 +150,7 @@ class Viewer {
   async goBack({ layer, picture, open, unit }) {
     if (layer !== this.at || picture !== this.picture) {
       this.check(picture);
-      await this.show(layer, picture);
+      if (!(await this.show(layer, picture))) return;
     }
     if (open) this.open(unit);
     else this.large.dialog.close();

@@ -3,7 +3,7 @@
 export class Views {
   // show(view): goes there; null: to what the address says. address(view): what stands after it from "#" on, or null.
   constructor(show, address = () => null) {
-    Object.assign(this, { show, address, now: null, going: false });
+    Object.assign(this, { show, address, now: null, going: null });
     this.alone = location.protocol !== "about:"; // within a frame, Back is that of the notebook around it
     if (!this.alone) return;
     history.replaceState(null, ""); // of before the page was loaded again
@@ -12,7 +12,9 @@ export class Views {
 
   // walked: one step of many, as the arrow keys make them, which are one view together.
   add(view, walked = false) {
-    if (!this.alone || this.going) return;
+    if (!this.alone) return;
+    if (this.going && view.layer === this.going.layer && view.picture === this.going.picture) return; // on the way there
+    this.going = null; // somebody went elsewhere meanwhile
     this.now = view;
     if (JSON.stringify(view) === JSON.stringify(history.state)) return;
     const way = walked || history.state === null ? "replaceState" : "pushState";
@@ -31,11 +33,11 @@ export class Views {
       return;
     }
     this.now = view;
-    this.going = true;
+    this.going = view;
     try {
       await this.show(view);
     } finally {
-      this.going = false;
+      if (this.going === view) this.going = null;
     }
   }
 }
