@@ -140,7 +140,23 @@ def test_in_a_browser(scan):
         page.wait_for_selector("#points[aria-busy=false]")
         assert page.locator("#legend span").all_inner_texts() == list(CLASSES)
         page.locator("#points canvas").press("+")
+        on_paper(page)
         watched.assert_calm()
+
+
+def on_paper(page):
+    """Whole tiles of the units in sight, and how many that are; the grid cut the last row."""
+    page.add_style_tag(content="@media screen { #tiles { width: 140px; height: 60px; } }")
+    page.wait_for_function("document.querySelectorAll('.tile').length === 2")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    said = page.evaluate("getComputedStyle(document.getElementById('room'), '::before').content")
+    assert said == '"Here are those in sight, 1 to 2 of 4."'
+    broken = "[...document.querySelectorAll('.tile')].map((each) => getComputedStyle(each).breakInside)"
+    assert set(page.evaluate(broken)) == {"avoid"}
+    assert (
+        page.evaluate("(({ scrollHeight, clientHeight }) => scrollHeight - clientHeight)(document.getElementById('tiles'))") == 0
+    )
 
 
 @pytest.mark.parametrize("width", [1280, 700])

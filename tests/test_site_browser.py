@@ -519,16 +519,29 @@ def test_a_file_that_is_missing_is_said(context, folder, tmp_path):
     show(page, "conv")  # the others can still be seen
 
 
-def test_paper_has_all_tiles_of_the_layer(page):
+def test_paper_has_all_tiles_of_the_layer_and_cuts_none(page):
     show(page, "many", order="unit")
-    page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    height = page.evaluate("[convscope.viewer.grid.root.clientHeight, convscope.viewer.grid.spacer.offsetHeight]")
-    assert height[0] >= min(height[1], 6000)
+    page.emulate_media(media="print")
+    tiles = page.locator("[data-paper] figure")
+    assert tiles.count() == 900
+    assert tiles.nth(7).inner_text().split() == ["7"]
+    assert tiles.nth(899).evaluate("tile => [getComputedStyle(tile).breakInside, tile.offsetHeight > 90]") == ["avoid", True]
+    found = (
+        tiles.nth(7)
+        .locator("canvas")
+        .evaluate(
+            """canvas => Array.from({length: 4}, (_, y) => Array.from({length: 4}, (_, x) => Array.from(
+          canvas.getContext("2d").getImageData((x + 0.5) * canvas.width / 4, (y + 0.5) * canvas.height / 4, 1, 1).data.slice(0, 3))))"""
+        )
+    )
+    np.testing.assert_array_equal(found, expected(values("many", 0), 7, scale="map", signed=False))
+    assert not page.locator(".grid").is_visible()
     assert not page.locator(".controls").is_visible()
-    page.evaluate("dispatchEvent(new Event('afterprint'))")
     page.emulate_media(media="screen")
-    assert page.evaluate("convscope.viewer.grid.root.clientHeight") < 900
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert tiles.count() == 0
+    assert page.locator(".grid").is_visible()
 
 
 @pytest.mark.parametrize("width", [1200, 390])

@@ -84,21 +84,49 @@ export class Grid {
     context.textAlign = "left";
     context.fillText(unit, x, y - LABEL / 2);
     const room = this.w - context.measureText(unit).width - 6;
-    const note = this.layer.isDead(unit) ? "dead" : this.note(unit);
+    const note = this.word(unit);
     if (note && context.measureText(note).width <= room) {
       context.textAlign = "right";
       context.fillStyle = this.style.getPropertyValue("--quiet");
       context.fillText(note, x + this.w, y - LABEL / 2);
     }
-    if (this.painter) this.painter(context, unit, x, y, this.w, this.h);
-    else if (this.layer.isDead(unit)) hatch(context, this.marks, x, y, this.w, this.h);
-    else this.atlas.draw(context, unit, x, y, this.w, this.h);
+    this.paint(context, unit, x, y);
     const marked = at === this.hovered || (at === this.cursor && document.activeElement === this.root);
     if (marked) {
       context.strokeStyle = this.style.getPropertyValue("--accent");
       context.lineWidth = 3;
       context.strokeRect(x - 2.5, y - 2.5, this.w + 5, this.h + 5);
     }
+  }
+
+  // What stands beside a unit's number.
+  word(unit) {
+    return this.layer.isDead(unit) ? "dead" : this.note(unit);
+  }
+
+  paint(context, unit, x, y) {
+    if (this.painter) this.painter(context, unit, x, y, this.w, this.h);
+    else if (this.layer.isDead(unit)) hatch(context, this.marks, x, y, this.w, this.h);
+    else this.atlas.draw(context, unit, x, y, this.w, this.h);
+  }
+
+  // All tiles, each by itself, for paper: between any two rows of them a sheet may end, and within a canvas it would cut one.
+  apart() {
+    return this.layer ? this.order.map((unit) => this.alone(unit)) : [];
+  }
+
+  alone(unit) {
+    const [figure, words, canvas] = ["figure", "figcaption", "canvas"].map((name) => document.createElement(name));
+    figure.style.width = `${Math.max(this.w, 30)}px`;
+    words.append(...[String(unit), this.word(unit)].map((textContent) => Object.assign(document.createElement("span"), { textContent })));
+    const ratio = globalThis.devicePixelRatio || 1;
+    Object.assign(canvas, { width: Math.round(this.w * ratio), height: Math.round(this.h * ratio) });
+    Object.assign(canvas.style, { width: `${this.w}px`, height: `${this.h}px` });
+    const context = canvas.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.paint(context, unit, 0, 0);
+    figure.append(words, canvas);
+    return figure;
   }
 
   // The upper left corner of a cell, in the coordinates of the whole grid.

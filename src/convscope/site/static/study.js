@@ -272,14 +272,9 @@ class Viewer {
     this.open(this.order_[to]);
   }
 
-  // On paper nothing scrolls: the grid is as long as its tiles, within what a canvas can be.
+  // On paper nothing scrolls: all tiles stand there one after the other, in place of the grid.
   spread(whole) {
-    this.grid.root.style.height = whole ? `${Math.min(this.grid.spacer.offsetHeight + 4, 6000)}px` : "";
-    if (whole) {
-      this.grid.root.scrollTop = 0;
-      this.grid.measure();
-      this.grid.draw();
-    }
+    this.find("[data-paper]").replaceChildren(...(whole ? this.grid.apart() : []));
   }
 }
 

@@ -10,6 +10,7 @@ export class Tiles {
     Object.assign(this, { view, room, facts, beside, choose, there: new Map(), order: [], selected: null });
     view.addEventListener("scroll", () => this.draw());
     new ResizeObserver(() => this.draw(true)).observe(view);
+    addEventListener("beforeprint", () => this.inOrder());
     view.addEventListener("keydown", (event) => this.key(event));
     room.addEventListener("click", (event) => {
       const tile = event.target.closest(".tile");
@@ -50,6 +51,14 @@ export class Tiles {
     for (let place = first * across; place < Math.min(last * across, this.order.length); place += 1) {
       if (!this.there.has(place)) this.there.set(place, this.tile(place, across));
     }
+  }
+
+  // On paper stand those that are there, in their order: whose crops were not asked for yet cannot be waited for.
+  inOrder() {
+    const places = [...this.there.keys()].sort((a, b) => a - b);
+    this.room.append(...places.map((place) => this.there.get(place)));
+    const [first, last, all] = [places[0] + 1, places.at(-1) + 1, this.order.length];
+    this.room.dataset.paper = places.length < all ? `Here are those in sight, ${first} to ${last} of ${all}.` : "";
   }
 
   tile(place, across) {
