@@ -297,6 +297,23 @@ def test_a_parameter_of_two_layers_is_replaced_in_the_one_that_is_named():
     assert module[1].weight is module[0].weight
 
 
+def test_weights_that_code_elsewhere_computes_with_are_not_replaced_in_the_layer():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.there, self.alone = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)
+
+        def forward(self, x):
+            maps = self.there(self.alone(x.to(self.alone.weight.dtype).type_as(self.alone.weight)))  # its type alone is taken
+            return nn.functional.conv_transpose2d(maps, self.there.weight, padding=1)
+
+    engine = TorchEngine(Tied(), picture_shape=(3, 8, 8))
+    with pytest.raises(Unsupported, match="of 'there' are used by 'conv_transpose2d' elsewhere"):
+        engine.with_weights({"there": {"kernel": np.zeros((4, 3, 3, 3), np.float32)}})
+    for name, values in (("there", {"bias": np.zeros(4, np.float32)}), ("alone", {"kernel": np.zeros((3, 3, 3, 3), np.float32)})):
+        assert not engine.with_weights({name: values}).weights(name)[next(iter(values))].any()
+
+
 def test_the_bias_beside_a_kernel_that_is_made_in_every_run_is_replaced():
     """A kernel of the user's own making, which cannot be."""
 

@@ -113,7 +113,7 @@ def acting_in(engine: TorchEngine, names: Collection[str]) -> dict[str, Acting]:
 
 def _seen(engine: TorchEngine, names: Collection[str], seed: int) -> dict[str, tuple[Acting, int]]:
     found: dict[str, tuple[Acting, int]] = {}
-    way, random = Way(functions=True), np.random.default_rng(seed)
+    way = Way(functions=True)
     kernels = Kernels(engine.module, way)
     way.standing = lambda: kernels
 
@@ -125,11 +125,15 @@ def _seen(engine: TorchEngine, names: Collection[str], seed: int) -> dict[str, t
             if len(found) == len(names):
                 raise Enough
 
-    each = zip(input_names(engine.graph), engine._inputs, strict=True)
-    pictures = {name: random.random((1, *of.shape), np.float32) * (not of.whole) for name, of in each}
     with torch.no_grad(), suppress(Enough, Exception):
-        engine._call(pictures, kernels.catching(lambda _name, tensor, _maker, _alias: tensor, ended), way)
+        engine._call(any_picture(engine, seed), kernels.catching(lambda _name, tensor, _maker, _alias: tensor, ended), way)
     return found
+
+
+def any_picture(engine: TorchEngine, seed: int = 0) -> dict[str, Array]:
+    """One, of random numbers; zeros where the network takes whole numbers."""
+    random, each = np.random.default_rng(seed), zip(input_names(engine.graph), engine._inputs, strict=True)
+    return {name: random.random((1, *of.shape), np.float32) * (not of.whole) for name, of in each}
 
 
 def _judged(module: Any, one: tuple[Acting, int] | None, other: tuple[Acting, int] | None) -> Acting:

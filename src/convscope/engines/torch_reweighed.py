@@ -5,17 +5,22 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrize, prune
+from torch.overrides import TorchFunctionMode
 
 from ..core import Array
 from ..errors import InputError, Unsupported
+from .torch_functions import name_of
 from .torch_graph import has_kernel, is_quantised
 from .torch_inputs import shapes_of
-from .torch_kernels import acting_in
+from .torch_kernels import acting_in, any_picture
+from .torch_modules import Way
+from .torch_tensors import flattened
 
 if TYPE_CHECKING:
     from .torch import TorchEngine
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
 # The hooks of torch that make a weight before every call, and what each keeps beside it.
 MAKERS = ("WeightNorm", "SpectralNorm")
 BESIDE = ("_orig", "_mask", "_g", "_v", "_u")
+# Functions that take of their other tensors only how these are.
+LIKE = frozenset({"to", "type_as", "view_as", "reshape_as", "expand_as"})
 
 
 def reweighed(engine: TorchEngine, weights: Mapping[str, Mapping[str, Array]]) -> TorchEngine:
@@ -42,9 +49,54 @@ def reweighed(engine: TorchEngine, weights: Mapping[str, Mapping[str, Array]]) -
     made = acting_in(result, result._odd & kernels)
     if name := next((name for name, row in rows.items() if row in made and made[row].made), None):
         raise Unsupported(f"The kernels of '{name}' are made of other weights in every run, and cannot be replaced.")
+    refuse_used_elsewhere(result, {row: weights[layer] for layer, row in rows.items()})
     for layer, row in rows.items():
         fill(result._modules[row], weights[layer], layer)
     return result
+
+
+class Elsewhere(TorchFunctionMode):
+    """Notes, while a network runs by `way`, which weights are computed with while their layer does not run.
+
+    owners   {id of a weight: its layer}
+    found    kept up to date: {layer: the function}
+    """
+
+    def __init__(self, owners: Mapping[int, nn.Module], way: Way):
+        super().__init__()
+        self.found: dict[nn.Module, str] = {}
+        self._owners, self._way = owners, way
+
+    def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs, name = kwargs or {}, name_of(function)
+        out = function(*args, **kwargs)
+        if (
+            flattened(out) and not name.startswith("new_") and not name.endswith("_like")
+        ):  # a shape or type is none of its numbers
+            taken = flattened(args[:1] if name in LIKE else (args, kwargs))
+            owners = {self._owners[id(each)] for each in taken if id(each) in self._owners}
+            self.found |= dict.fromkeys(owners.difference(self._way.running), name)
+        return out
+
+
+def refuse_used_elsewhere(engine: TorchEngine, names: Mapping[str, Iterable[str]]) -> None:
+    """Raises Unsupported where code of the network takes a weight of a layer for something else: `F.linear(x, self.conv.weight)`.
+
+    names   of the weights, as the engine calls them, by row
+    """
+    modules, way = engine._modules, Way(functions=True)
+    pairs = [(modules[row], name) for row, each in names.items() for name in each]
+    kept = [(getattr(module, own_name(module, name), None), module) for module, name in pairs]  # so that no id is used twice
+    mode = Elsewhere({id(weight): module for weight, module in kept if isinstance(weight, torch.Tensor)}, way)
+    way.standing = lambda: mode
+    with torch.no_grad(), suppress(Exception):
+        engine._call(any_picture(engine), lambda _name, tensor, _maker, _alias: tensor, way)
+    for row in names:
+        if function := mode.found.get(modules[row]):
+            raise Unsupported(
+                f"The weights of '{row}' are used by '{function}' elsewhere in this network too, which would change with them: "
+                "they cannot be replaced in this layer alone."
+            )
 
 
 def copied(module: nn.Module) -> nn.Module:
