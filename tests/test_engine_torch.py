@@ -2,9 +2,10 @@
 
 import copy
 import io
+import math
 import pickle
 from collections import Counter
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from random import Random
 
@@ -103,6 +104,39 @@ def test_what_a_network_keeps_elsewhere_of_its_weights_alone_is_computed():
     network.table = nn.Parameter(torch.ones(1, 12))
     TorchEngine(network, picture_shape=(3, 2, 2))
     assert torch.equal(kept[0], F.linear(network.table, network.last.weight))
+
+
+class Places(nn.Module):
+    @lru_cache(maxsize=1)  # noqa: B019 - as DETR has it
+    def forward(self, shape):
+        return torch.arange(float(math.prod(shape))).view(shape)
+
+
+@torch.no_grad()
+@lru_cache
+def places_of(shape):
+    return torch.arange(float(math.prod(shape))).view(shape)
+
+
+class Placing(nn.Module):
+    def __init__(self, places):
+        super().__init__()
+        self.stem, self.places = conv(3, 4), places
+
+    def forward(self, x):
+        x = self.stem(x)
+        return (places_of if self.places is None else self.places)(x.shape).flatten(2) + x.flatten(2)
+
+
+@pytest.mark.parametrize("places", [Places(), None], ids=["method", "function"])
+def test_names_stay_where_functools_keeps_what_an_earlier_run_made(places):
+    """Also a run of the user's own, which nobody saw."""
+    network = Placing(places)
+    engine, batch = TorchEngine(network, picture_shape=(3, 8, 8)), torch.rand(2, 3, 8, 8)
+    with torch.no_grad():
+        network(batch)
+        expected = network.stem(batch).flatten(2)
+    np.testing.assert_array_equal(engine.run(batch.numpy(), ["flatten"])["flatten"], expected)
 
 
 CONVOLVED = [
