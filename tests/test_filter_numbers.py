@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convscope.core import Graph, Layer
-from convscope.errors import WrongOption
+from convscope.errors import InputError, WrongOption
 from convscope.methods import folding, kernel_numbers, silent
 from convscope.results import Filters
 
@@ -113,6 +113,35 @@ def test_in_torch_the_folded_kernel_gives_what_convolution_and_norm_give(groups,
     np.testing.assert_allclose(correlated(pictures, found.values, found.biases, 2, 1, groups), expected, atol=1e-5)
     assert found.folded == "1"
     assert "with '1' folded in" in found.sheet().caption
+
+
+def test_a_norm_without_statistics_of_its_own_is_not_folded_nor_proves_anything():
+    """Of constants it makes zeros: the folded kernels were zeros, and all filters were proven never to fire."""
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+    from torch import nn
+
+    import convscope
+
+    net = convscope.open(
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), nn.ReLU()), picture_shape=(3, 8, 8)
+    )
+    found = net.filters("0", folded=True)
+    assert (found.folded, found.silent) == (None, None)
+    np.testing.assert_array_equal(found.values, net.filters("0").values)
+    assert net.receptive_field("1").size is None
+    assert net.layers["1"].native == "BatchNorm2d of the batch"
+
+
+def test_nor_is_one_of_keras_that_is_called_in_training():
+    keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'convscope[keras]'")
+    import convscope
+
+    inputs = keras.Input((8, 8, 3))
+    norm = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3, name="conv")(inputs), training=True)
+    net = convscope.open(keras.Model(inputs, keras.layers.ReLU()(norm)))
+    assert net.filters("conv").silent == ()
+    with pytest.raises(InputError, match="no scale and shift that could be folded into 'conv'"):
+        net.filters("conv", folded=True)
 
 
 def test_in_keras_and_onnx_too():

@@ -289,6 +289,10 @@ ORDERS = {
     "flipped behind others": lambda net, x: net.stem(x).flatten(1).t().flip(1).t().reshape(len(x), 4, 8, 8),
     "copied elsewhere": lambda net, x: torch.zeros(len(x), 4, 8, 8).index_copy(0, torch.arange(len(x)).flip(0), net.stem(x)),
     "multiplied": lambda net, x: torch.einsum("nm,mchw->nchw", torch.eye(len(x)).flip(0), net.stem(x)),
+    "a softmax over them": lambda net, x: net.stem(x).softmax(0),
+    "of one length together": lambda net, x: F.normalize(net.stem(x), dim=0),
+    "normalised together": lambda net, x: F.layer_norm(net.stem(x), (len(x), 4, 8, 8)),
+    "against all": lambda net, x: net.stem(x) - net.stem(x).logsumexp((0, 2, 3), keepdim=True),
 }
 KEPT = {"stem": lambda: conv(3, 4), "head": lambda: head(4), "noise": lambda: nn.ParameterList([torch.rand(64, 4, 8, 8)])}
 ORDERS |= {
@@ -304,6 +308,7 @@ IN_PLACE = {
     "a channel": lambda net, x: net.stem(x)[:, [1, 0, 3, 2]],
     "shifted": lambda net, x: torch.fft.fftshift(net.stem(x), dim=(2, 3)),
     "turned": lambda net, x: net.stem(x).rot90(1, (2, 3)),
+    "a softmax over channels": lambda net, x: F.normalize(net.stem(x).softmax(1), dim=-1),
     "multiplied": lambda net, x: torch.einsum("dc,nchw->ndhw", net.noise[0][0, :, :4, 0], net.stem(x)),
 }
 

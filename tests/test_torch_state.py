@@ -1,5 +1,6 @@
 """What networks keep on themselves while they run, and write into their weights, is as before after every run."""
 
+import copy
 import random
 import re
 import warnings
@@ -319,6 +320,16 @@ def test_runs_are_the_same_whatever_was_kept_from_an_earlier_one():
     held = engine.hold(BATCH, "body")
     for _ in range(2):
         np.testing.assert_array_equal(held.run()["output"], expected)
+
+
+def test_weights_made_in_inference_mode_stay_trainable_and_gradients_are_refused():
+    with torch.inference_mode():
+        module = nn.Sequential(conv(3, 4), head(4))
+    engine = TorchEngine(module, picture_shape=(3, 8, 8))
+    with pytest.raises(Unsupported, match="made in torch.inference_mode"):
+        engine.trace(BATCH)
+    assert all(each.requires_grad for each in module.parameters())
+    assert TorchEngine(copy.deepcopy(module), picture_shape=(3, 8, 8)).trace(BATCH, ["0"])["0"].any()
 
 
 class Deviation(nn.Module):

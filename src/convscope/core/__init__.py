@@ -48,6 +48,7 @@ from .reading import merged as merged
 from .reading import reduced as reduced
 from .reading import share as share
 from .table import CONVOLUTIONS as CONVOLUTIONS
+from .table import OF_THE_BATCH as OF_THE_BATCH
 from .table import Graph as Graph
 from .table import Kind as Kind
 from .table import Layer as Layer

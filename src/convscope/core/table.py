@@ -12,6 +12,7 @@ Kind = Literal[
     "input", "convolution", "depthwise", "separable", "transposed", "dense", "normalisation", "activation", "pooling",
     "resizing", "padding", "merge", "reshape", "dropout", "network", "other",
 ]  # fmt: skip
+OF_THE_BATCH = " of the batch"  # behind the word for a BatchNorm that has no statistics of its own, and takes those of what runs
 CONVOLUTIONS: frozenset[Kind] = frozenset({"convolution", "depthwise", "separable", "transposed"})
 
 
@@ -66,6 +67,8 @@ class Graph:
     """The layers in the order in which they run. Row 0 is the input; of several, `input:1` is the second, and row 1.
 
     wired   whether `Layer.inputs` is known
+    mixed   whether what the network makes of a picture depends on the others that run with it: of two changes of one picture,
+            each then goes through alone
     """
 
     layers: tuple[Layer, ...]
@@ -73,6 +76,7 @@ class Graph:
     parameters: int | None = None  # in all, shared ones counted once; None: the sum of the rows
     unused: tuple[str, ...] = ()  # layers that the network has, but which did not run
     pieces: tuple[tuple[str, str], ...] = ()  # layers inside others that are read as one piece, and these others
+    mixed: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

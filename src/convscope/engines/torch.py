@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any, NoReturn
@@ -107,6 +108,7 @@ class TorchEngine:
             *([self.alone] if self.alone else []),
             *([note] if note else found.notes),
         )
+        self.graph = replace(self.graph, mixed=found.mixed or self._habits.mixes)
 
     @property
     def framework(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from ..core import Kind
+from ..core import OF_THE_BATCH, Kind
 from .names import array_names, numbered
 from .torch_constants import Constants
 from .torch_modules import Look, Unwatched, Visit
@@ -73,6 +73,10 @@ class Function:
         """Adding a number to a map merges nothing."""
         kind = KINDS.get(self.name, "other")
         return "other" if kind == "merge" and len(self.given) < 2 else kind
+
+    @property
+    def native(self) -> str:
+        return self.name + OF_THE_BATCH if takes_statistics(self.name, self.args, self.kwargs) else self.name
 
     @property
     def counted(self) -> list[tuple[torch.Tensor, int]]:
@@ -154,6 +158,11 @@ class Functions(TorchFunctionMode):
             full = f"{path}.torch.{name}" if path else f"torch.{name}"
         self._calls[full] += 1
         return numbered(full, self._calls[full])
+
+
+def takes_statistics(name: str, args: Any, kwargs: Any) -> bool:
+    """Whether it is a BatchNorm that takes those of what runs."""
+    return name == "batch_norm" and bool(kwargs.get("training", args[5] if len(args) > 5 else False))
 
 
 def is_extension(function: Any) -> bool:

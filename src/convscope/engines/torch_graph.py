@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
-from ..core import Array, Kind
+from ..core import OF_THE_BATCH, Array, Kind
 from .memory import Pool, copied
 from .torch_modules import is_script
 
@@ -62,7 +63,8 @@ def is_quantised_by_values(module: nn.Module) -> bool:
 def native_of(module: nn.Module) -> str:
     """By its class; quantised ones are called as the others, and say another name themselves."""
     own: Any = module
-    return own._get_name() if is_quantised(module) else type(module).__name__
+    name: str = own._get_name() if is_quantised(module) else type(module).__name__
+    return name + OF_THE_BATCH if isinstance(module, BatchNorm) and module.running_mean is None else name
 
 
 def activation_in(module: nn.Module) -> str | None:

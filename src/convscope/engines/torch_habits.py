@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from ..core import Array, Pictures, Tap, each_array, input_names
 from ..errors import ConvscopeError
 from .torch_attributes import Found, is_torchs_own, parts_of
+from .torch_functions import takes_statistics
 from .torch_modules import Unwatched
 from .torch_state import Known, equal
 from .torch_tensors import flattened, memory, version
@@ -25,8 +26,14 @@ if TYPE_CHECKING:
 
 ALIKE = 1e-3  # of the largest value: two pictures may be computed in another order than one
 EXPOSING = frozenset({"numpy", "__array__", "__dlpack__", "data_ptr"})  # after these, nobody sees what is written
-REDUCING = frozenset("mean var std var_mean std_mean sum amax amin max min median norm vector_norm".split())  # noqa: SIM905
-MIXING = REDUCING | {"batch_norm"}
+REDUCING = frozenset(
+    """mean var std var_mean std_mean sum amax amin max min aminmax median norm vector_norm linalg_norm linalg_vector_norm prod
+    logsumexp quantile nanquantile nanmean nansum nanmedian count_nonzero any all""".split()  # noqa: SIM905
+)
+# They leave the axes as they are, and mix along the one that they are told, or all of the last ones.
+ALONG = frozenset("softmax log_softmax softmin normalize cumsum cumprod cummax cummin logcumsumexp".split())  # noqa: SIM905
+OVER_LAST = frozenset({"layer_norm", "rms_norm"})
+MIXING = REDUCING | ALONG | OVER_LAST | {"batch_norm"}
 WRITING = frozenset(
     f"__i{name}__"
     for name in "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()  # noqa: SIM905
@@ -38,7 +45,7 @@ class Habits(TorchFunctionMode):
 
     known    is filled
     draws    whether it draws random numbers
-    mixes    whether it may compute something of one picture from the others
+    mixes    whether it may compute something of one picture from the others; once `notes` were asked for, whether it does
     """
 
     def __init__(self, module: nn.Module):
@@ -101,7 +108,9 @@ class Habits(TorchFunctionMode):
                 raise Overwritten
 
     def notes(self, engine: TorchEngine) -> Iterator[str]:
-        if self.mixes and (row := mixed(engine)):
+        row = mixed(engine) if self.mixes else None
+        self.mixes = row is not None
+        if row:
             yield (
                 f"What '{row}' makes of a picture depends on the others that run with it: it is computed from all of them, "
                 "or has them in another order. Give one picture at a time for what it makes of each alone."
@@ -134,13 +143,15 @@ def may_write(function: Any, kwargs: Any) -> bool:
     return by_name or kwargs.get("out") is not None or type(function).__module__ == "torch._ops"
 
 
-def takes_statistics(name: str, args: Any, kwargs: Any) -> bool:
-    return name == "batch_norm" and bool(kwargs.get("training", args[5] if len(args) > 5 else False))
-
-
 def may_mix(function: Any, args: Any, kwargs: Any, out: Any) -> bool:
-    """Whether it takes statistics of the batch, or leaves nothing of the first axis of something with two or more."""
+    """Whether it takes statistics of the batch, mixes along the first axis, or leaves nothing of that of two or more."""
     name, given = name_of(function), args[0] if args else None
+    if name in ALONG and isinstance(given, torch.Tensor):
+        place = 2 if name == "normalize" else 1
+        told = kwargs.get("dim", kwargs.get("axis", args[place] if len(args) > place else None))
+        return isinstance(told, int) and told in (0, -given.ndim)
+    if name in OVER_LAST and isinstance(given, torch.Tensor):
+        return len(kwargs.get("normalized_shape", args[1] if len(args) > 1 else ())) == given.ndim
     if name not in REDUCING:
         return takes_statistics(name, args, kwargs)
     made = flattened(out)

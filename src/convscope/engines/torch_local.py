@@ -33,6 +33,7 @@ OF_EACH_VALUE = (
     nn.Hardtanh, nn.Hardshrink, nn.Softshrink, nn.Tanhshrink, nn.Sigmoid, nn.LogSigmoid, nn.Tanh, nn.Softplus, nn.Softsign,
     nn.Threshold,
 )  # fmt: skip
+KNOWN = frozenset((*CONVOLUTIONS, *MAXIMA, *MEANS, *BATCH_NORMS, *PADDINGS, *NOTHING, *OF_EACH_VALUE))
 FUNCTIONS: dict[str, Compute] = {
     "relu": F.relu, "relu6": F.relu6, "leaky_relu": F.leaky_relu, "elu": F.elu, "selu": F.selu, "gelu": F.gelu, "silu": F.silu,
     "mish": F.mish, "hardswish": F.hardswish, "hardsigmoid": F.hardsigmoid, "sigmoid": torch.sigmoid, "tanh": torch.tanh,
@@ -57,7 +58,10 @@ class Locals:
         if row.function:
             compute = self._function(row)
             return None if compute is None else Part(self._on_arrays(compute))
-        found = local(engine._modules[row.name]) if row.name in engine._modules and len(row.inputs) == 1 else None
+        module = engine._modules.get(row.name)
+        if module is None or len(row.inputs) != 1 or any(each.dtype != engine._like.dtype for each in module.parameters()):
+            return None  # of a network of several precisions nobody knows in which of them a map flows
+        found = local(module)
         return None if found is None else Part(self._on_arrays(found[0]) if found[0] else first, found[1])
 
     def _function(self, row: Layer) -> Compute | None:
@@ -113,7 +117,7 @@ def is_plain(function: Function) -> bool:
 def local(module: nn.Module) -> tuple[Compute | None, float] | None:
     """How it computes parts, None for as they are; and what stands beyond the edges. None where it is not known."""
     kind: Any = type(module)
-    if "forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks:
+    if kind not in KNOWN or "forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks:
         return None
     alike: Any = copy.copy(module)  # with the same weights
     alike.training = False

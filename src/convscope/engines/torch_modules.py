@@ -157,7 +157,15 @@ def handed_on(module: nn.Module, args: Any, out: Any, name: str, visit: Visit, w
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """No gradients for weights inside, which nobody asks for and which would cost as much again."""
+    """No gradients for weights inside, which nobody asks for and which would cost as much again.
+
+    raises   Unsupported for weights that were made in torch.inference_mode: these neither let gradients through nor are changed
+    """
+    if any(each.is_inference() for each in module.parameters()):
+        raise Unsupported(
+            "The weights of this network were made in torch.inference_mode, and no gradient flows through such. "
+            "Open copy.deepcopy(module), made outside of it, or use a method that needs no gradients, such as occlusion."
+        )
     trained = [each for each in module.parameters() if each.requires_grad]
     try:
         for each in trained:

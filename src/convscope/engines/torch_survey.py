@@ -214,7 +214,7 @@ class Survey:
             self._keep(tensor, parents, first=first, counted=counted)
             return
         window = window_of_call(function.name, function.args, function.kwargs, tensor.ndim - 2)
-        facts: dict[str, Any] = {"kind": function.kind, "native": function.name, "function": True, "window": window}
+        facts: dict[str, Any] = {"kind": function.kind, "native": function.native, "function": True, "window": window}
         self._step(name, tensor, parents, known=first, counted=counted, **facts)
         self._keep(tensor, (name,), first=first, counted=counted)
 

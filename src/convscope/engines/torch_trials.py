@@ -31,6 +31,7 @@ class Found:
     wired    whether it is known what is behind each, for whatever pictures
     unlike   outputs whose first axis is not that of the pictures
     looks    whether its code looks at values, and may go another way for other pictures
+    mixed    whether pictures were seen to depend on those beside them
     """
 
     table: Table
@@ -39,6 +40,7 @@ class Found:
     unlike: frozenset[str]
     looks: bool
     notes: tuple[str, ...] = ()
+    mixed: bool = False
 
 
 def needs_second(first: Survey, alone: Survey | None) -> bool:
@@ -90,7 +92,7 @@ def of_two(first: Survey, second: Survey, strange: set[str]) -> Found:
     notes += [mixing(mixed)] if mixed else [crossing(crossed)] if crossed else []
     unlike = {name for name, (each, _) in first.ends.items() if not (each and second.ends.get(name, (False, False))[0])}
     table.join(other, new)
-    return Found(table, kept, wired, frozenset(unlike), looks, tuple(notes))
+    return Found(table, kept, wired, frozenset(unlike), looks, tuple(notes), bool(mixed or crossed))
 
 
 def only_in(first: Survey, second: Survey) -> set[str]:

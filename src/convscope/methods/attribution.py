@@ -94,7 +94,7 @@ def traced_at_once(graph: Graph, pictures: Array, *, memory: int) -> int:
     """
     one = traced_bytes(graph, pictures)
     check_memory(one, memory, pictures)
-    return max(1, min(memory // one, QUICK // (4 * max(values_of(graph, pictures))), MOST))
+    return 1 if graph.mixed else max(1, min(memory // one, QUICK // (4 * max(values_of(graph, pictures))), MOST))
 
 
 def traced_bytes(graph: Graph, pictures: Array, taps: Sequence[str] = ()) -> int:

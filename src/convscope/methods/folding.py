@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core import Array, Edit, Engine, Graph, Layer, Pictures, input_names
+from ..core import OF_THE_BATCH, Array, Edit, Engine, Graph, Layer, Pictures, input_names
 from ..errors import InputError
 from .filters import kernels
 
 FAR = 256.0  # where a normalisation's slope is read off; a power of two, so that dividing by it rounds nothing
+NEAR = 0.05  # how near what a normalisation makes of noise comes to scale and shift, of these, in half precision too
 SIDE = 64  # of a picture where the network takes any size
+
+
+class NotAffine(InputError):
+    """A normalisation that is no scale and shift."""
 
 
 def batch_norm_after(graph: Graph, layer: str) -> str | None:
@@ -22,6 +27,8 @@ def batch_norm_after(graph: Graph, layer: str) -> str | None:
 
 def is_batch_norm(layer: Layer) -> bool:
     name = layer.native.replace("_", "").lower()
+    if layer.native.endswith(OF_THE_BATCH):
+        return False
     return layer.kind == "normalisation" and name.startswith(("batchnorm", "syncbatchnorm")) and len(layer.inputs) == 1
 
 
@@ -45,14 +52,28 @@ def affine(engine: Engine, layer: str, norm: str) -> tuple[Array, Array]:
     """(c,) scale and shift of a BatchNorm in evaluation, read off what it makes of constants: norm(a) = a * scale + shift.
 
     So it needs no names of parameters, nor the epsilon, which every framework keeps elsewhere.
+    raises   NotAffine where it makes something else of what is no constant: it takes its statistics from what it is given
     """
     picture = blank(engine)
 
-    def at(value: float) -> Array:
-        given = engine.run(picture, [norm], [Edit(layer, scale=0.0, shift=value)])[norm]
-        return given.reshape(*given.shape[:2], -1)[0, :, 0].astype(np.float64)
+    def given(value: Array | float) -> Array:
+        return engine.run(picture, [norm], [Edit(layer, scale=0.0, shift=value)])[norm].astype(np.float64)
 
-    return np.asarray((at(FAR) - at(-FAR)) / (2 * FAR)), np.asarray(at(0.0))
+    def at(value: float) -> Array:
+        values = given(value)
+        return values.reshape(*values.shape[:2], -1)[0, :, 0]
+
+    scale, shift = np.asarray((at(FAR) - at(-FAR)) / (2 * FAR)), np.asarray(at(0.0))
+    noise = np.random.default_rng(0).normal(size=given(0.0).shape).astype(np.float32)
+    each = (-1, *[1] * (noise.ndim - 2))
+    error = np.abs(given(noise) - (noise * scale.reshape(each) + shift.reshape(each)))
+    if (error > NEAR * (1 + np.abs(scale) + np.abs(shift)).reshape(each)).any():
+        raise NotAffine(
+            f"'{norm}' takes its statistics from what it is given, and is no scale and shift that could be folded into "
+            f"'{layer}'. Look at the filters as they are.",
+            received=norm,
+        )
+    return scale, shift
 
 
 def blank(engine: Engine) -> Pictures:

@@ -117,7 +117,7 @@ def each_way(
               change is said to be gone, both ways give the same
     """
     found, others = mixers(engine.graph, stopped.layer)
-    if not found or any(engine.graph[name].index > _place(engine.graph, read) for name in found):
+    if not found or engine.graph.mixed or any(engine.graph[name].index > _place(engine.graph, read) for name in found):
         return None
     fed, channels = [engine.graph[name].inputs[0] for name in found], stopped.value.shape[1]
     plain, changed = stopped.run([*found, *fed, *others]), stopped.run([*fed, *others], [all_off])

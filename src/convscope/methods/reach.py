@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core import Graph, Layer, Window
+from ..core import OF_THE_BATCH, Graph, Layer, Window
 from ..errors import Unsupported
 
 # What computes each value from the one at the same place, by the framework's name in small letters without underscores.
@@ -149,7 +149,7 @@ def step_from(row: Layer, fed_by: Layer, axis: int, sizes: Any) -> Step:
         return replace(everything, flattened=any(each != 1 for each in size))
     if row.kind == "reshape" and not size and same_units(row, fed_by) and all(each == 1 for each in out):
         return same
-    if name.startswith(OVER_PLACES) and out == size:
+    if (name.startswith(OVER_PLACES) or row.native.endswith(OF_THE_BATCH)) and out == size:
         return everything
     if out and name in JOINING and out == size:
         return same
@@ -170,7 +170,7 @@ def elementwise(row: Layer) -> bool:
     if row.kind == "activation":
         return not name.startswith(MIXING) and not (row.activation or "").replace("_", "").lower().startswith(MIXING)
     if row.kind == "normalisation":
-        return name.startswith(BATCH_NORMS) or name in ELEMENTWISE
+        return (name.startswith(BATCH_NORMS) and not row.native.endswith(OF_THE_BATCH)) or name in ELEMENTWISE
     return row.kind == "dropout" or name in ELEMENTWISE
 
 

@@ -84,6 +84,8 @@ def at_once(
     Estimated from the shapes in the layer table; sizes that are not known there count as 1, unless they are the picture's.
     quick    how many are quick whatever their size
     largest_array   bytes in the largest array of a batch up to which it is quick
+
+    One of a network in which pictures that run together change each other.
     raises   InputError for a limit below which not even one picture fits
     """
     start = next((row.index for row in graph if row.name == after), 0)
@@ -94,7 +96,7 @@ def at_once(
             "Give more memory.",
             received=memory,
         )
-    return max(1, min(memory // (LIVE * largest), max(largest_array // largest, quick), most))
+    return 1 if graph.mixed else max(1, min(memory // (LIVE * largest), max(largest_array // largest, quick), most))
 
 
 def size_of(shape: Iterable[int | None] | None) -> int:

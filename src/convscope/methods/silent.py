@@ -8,7 +8,7 @@ import numpy.typing as npt
 from ..core import Array, Engine, Graph, Layer
 from .blocks import activation_after
 from .filters import kernels
-from .folding import affine, batch_norm_after
+from .folding import NotAffine, affine, batch_norm_after
 
 Interval = tuple[float, float]
 INFINITE: Interval = (-np.inf, np.inf)
@@ -40,7 +40,10 @@ def silent(engine: Engine, layer: str) -> tuple[int, ...] | None:
     least, greatest = bounds(weights["kernel"], weights.get("bias"), *received(graph, layer))
     norm = batch_norm_after(graph, layer)
     if norm is not None:
-        scale, shift = (each.astype(np.float64) for each in affine(engine, layer, norm))
+        try:
+            scale, shift = (each.astype(np.float64) for each in affine(engine, layer, norm))
+        except NotAffine:
+            return ()
         end = np.where((scale >= 0)[:, None], greatest, least)  # each with its size beside it
         with np.errstate(invalid="ignore"):
             scaled = np.where(scale[:, None] == 0, 0, end * scale[:, None])

@@ -266,11 +266,14 @@ def fixed_batch(graph: Graph) -> int | None:
 
 
 def batch_size(graph: Graph, wishes: Wishes) -> int:
-    """As many pictures as fit with all their maps into the memory; what a file insists on comes first."""
+    """As many pictures as fit with all their maps into the memory; what a file insists on comes first.
+
+    One where pictures that run together change each other, unless it was said how many.
+    """
     fixed = fixed_batch(graph) or 1
     values = sum(math.prod(size or 224 for size in layer.shape) for layer in graph if layer.shape)
     fits = wishes.batch or max(1, min(MOST, wishes.memory // max(values * 4, 1)))
-    size = 1 << (fits.bit_length() - 1) if wishes.batch is None else fits
+    size = fits if wishes.batch else 1 if graph.mixed else 1 << (fits.bit_length() - 1)
     return max(fixed, size // fixed * fixed)
 
 
