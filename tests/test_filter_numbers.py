@@ -132,16 +132,21 @@ def test_a_norm_without_statistics_of_its_own_is_not_folded_nor_proves_anything(
     assert net.layers["1"].native == "BatchNorm2d of the batch"
 
 
-def test_nor_is_one_of_keras_that_is_called_in_training():
-    keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'convscope[keras]'")
+def test_nor_is_one_that_a_user_wrote():
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+    import torch.nn.functional as F
+    from torch import nn
+
     import convscope
 
-    inputs = keras.Input((8, 8, 3))
-    norm = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3, name="conv")(inputs), training=True)
-    net = convscope.open(keras.Model(inputs, keras.layers.ReLU()(norm)))
-    assert net.filters("conv").silent == ()
-    with pytest.raises(InputError, match="no scale and shift that could be folded into 'conv'"):
-        net.filters("conv", folded=True)
+    class BatchNormGhost(nn.BatchNorm2d):
+        def forward(self, x):
+            return F.batch_norm(x, None, None, self.weight, self.bias, training=True)
+
+    net = convscope.open(nn.Sequential(nn.Conv2d(3, 4, 3), BatchNormGhost(4), nn.ReLU()), picture_shape=(3, 8, 8))
+    assert net.filters("0").silent == ()
+    with pytest.raises(InputError, match="no scale and shift that could be folded into '0'"):
+        net.filters("0", folded=True)
 
 
 def test_in_keras_and_onnx_too():

@@ -10,6 +10,7 @@ import convscope
 from convscope.core import Edit, Tap
 from convscope.engines.onnx import OnnxEngine
 from convscope.errors import EngineError, InputError, Unsupported, WrongPictureShape
+from convscope.methods.ablation import ablate_units
 from convscope.methods.receptive import derived, measured, sizes_of
 from convscope.methods.silent import silent
 from convscope.scan.several import listing_for
@@ -101,8 +102,51 @@ def test_a_receptive_field_is_not_derived_through_what_has_no_row(build):
     assert min(stop - start for start, stop in zip(field.start, field.stop, strict=True)) >= 3
 
 
+MIXING = {
+    "a softmax over pictures": ("Softmax", {"axis": 0}, True),
+    "a softmax over channels": ("Softmax", {"axis": 1}, False),
+    "a softmax over pictures from behind": ("Softmax", {"axis": -4}, True),
+    "one mean and deviation": ("MeanVarianceNormalization", {}, True),
+    "of each map": ("MeanVarianceNormalization", {"axes": [2, 3]}, False),
+    "the mean picture": ("ReduceMean", {"axes": [0]}, True),
+    "the greatest of all": ("ReduceMax", {}, True),
+    "the greatest of each map": ("ReduceMax", {"axes": [-1, 2]}, False),
+}
+
+
+@pytest.mark.parametrize("kind", MIXING)
+def test_that_pictures_change_each_other_is_said(kind):
+    operator, options, mixed = MIXING[kind]
+    w = Writer()
+    x = w.conv("picture", "conv1", 4, 3, 3, 3)
+    engine = OnnxEngine(w.model(["n", 3, 12, 12], w.head(w.node("Sub", [x, w.node(operator, [x], "odd", **options)], "less"), 4)))
+    assert engine.graph.mixed == mixed == any("depends on those beside it" in note for note in engine.notes)
+
+
+def test_dynamic_quantisation_rounds_pictures_by_each_other():
+    w = Writer()
+    w.nodes.append(helper.make_node("DynamicQuantizeLinear", ["picture"], ["bytes", "step", "zero"], "odd"))
+    x = w.node("DequantizeLinear", ["bytes", "step", "zero"], "back")
+    engine = OnnxEngine(w.model(["n", 3, 12, 12], w.head(w.conv(x, "conv1", 4, 3, 3, 3), 4)))
+    assert engine.graph.mixed
+    assert "'odd' (DynamicQuantizeLinear)" in " ".join(engine.notes)
+
+
+def test_an_operator_that_a_later_opset_took_back_is_computed_all_the_same():
+    """GroupNormalization of opset 18, by whose name onnx alone stumbles."""
+    w = Writer()
+    given = [w.conv("picture", "conv1", 4, 3, 3, 3), w.weight("scale", 2), w.weight("shift", 2)]
+    model = w.model(["n", 3, 12, 12], w.head(w.node("GroupNormalization", given, "norm", num_groups=2), 4), opset=18)
+    assert OnnxEngine(model).run(pictures(model), ["norm"])["norm"].shape == (2, 4, 12, 12)
+
+
 def test_what_a_network_in_training_does_is_said():
-    assert any("depends on those beside it: 'odd'" in note for note in OnnxEngine(in_training()).notes)
+    engine = OnnxEngine(in_training())
+    assert any("depends on those beside it, of which 'odd' (BatchNormalization)" in note for note in engine.notes)
+    one = pictures(in_training())[:1]
+    without = ablate_units(engine, one, "conv1")[0]
+    alone = [engine.run(one, edits=[Edit("conv1", 1 - np.eye(4, dtype=np.float32)[unit, :, None, None])]) for unit in range(4)]
+    np.testing.assert_allclose(without, np.concatenate([run["output"] for run in alone]), rtol=1e-5)
     w = Writer()
     x = w.node("Dropout", [w.conv("picture", "conv1", 4, 3, 3, 3), w.constant("half", np.float32(0.5)), "on"], "dropout")
     x = w.node("Add", [x, w.node("RandomNormalLike", [x], "noise")], "noisy")

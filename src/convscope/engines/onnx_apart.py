@@ -35,6 +35,14 @@ APART = frozenset(
 )  # fmt: skip
 
 
+# Along which axes these work if they do not say; no number: along all of them.
+OVER: dict[str, tuple[int, ...]] = {
+    "Softmax": (-1,), "LogSoftmax": (-1,), "Hardmax": (-1,), "LpNormalization": (-1,), "LayerNormalization": (-1,),
+    "RMSNormalization": (-1,), "TopK": (-1,), "MeanVarianceNormalization": (0, 2, 3),
+    **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSum",
+                     "ReduceLogSumExp", "ReduceSumSquare", "CumSum"), ()),
+}  # fmt: skip
+ROUNDING = frozenset({"DynamicQuantizeLinear", "DynamicQuantizeMatMul"})  # by the largest of all values that they are given
 Part = TypeVar("Part")
 
 
@@ -75,3 +83,26 @@ def apart(node: NodeProto, wiring: Wiring, proven: Container[str]) -> bool:
     else:
         sure = kind in APART
     return sure and all(name in proven or name in wiring.constant for name in node.input if name)
+
+
+def mixes(node: NodeProto, wiring: Wiring) -> bool:
+    """Whether it makes one number of several pictures, of an array that has an entry for each."""
+    kind, given = operator(node), node.input[0] if node.input else ""
+    if given not in wiring.flowing or given in wiring.foreign:
+        return False
+    if kind in ROUNDING or (kind == "BatchNormalization" and attribute(node, "training_mode", 0)):
+        return True
+    return kind in OVER and not {0, -(wiring.rank(given) or 99)}.isdisjoint(axes_of(node, wiring))
+
+
+def axes_of(node: NodeProto, wiring: Wiring) -> Sequence[int]:
+    """Along which a node of OVER works; none where that is computed."""
+    said = attribute(node, "axes", attribute(node, "axis", None))
+    if said is not None:
+        return [said] if isinstance(said, int) else list(said)
+    over = OVER[operator(node)]
+    if over or operator(node) == "TopK":
+        return over
+    if len(node.input) > 1 and node.input[1]:
+        return list(wiring.constants.array(node.input[1]).flat) if node.input[1] in wiring.constants else []
+    return [] if attribute(node, "noop_with_empty_axes", 0) else [0]

@@ -11,6 +11,7 @@ from onnx import ModelProto, NodeProto
 from ..core import CONVOLUTIONS, Graph, Kind, Layer
 from ..errors import Shape
 from .names import RESERVED, end_names, output_names
+from .onnx_apart import mixes
 from .onnx_layout import Layouts
 from .onnx_windows import window_of
 from .onnx_wiring import Wiring, attribute, draws, operator, read_by
@@ -71,7 +72,8 @@ def table(model: ModelProto, wiring: Wiring, layouts: Layouts) -> Table:
             row_of[tensor], tensors[name], nodes[name] = name, tensor, node
         numbers[node.op_type] += 1
         weights |= set(wiring.weights(node).values())
-    return Table(Graph(tuple(layers), parameters=wiring.size(weights)), tensors, nodes)
+    mixed = any(mixes(node, wiring) for node in model.graph.node)
+    return Table(Graph(tuple(layers), parameters=wiring.size(weights), mixed=mixed), tensors, nodes)
 
 
 def own_name(node: NodeProto, tensor: str, number: int, *, alone: bool) -> str:
@@ -173,18 +175,12 @@ def unlike_evaluation(model: ModelProto, wiring: Wiring) -> tuple[str, ...]:
     """A sentence on nodes that give other values in each run, and one on those whose values depend on the other pictures."""
     named = {node.name or node.output[0]: node for node in model.graph.node}
     drawing = [f"'{name}' ({node.op_type})" for name, node in named.items() if draws(node, wiring)]
-    training = [
-        f"'{name}'"
-        for name, node in named.items()
-        if operator(node) == "BatchNormalization" and attribute(node, "training_mode", 0)
-    ]
+    mixing = [f"'{name}' ({node.op_type})" for name, node in named.items() if mixes(node, wiring)]
     found = []
     if drawing:
         found.append(f"No two runs of this network need agree: random numbers are drawn in {', '.join(drawing)}.")
-    if training:
-        found.append(
-            f"What is shown of one picture depends on those beside it: {', '.join(training)} take mean and variance of a batch."
-        )
+    if mixing:
+        found.append(f"What is shown of one picture depends on those beside it, of which {', '.join(mixing)} make one number.")
     return tuple(found)
 
 
