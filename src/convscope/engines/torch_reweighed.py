@@ -70,9 +70,8 @@ class Elsewhere(TorchFunctionMode):
     def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, name = kwargs or {}, name_of(function)
         out = function(*args, **kwargs)
-        if (
-            flattened(out) and not name.startswith("new_") and not name.endswith("_like")
-        ):  # a shape or type is none of its numbers
+        only_asked = name.startswith("new_") or name.endswith("_like") or not flattened(out)  # for a shape or a type
+        if not only_asked:
             taken = flattened(args[:1] if name in LIKE else (args, kwargs))
             owners = {self._owners[id(each)] for each in taken if id(each) in self._owners}
             self.found |= dict.fromkeys(owners.difference(self._way.running), name)
