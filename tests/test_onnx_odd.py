@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from zoo_onnx import NETWORKS, Writer, pictures, rename
 
 import convscope
@@ -83,6 +84,29 @@ def of_whole_numbers():
     x = w.node("ConvInteger", [x, "kernel", "zero"], "conv1", pads=[1] * 4)
     x = w.node("Cast", [x], "odd", to=TensorProto.FLOAT)
     return w.model(["n", 3, 12, 12], w.head(x, 4))
+
+
+def by_range(batch="n"):
+    """As ONNX Runtime's dynamic quantisation writes it: bytes by the range of all that passes at once."""
+    w = Writer()
+    for name, value in (("zero", np.uint8(120)), ("step", np.float32(0.02))):
+        w.constant(name, value)
+    w.constant("kernel", np.random.default_rng(0).integers(0, 255, (4, 3, 3, 3)).astype(np.uint8))
+    w.nodes.append(helper.make_node("DynamicQuantizeLinear", ["picture"], ["bytes", "range", "shift"], "bytes"))
+    x = w.node("Cast", [w.node("ConvInteger", ["bytes", "kernel", "shift", "zero"], "conv1")], "cast", to=TensorProto.FLOAT)
+    x = w.node("Mul", [x, w.node("Mul", ["range", "step"], "steps")], "real")
+    return w.model([batch, 3, 12, 12], w.head(w.node("Relu", [x], "relu"), 4), opset=19, ir=9)
+
+
+def test_a_picture_is_not_rounded_by_the_range_of_those_beside_it():
+    engine, one = OnnxEngine(by_range()), np.random.default_rng(0).normal(size=(1, 3, 12, 12)).astype(np.float32)
+    expected = ReferenceEvaluator(by_range()).run(None, {"picture": one})[0]
+    np.testing.assert_allclose(engine.run(np.concatenate([one, 9 * one]))["output"][:1], expected, atol=1e-5)
+    notes = convscope.open(by_range()).info.notes
+    assert len(set(notes)) == len(notes)  # each was said twice
+    assert "1 convolution of whole numbers (ConvInteger: 'conv1')" in engine.notes[0]
+    assert engine.notes[1].startswith("Rounding in 'bytes' is by the range of all that passes at once")
+    assert any("depends on those beside it: 'bytes'" in note for note in OnnxEngine(by_range(2)).notes)
 
 
 def in_training():
@@ -349,3 +373,22 @@ def test_names_of_inputs_that_can_be_read_in_two_ways_are_refused(tmp_path):
             listing_for(given, net.graph).item(0).read()
     with pytest.raises(InputError, match="two ways"):
         net.maps(own, "less")
+
+
+def test_what_a_quantised_dense_layer_computes_with_and_that_it_is_not_replaced():
+    """By rounding, 0.5 became nothing."""
+    w, random = Writer(), np.random.default_rng(0)
+    w.constant("step", np.float32(0.05))
+    w.constant("zero", np.uint8(120))
+    w.constant("kernel", random.integers(-100, 100, (48, 5)).astype(np.int8))
+    w.constant("steps", random.uniform(0.01, 0.03, 5).astype(np.float32))
+    w.constant("zeros", np.zeros(5, np.int8))
+    x = w.node("QuantizeLinear", [w.node("Flatten", ["picture"], "flat"), "step", "zero"], "bytes")
+    x = w.node("QLinearMatMul", [x, "step", "zero", "kernel", "steps", "zeros", "step", "zero"], "dense")
+    net = convscope.open(w.model(["n", 3, 4, 4], w.node("DequantizeLinear", [x, "step", "zero"], "real")))
+    run = net.engine.run(random.normal(size=(2, 3, 4, 4)).astype(np.float32) / 9, ["bytes", "dense"])
+    expected = run["bytes"] @ net.filters("dense").values.T
+    assert net.graph["dense"].kind == "dense"
+    np.testing.assert_allclose(run["dense"], expected, atol=0.026)  # half a step
+    with pytest.raises(Unsupported, match="The weights of 'dense' are quantised"):
+        net.engine.with_weights({"dense": {"kernel": np.full((5, 48), 0.5, np.float32)}})

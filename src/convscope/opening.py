@@ -25,7 +25,7 @@ from .pictures import Preprocess, from_card, is_picture
 from .pictures.preprocess import PRESETS
 from .results import NetworkInfo
 
-NO_CONVOLUTIONS = "It has no convolutions, so that there are no filters and no blocks; its layers are read with at='all'."
+NO_CONVOLUTIONS = "Its table has no convolutions, so that there are no filters and no blocks; its layers are read with at='all'."
 # Of one input, of several in the order in which a torch module's forward takes them, or by their names there.
 PictureShape = Shape | Sequence[Shape] | Mapping[str, Shape]
 RANDOM = "Its weights are random, so that nothing here was learned. Give weights='imagenet' or a file (--weights)."
@@ -149,7 +149,7 @@ def _from_file(path: Path, kind: str, how: How, facts: dict[str, Any]) -> Opened
 
         onnx_engine = onnx_files.opened(path, via=how.via)
         facts["source"] += ", converted from ONNX" if how.via else ""
-        return onnx_engine, facts | {"notes": onnx_engine.notes}, onnx_engine.card
+        return onnx_engine, facts, onnx_engine.card
     if kind == "keras":
         from .engines.keras_setup import settle
 
@@ -245,7 +245,7 @@ def _live(model: Any, how: How) -> Opened:
 
         onnx_engine = through(OnnxEngine(model), how.via)
         facts["name"] = model.graph.name or "ModelProto"
-        return onnx_engine, facts | {"notes": onnx_engine.notes}, onnx_engine.card
+        return onnx_engine, facts, onnx_engine.card
     if "tf_keras" in homes:
         raise Unsupported("This is a Keras 2 model (tf_keras). Save it as .h5 and open that file.")
     raise Unsupported(

@@ -31,7 +31,7 @@ from .onnx_layout import Layouts
 from .onnx_learning import learn, open_questions, overhangs, prove
 from .onnx_pictures import FirstAxes, checked, fixed_batch, refuse_unreadable, refuse_without_pictures, without_shapes
 from .onnx_quantised import quantised, real_weights
-from .onnx_rows import inner_convolutions, table, unlike_evaluation
+from .onnx_rows import table, taking_ranges, unlike_evaluation, unlisted_convolutions
 from .onnx_sessions import KEPT, Session, Sessions, failed
 from .onnx_sizes import infer, ranks
 from .onnx_wiring import Wiring, opset, protocol_layout
@@ -55,11 +55,11 @@ class OnnxEngine:
     """
 
     def __init__(self, model: onnx.ModelProto, *, folder: Path | None = None):
-        refuse_rearranged(model)
+        onnx_graph.refuse_rearranged(model)
         body = onnx_graph.inlined(model)
         self._constants = Constants(model.graph, folder, body.graph.node)
         names = inputs_of(body, self._constants)
-        self.notes: tuple[str, ...] = (*inner_convolutions(body), *unread(body, names, self._constants))
+        self.notes: tuple[str, ...] = (*unlisted_convolutions(body), *unread(body, names, self._constants))
         self._model = onnx_graph.without_constants(body, names)
         self._count_axes(names)
         self.metadata = {each.key: each.value for each in model.metadata_props}
@@ -68,6 +68,7 @@ class OnnxEngine:
         self.notes += unlike_evaluation(self._model, self._wiring)
         if self.axes.alone([each.name for each in self._model.graph.output]):
             self._take_one_at_a_time()
+        self._keep_ranges_apart()
         if open_questions(self):
             if not learn(self):
                 self._take_one_at_a_time()
@@ -96,8 +97,16 @@ class OnnxEngine:
         self._sessions = Sessions(self._model, self._wiring)
         self._tabulate(names)
 
-    def _take_one_at_a_time(self) -> None:
-        self.notes = (*self.notes, "Sizes in the file are those of one picture, so that pictures pass one at a time.")
+    def _keep_ranges_apart(self) -> None:
+        """Where the network rounds by the range of all pictures at once, no picture may depend on those beside it."""
+        nodes = taking_ranges(self._model, self._wiring)
+        if nodes and self.axes.batch is None and all(each.type.tensor_type.shape.dim for each in self._model.graph.input):
+            self._take_one_at_a_time(f"Rounding in {nodes} is by the range of all that passes at once")
+        elif nodes and self.axes.batch != 1:
+            self.notes += (f"What is shown of one picture depends on those beside it: {nodes} round by the range of a batch.",)
+
+    def _take_one_at_a_time(self, why: str = "Sizes in the file are those of one picture") -> None:
+        self.notes = (*self.notes, f"{why}, so that pictures pass one at a time.")
         for each in self._model.graph.input:
             each.type.tensor_type.shape.dim[0].dim_value = 1
         self._survey(self.inputs.names)
@@ -276,15 +285,6 @@ class OnnxEngine:
         if name in self._constants:
             return self._constants.array(name)
         return self._sessions.build((Read(name),)).run({})[Read(name)]
-
-
-def refuse_rearranged(model: onnx.ModelProto) -> None:
-    """Raises Unsupported for a file in which the values of a map do not lie one after the other."""
-    if any(each.domain in ("com.microsoft.nchwc", "com.ms.internal.nhwc") for each in model.graph.node):
-        raise Unsupported(
-            "ONNX Runtime optimised this file for one kind of processor, and the values in it are rearranged, so that no map can "
-            "be read. Open the file that it was made from, or save it with ORT_ENABLE_EXTENDED instead of ORT_ENABLE_ALL."
-        )
 
 
 def broadcasts(shape: Sequence[int], to: Shape) -> bool:

@@ -14,6 +14,7 @@ import onnx.inliner
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from ..core import Reduce
+from ..errors import Unsupported
 from .onnx_constants import Constants, constant_of
 from .onnx_quantised import Quantised, quantised
 from .onnx_reductions import Led, active, maximum, over, position
@@ -53,6 +54,15 @@ class Part:
     model: ModelProto
     led_out: tuple[Led, ...]
     handed: dict[str, np.ndarray]
+
+
+def refuse_rearranged(model: ModelProto) -> None:
+    """Raises Unsupported for a file in which the values of a map do not lie one after the other."""
+    if any(each.domain in ("com.microsoft.nchwc", "com.ms.internal.nhwc") for each in model.graph.node):
+        raise Unsupported(
+            "ONNX Runtime optimised this file for one kind of processor, and the values in it are rearranged, so that no map can "
+            "be read. Open the file that it was made from, or save it with ORT_ENABLE_EXTENDED instead of ORT_ENABLE_ALL."
+        )
 
 
 def inlined(model: ModelProto) -> ModelProto:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import AttributeProto, NodeProto, helper
 
-from .onnx_wiring import QUANTISED, Wiring, attribute, operator
+from .onnx_wiring import DENSE, QUANTISED, Wiring, attribute, operator
 
 # Where an operator that writes bytes has the step and the zero point of its output: which of its inputs they are.
 STEP_OF_OUTPUT = {
@@ -72,7 +72,7 @@ def real_weights(node: NodeProto, weights: Mapping[str, np.ndarray], value: Call
         return dict(weights)
     at = QUANTISED[operator(node)][0]
     of_input, step, zero = (np.asarray(value(node.input[index])) for index in (1, at + 1, at + 2))
-    axis = 1 if operator(node) == "QGemm" and not attribute(node, "transB", 0) else 0
+    axis = 1 if operator(node) in DENSE and not attribute(node, "transB", 0) else 0
     kernel = weights["kernel"]
     along = [-1 if each == axis else 1 for each in range(kernel.ndim)]
     real = {"kernel": (kernel.astype(np.float32) - zero.reshape(along).astype(np.float32)) * step.reshape(along)}

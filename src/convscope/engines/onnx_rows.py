@@ -19,7 +19,7 @@ from .onnx_wiring import Wiring, attribute, draws, operator, read_by
 KINDS: dict[Kind, str] = {
     "convolution": "Conv FusedConv NhwcConv NhwcFusedConv QLinearConv ConvInteger DeformConv",
     "transposed": "ConvTranspose",
-    "dense": "Gemm FusedGemm MatMul QGemm",
+    "dense": "Gemm FusedGemm MatMul QGemm QLinearMatMul",
     "normalisation": "BatchNormalization InstanceNormalization LayerNormalization GroupNormalization RMSNormalization "
     "LpNormalization MeanVarianceNormalization LRN SkipLayerNormalization",
     "activation": "Relu LeakyRelu PRelu Elu Selu Celu ThresholdedRelu Clip Sigmoid HardSigmoid HardSwish Tanh Softplus "
@@ -34,6 +34,7 @@ KINDS: dict[Kind, str] = {
 }
 LINEAR = frozenset(" ".join(KINDS[kind] for kind in ("convolution", "transposed", "dense")).split())
 FUSED = frozenset({"FusedConv", "NhwcFusedConv", "FusedGemm"})  # by ONNX Runtime, when it saves an optimised network
+RANGING = frozenset({"DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM"})
 KIND_OF: dict[str, Kind] = {operator: kind for kind, operators in KINDS.items() for operator in operators.split()}
 
 
@@ -160,15 +161,28 @@ def sources(node: NodeProto, wiring: Wiring, row_of: Mapping[str, str]) -> tuple
     return tuple(found)
 
 
-def inner_convolutions(model: ModelProto) -> tuple[str, ...]:
-    """A sentence for each node whose branches or loop hold convolutions, which run once, never or many times and have no row."""
+def unlisted_convolutions(model: ModelProto) -> tuple[str, ...]:
+    """A sentence for each node whose branches or loop hold convolutions, which run once, never or many times and have no row; and
+    one on those that give sums of whole numbers, of which only what follows says what they stand for.
+    """
     found = []
+    if whole := [f"'{node.name or node.output[0]}'" for node in model.graph.node if operator(node) == "ConvInteger"]:
+        what = "1 convolution" if len(whole) == 1 else f"{len(whole)} convolutions"
+        found.append(
+            f"{what} of whole numbers (ConvInteger: {', '.join(whole[:12])}) can be read only by what comes of the sums."
+        )
     for number, node in enumerate(model.graph.node):
         count = sum(KIND_OF.get(operator(each)) in CONVOLUTIONS for each in nodes_within(node))
         if count:
             what = "1 convolution" if count == 1 else f"{count} convolutions"
             found.append(f"{what} within '{node.name or number}' ({node.op_type}) can be read only by what comes out of it.")
     return tuple(found)
+
+
+def taking_ranges(model: ModelProto, wiring: Wiring) -> str:
+    """The nodes that round by the range of all pictures that pass at once, in words."""
+    named = {node.name or node.output[0]: node for node in model.graph.node if operator(node) in RANGING}
+    return ", ".join(f"'{name}'" for name, node in named.items() if not wiring.flowing.isdisjoint(node.input))
 
 
 def unlike_evaluation(model: ModelProto, wiring: Wiring) -> tuple[str, ...]:

@@ -26,12 +26,13 @@ from .onnx_wiring import Wiring, opset
 KEPT = 4  # each holds its own rearranged copy of the weights that it needs
 OLDEST = 7  # opset
 # What ONNX and ONNX Runtime say, and what that means.
+NO_TYPE = "version {of} of '{what}' cannot be computed for its type of numbers"
 NO_OPERATOR = "there is no operator '{what}' here"
 TOO_NEW = "it is of {kind} {what}, and the newest that can be read here is {of}"
 UNSUPPORTED = {
     r"No Op registered for (?P<what>\S+)": NO_OPERATOR,
     r"(?P<what>\S+)\(-?\d+\) is not a registered function/op": NO_OPERATOR,
-    r"implementation for (?P<what>\w+)\((?P<of>\d+)\) node": "version {of} of '{what}' cannot be computed for such numbers",
+    r"implementation for (?P<what>\w+)\((?P<of>\d+)\) node": NO_TYPE,
     r"(?P<kind>Opset) (?P<what>\d+) is under.*till opset (?P<of>\d+)": TOO_NEW,
     r"(?P<kind>ir_version) (?P<what>\d+) is higher than the checker's \((?P<of>\d+)\)": TOO_NEW,
     r"(?P<kind>IR version): (?P<what>\d+), max\D+(?P<of>\d+)": TOO_NEW,
@@ -136,9 +137,10 @@ def cannot_run(error: Exception, *, version: int = OLDEST) -> ModelError:
         )
     for pattern, meaning in UNSUPPORTED.items():
         if found := re.search(pattern, str(error), re.DOTALL):
+            other = "in float32" if meaning is NO_TYPE else "with another opset"
             return Unsupported(
                 f"ONNX Runtime {onnxruntime.__version__} cannot run this network: {meaning.format(**found.groupdict())}. "
-                "Export it with another opset, or install a newer onnx and onnxruntime."
+                f"Export it {other}, or install a newer onnx and onnxruntime."
             )
     return EngineError(f"ONNX Runtime {onnxruntime.__version__} cannot read this network: {brief(error)} Is the file sound?")
 

@@ -16,10 +16,11 @@ from ..core import Array
 from ..errors import Shape
 from .onnx_constants import BYTES, FLOATS, Constants
 
-DENSE = frozenset({"Gemm", "FusedGemm", "MatMul", "QGemm"})
+DENSE = frozenset({"Gemm", "FusedGemm", "MatMul", "QGemm", "QLinearMatMul"})
 CONVOLVING = ("Conv", "FusedConv", "NhwcConv", "NhwcFusedConv", "ConvTranspose")  # the filters of all lie channels first
 ROLES = {operator: {1: "kernel", 2: "bias"} for operator in (*DENSE, *CONVOLVING)}
-QUANTISED = {"QLinearConv": (3, 8), "QGemm": (3, 6)}  # which inputs are the kernel and the bias; a step and a zero point follow
+# Which inputs are the kernel and the bias; a step and a zero point follow the kernel.
+QUANTISED = {"QLinearConv": (3, 8), "QGemm": (3, 6), "QLinearMatMul": (3,)}
 # What these take besides the picture are settings, not weights.
 SETTINGS = frozenset(
     {"Clip", "Resize", "Upsample", "Pad", "Dropout", "QuantizeLinear", "DequantizeLinear", "OneHot", "Where", "Pow", "Range"}
@@ -108,7 +109,9 @@ class Wiring:
             return {}
         if operator(node) in QUANTISED:
             names = [node.input[index] for index in QUANTISED[operator(node)] if index < len(node.input)]
-            return {role: name for role, name in zip(("kernel", "bias"), names, strict=False) if name in self.constant}
+            found = {role: name for role, name in zip(("kernel", "bias"), names, strict=False) if name in self.constant}
+            stacked = operator(node) == "QLinearMatMul" and "kernel" in found and self.rank(found["kernel"]) != 2
+            return {} if stacked else found
         constant = {
             index: name
             for index, name in enumerate(node.input)
