@@ -15,7 +15,7 @@ from zoo_keras import conv  # noqa: E402
 import convscope  # noqa: E402
 from convscope.core import Edit  # noqa: E402
 from convscope.engines.keras import KerasEngine  # noqa: E402
-from convscope.engines.keras_calls import plain  # noqa: E402
+from convscope.engines.keras_settings import told  # noqa: E402
 from convscope.engines.keras_windows import window_of  # noqa: E402
 from convscope.errors import EngineError, InputError, UnknownLayer, Unsupported  # noqa: E402
 
@@ -386,11 +386,32 @@ def test_what_a_layer_of_the_users_is_set_to_is_what_runs():
         np.testing.assert_allclose(slope, np.full_like(PICTURES, factor))
 
 
-def test_what_is_held_in_tuples_and_dicts_is_a_setting_and_an_object_is_none():
-    told = [plain(each) for each in (1, 1.0, True, (1, 2), [1, 3], {"a": np.arange(2)}, {"a": np.arange(3)}, np.float32(1), None)]
-    assert None not in told
-    assert len(set(told)) == len(told)
-    assert plain([object()]) is None
+def test_what_is_held_in_tuples_and_dicts_is_a_setting_and_an_object_is_itself():
+    values = (1, 1.0, True, (1, 2), [1, 3], {"a": np.arange(2)}, {"a": np.arange(3)}, np.float32(1), None, object(), [object()])
+    assert len(set(map(told, values))) == len(values)
+    assert all(told(each) == told(each) for each in values)
+
+
+def test_what_a_layer_of_keras_own_is_set_to_is_what_runs_or_the_network_is_opened_again():
+    """Also within another layer, and where a list is written into; what the table says of strides would be wrong."""
+    lamp, cut = L.Lambda(lambda x, k: x * k, arguments={"k": 2.0}, name="lamp"), L.LeakyReLU(name="cut")
+    norm, down = L.LayerNormalization(name="norm"), L.MaxPooling2D(name="down")
+    start = keras.Input((8, 8, 3))
+    model = keras.Model(start, down(L.TimeDistributed(norm, name="rows")(cut(lamp(start)))))
+    engine = KerasEngine(model)
+    changes = (lambda: setattr(cut, "negative_slope", 0.9), lambda: setattr(norm, "epsilon", 0.5),
+               lambda: lamp.arguments.update({"k": 5.0}))  # fmt: skip
+    before = engine.run(PICTURES)["output"]
+    for change in changes:
+        change()
+        expected = numbers(model(PICTURES.transpose(0, 2, 3, 1))).transpose(0, 3, 1, 2)
+        np.testing.assert_allclose(engine.run(PICTURES)["output"], expected, atol=1e-5)
+        assert np.abs(expected - before).max() > 0.01
+        before = expected
+    down.strides = (1, 1)
+    with pytest.raises(Unsupported, match="has other layers, activations, shapes or means now. Open it again"):
+        engine.run(PICTURES)
+    assert KerasEngine(model).run(PICTURES)["output"].shape == (2, 3, 7, 7)
 
 
 def test_what_padding_says_is_read_whatever_it_stands_in():

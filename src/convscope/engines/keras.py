@@ -46,7 +46,8 @@ class KerasEngine:
         self.model, self._picture_shape = model, picture_shape
         operations = Operations(model)
         self._inputs = inputs_of(model, operations.paths, picture_shape)
-        table = survey(model, operations, self._inputs)
+        self._table = table = survey(model, operations, self._inputs)
+        self._state = operations.settings.now()
         self.graph: Graph = table.graph
         self._ends = dict(zip((start.name for start in self._inputs.starts), self._inputs.names, strict=True))
         self._places: dict[str, Place] = {**table.places, **{end: table.places[row] for row, end in self._ends.items()}}
@@ -169,8 +170,17 @@ class KerasEngine:
     def _received(self, pictures: Mapping[str, Array]) -> list[Native]:
         """What Keras receives. Raises Unsupported for a model that was changed; WrongPictureShape; InputError if the network
         wants whole numbers and they are none."""
-        self._forward.operations.check_unchanged()
+        self._check_unchanged()
         return [self._as_received(*each) for each in zip(pictures.items(), self.graph.inputs, self._inputs.starts, strict=True)]
+
+    def _check_unchanged(self) -> None:
+        """What layers are set to is seen by the next run, if the table stays what it is."""
+        operations = self._forward.operations
+        operations.check_unchanged()
+        if operations.settings.now() is not self._state:
+            if not self._table.is_like(survey(self.model, operations, self._inputs)):
+                raise operations.changed()
+            self._state = operations.settings.now()
 
     def _as_received(self, given: tuple[str, Array], row: Layer, start: Start) -> Native:
         name, pictures = given

@@ -94,11 +94,10 @@ class Compiled:
 def question(
     forward: Forward, plan: Plan, pictures: Natives, edits: Numbers, held: Mapping[str, Native] | None = None
 ) -> Hashable:
-    """What a compiled forward is good for. Another set of variables, after quantising say, is another question; so is which
-    layers are trained, as one that is frozen computes otherwise in training, and what the user's own layers are set to.
+    """What a compiled forward is good for. Another set of variables, after quantising say, is another question; so is what
+    layers are set to.
     """
     shapes = tuple((name, scale.shape, shift.shape) for name, (scale, shift) in edits.items())
     kept = tuple((name, each.shape) for name, each in (held or {}).items())
-    trained = tuple(getattr(each, "trainable", None) for each in forward.operations.paths)
-    known = tuple(map(id, forward.model.variables)), trained, frozenset(forward.operations.settings().items())
+    known = tuple(map(id, forward.model.variables)), forward.operations.settings.state
     return plan.taps, shapes, tuple(each.shape for each in pictures), kept, *known

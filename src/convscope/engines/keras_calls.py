@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from types import NoneType
 from typing import Any
 
 import keras
@@ -20,6 +19,7 @@ import numpy as np
 
 from ..errors import Unsupported
 from .keras_compiled import as_python, nothing_compiled
+from .keras_settings import Settings
 from .names import numbered
 
 # Networks share layers, and calls are replaced on the layers: one forward of ours at a time, whichever engine it is of.
@@ -146,41 +146,31 @@ class Operations:
         self._walk(model, "")
         self.networks = frozenset(operation for operation in self.paths if parts(operation))
         self._made = self._making()
-        self._own = [each for each in (model, *self.paths) if not is_of_keras(each)]
-        self._counters: set[tuple[int, str]] = set()
+        self.settings = Settings(self._set())
 
     def check_unchanged(self) -> None:
         """Raises Unsupported where the model is made of other parts, or with other activations, than when it was opened."""
         if self._made != self._making():
-            raise Unsupported(
-                f"'{self.model.name}' was changed after it was opened: it has other layers, activations or means now. "
-                "Open it again."
-            )
+            raise self.changed()
 
-    def settings(self) -> dict[tuple[int, str], Any]:
-        """The plain numbers and words on the user's own layers, as `plain`: what is compiled holds them as they were."""
-        return {
-            (at, name): setting
-            for at, each in enumerate(self._own)
-            for name, value in vars(each).items()
-            if (at, name) not in self._counters and (setting := plain(value)) is not None
-        }
+    def changed(self) -> Unsupported:
+        return Unsupported(
+            f"'{self.model.name}' was changed after it was opened: it has other layers, activations, shapes or means now. "
+            "Open it again."
+        )
 
-    @contextmanager
-    def counting(self) -> Iterator[None]:
-        """What a forward changes itself, a counter of calls say, is no setting."""
-        before = self.settings()
-        try:
-            yield
-        finally:
-            after = self.settings()
-            self._counters |= {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    def _set(self) -> list[Any]:
+        """All that can be set to something, also inside layers of Keras' own. Models of Keras' own only run what they hold."""
+        every = [self.model, *self.paths]
+        inside = [each for outer in every if isinstance(outer, keras.Layer) for each in outer._flatten_layers()]
+        found = list({id(each): each for each in (*every, *inside)}.values())
+        return [each for each in found if not (isinstance(each, keras.Model) and is_of_keras(each))]
 
     def _making(self) -> list[tuple[Any, ...]]:
         """Each part, with what it computes that is no weight and that people change."""
         made = [(each, getattr(each, "activation", None)) for outer in (self.model, *self.networks) for each in parts(outer)]
         return [
-            (each, activation if callable(activation) else None, getattr(each, "quantization_mode", None), adapted(each))
+            (each, activation if callable(activation) else None, getattr(each, "quantization_mode", None), scaled(each))
             for each, activation in made
         ]
 
@@ -193,25 +183,11 @@ class Operations:
                 self._walk(operation, self.paths[operation] + "/")
 
 
-def plain(value: Any) -> Hashable:
-    """What tells a number, a word, an array of NumPy, or tuples, lists and dicts of these from another; None for all else."""
-    if isinstance(value, int | float | str | NoneType):
-        return type(value), value
-    if isinstance(value, np.ndarray | np.generic):
-        return None if value.dtype.hasobject else (value.dtype.str, value.shape, value.tobytes())
-    if isinstance(value, Mapping):
-        return plain([each for pair in value.items() for each in pair])
-    if isinstance(value, tuple | list):
-        parts = tuple(map(plain, value))
-        return None if None in parts else (len(parts), parts)
-    return None
-
-
-def adapted(operation: Any) -> tuple[bytes, ...]:
-    """What a Normalization subtracts and divides by, which is no weight."""
-    if not isinstance(operation, keras.layers.Normalization):
+def scaled(operation: Any) -> tuple[bytes, ...]:
+    """What a layer of Keras' does to pixels: from that it was found what a picture has to be when the network was opened."""
+    if not isinstance(operation, keras.layers.Normalization | keras.layers.Rescaling):
         return ()
-    numbers = (getattr(operation, name, None) for name in ("mean", "variance"))
+    numbers = (getattr(operation, name, None) for name in ("mean", "variance", "scale", "offset"))
     return tuple(np.asarray(keras.ops.convert_to_numpy(each)).tobytes() for each in numbers if each is not None)
 
 

@@ -211,7 +211,7 @@ class Forward:
         before = dict(scope.state_mapping)
         try:
             # Whatever the network assigns, seeds and statistics, stays in the scope and is dropped with it.
-            with scope, watch.standing(), self.operations.counting():
+            with scope, self.operations.settings.counting(), watch.standing():
                 self._run(reader, pictures)
         except Enough:
             pass

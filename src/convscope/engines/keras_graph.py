@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -42,6 +42,13 @@ class Table:
 
     graph: Graph
     places: Mapping[str, Place]
+
+    def is_like(self, other: Table) -> bool:
+        """Whether all is the same but which weights are trained."""
+        first, second = (
+            replace(each.graph, layers=tuple(replace(row, trainable=0) for row in each.graph)) for each in (self, other)
+        )
+        return first == second and self.places == other.places
 
 
 def survey(model: Any, operations: Operations, inputs: Inputs) -> Table:
@@ -141,7 +148,7 @@ def dry_run(model: Any, operations: Operations, inputs: Inputs) -> DryRun:
             return outputs
 
         watches.append(Watch(operations, visit))
-        with watches[-1].standing(), operations.counting():
+        with operations.settings.counting(), watches[-1].standing():
             outputs = list(filter(keras.ops.is_tensor, keras.tree.flatten(inputs.call(model, given))))
         names = {
             id(each): name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import prod
 from typing import Any
@@ -20,7 +20,7 @@ from .keras_forward import Forward, Plan
 class TensorFlowBackend:
     def __init__(self, forward: Forward):
         self._forward, self._compiled = forward, Compiled()
-        self._traced: set[Hashable] = set()
+        self._traced = set[int]()  # no more of a question than its hash: a question keeps what layers hold
 
     def run(self, plan: Plan, pictures: Natives, edits: Numbers, held: Mapping[str, Native] | None = None) -> list[Array]:
         def make() -> Any:
@@ -38,9 +38,9 @@ class TensorFlowBackend:
     def trace(self, plan: Plan, pictures: Natives, edits: Numbers) -> Traced:
         """The first time eagerly, which is sooner done than compiling; then compiled."""
         key = question(self._forward, plan, pictures, edits)
-        if key in self._traced:
+        if hash(key) in self._traced:
             return CompiledTrace(self._forward, self._compiled, plan, pictures, edits)
-        self._traced.add(key)
+        self._traced.add(hash(key))
         return self._eagerly(plan, pictures, edits)
 
     def _eagerly(self, plan: Plan, pictures: Natives, edits: Numbers) -> TensorFlowTraced:
