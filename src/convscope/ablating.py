@@ -45,20 +45,9 @@ def effect(
     first: int | None, memory: int, progress: Progress | None,
 ) -> Effect:  # fmt: skip
     """See Network.ablate."""
-    if off.fill not in FILLS:
-        raise WrongOption("What stands for a unit that is off", off.fill, FILLS)
-    if off.fill != "zero" and off.over is None:
-        raise InputError(f"fill='{off.fill}' is taken from pictures. Give some: over='pictures/'.", received=off.over)
-    classes = in_classes(pictures, network.preprocess, network.labels, first)
-    if classes is None and first is not None:
-        raise InputError(
-            "first= is of a folder with a folder per class, which these pictures are not. Leave it out.", received=first
-        )
-    prepared, named = classes or (network._prepared(pictures), None)
-    names = [default_layer(network, prepared, target)] if at is None else select(network.graph, at)
-    if len(names) != 1:
-        raise InputError(f"Units of one layer are switched off, but {len(names)} were named. Ablate one at a time.", received=at)
-    where = reading(network.graph, names[0], activated=off.activated)
+    refuse_no_set(off)
+    prepared, named = with_classes(network, pictures, first)
+    where = reading(network.graph, one_layer(network, prepared, at, target), activated=off.activated)
     region = region_of(network, prepared, where.read_at, off.region)
     values = Instead(network, where, off)
     worths, targets = list[Worth](), list[str]()
@@ -66,25 +55,43 @@ def effect(
         picture = batch(prepared.inputs, slice(number, number + 1))
         goal = resolve(network.engine, picture, of_one(target, number, len(prepared.names)), labels=network.labels)
         told = None if progress is None else partial(of_all, progress, number, len(prepared.names))
-        worths.append(
-            worth(
-                network.engine,
-                picture,
-                goal,
-                where.read_at,
-                units=units,
-                value=values.of(picture),
-                where=region,
-                memory=memory,
-                progress=told,
-            )  # fmt: skip
-        )
+        found = worth(
+            network.engine, picture, goal, where.read_at,
+            units=units, value=values.of(picture), where=region, memory=memory, progress=told,
+        )  # fmt: skip
+        worths.append(found)
         targets.append(goal.name)
     chosen = tuple(range(len(worths[0].without))) if units is None else tuple(map(int, units))
     return Effect(
         where, chosen, tuple(targets), tuple(worths), shown_of(prepared), network.info, network.labels, values.said,
-        dropped(network, names[0], chosen, worths, named if truth is None else truth), off.region,
+        dropped(network, where.layer, chosen, worths, named if truth is None else truth), off.region,
     )  # fmt: skip
+
+
+def refuse_no_set(off: Off) -> None:
+    """Raises WrongOption, and InputError where what stands for a unit is of pictures that were not given."""
+    if off.fill not in FILLS:
+        raise WrongOption("What stands for a unit that is off", off.fill, FILLS)
+    if off.fill != "zero" and off.over is None:
+        raise InputError(f"fill='{off.fill}' is taken from pictures. Give some: over='pictures/'.", received=off.over)
+
+
+def with_classes(network: Network, pictures: Any, first: int | None) -> tuple[Prepared, list[int] | None]:
+    """The pictures, and the classes that a folder per class says, None without. Raises InputError."""
+    classes = in_classes(pictures, network.preprocess, network.labels, first)
+    if classes is None and first is not None:
+        raise InputError(
+            "first= is of a folder with a folder per class, which these pictures are not. Leave it out.", received=first
+        )
+    return classes or (network._prepared(pictures), None)
+
+
+def one_layer(network: Network, prepared: Prepared, at: str | int | None, target: Any) -> str:
+    """Raises InputError, UnknownLayer."""
+    names = [default_layer(network, prepared, target)] if at is None else select(network.graph, at)
+    if len(names) != 1:
+        raise InputError(f"Units of one layer are switched off, but {len(names)} were named. Ablate one at a time.", received=at)
+    return names[0]
 
 
 def default_layer(network: Network, prepared: Prepared, target: Any) -> str:

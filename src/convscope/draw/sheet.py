@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Bytes = npt.NDArray[np.uint8]
+Ends = npt.NDArray[np.float64]  # (t,) the value that gets the first, or the last, colour of each tile
 LINES = {"curve": "curves, each sample a point"}
 REDUCED = "Reduced to fit, by leaving out pixels"
 
@@ -184,19 +185,10 @@ class Sheet:
         known, marked = self.ranges, self.ranges.dead & self.dead_is_meaningful
         signed = self.form == "map" and (self.colour_map == "diverging" or self.colour == "rgb")
         low, high = limits(known, self.scale, signed=signed, tiles=self.tiles, between=self.between)
-        # Of RGB tiles only the place is laid out here; their colours are put in it afterwards.
         # As wide as there is room for, and not a pixel more: one that is left out afterwards could be a peak.
         most = None if wide is None else wide - MARGIN
-        if self.signal is not None:
-            flat, magnify = self._along(self.signal, low, high, most), 1
-        elif self.form == "curve":
-            flat, magnify = curves(self.tiles[:, 0], low, high, most=most), 1
-        elif self.form == "bar":
-            flat, magnify = bars(self.tiles[:, 0, 0], low, high), 1
-        elif self.colour == "rgb":
-            flat = np.zeros(self.tiles.shape[:3], np.uint8)
-        else:
-            flat = self._levels(low, high, self._by_one_range, size)
+        flat = self._flat(low, high, most, size)
+        magnify = 1 if self.signal is not None or self.form != "map" else magnify
         coloured = "" if self.colour == "rgb" or self.form != "map" else self.colour_map
         said = Words(
             self.title,
@@ -220,12 +212,24 @@ class Sheet:
         page = arrange(flat, replace(said, caption=f"{said.caption} {REDUCED}."), **given)  # type: ignore[arg-type]
         return replace(page, reduced=max(large / drawn for large, drawn in zip(whole, page.tile, strict=True)))
 
-    def _along(self, signal: Signal, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], most: int | None) -> Bytes:
+    def _flat(self, low: Ends, high: Ends, most: int | None, size: tuple[int, int] | None) -> Bytes:
+        """(t, h, w) levels of the colour map."""
+        if self.signal is not None:
+            return self._along(self.signal, low, high, most)
+        if self.form == "curve":
+            return curves(self.tiles[:, 0], low, high, most=most)
+        if self.form == "bar":
+            return bars(self.tiles[:, 0, 0], low, high)
+        if self.colour == "rgb":  # only their place is laid out here; their colours are put in it afterwards
+            return np.zeros(self.tiles.shape[:3], np.uint8)
+        return self._levels(low, high, self._by_one_range, size)
+
+    def _along(self, signal: Signal, low: Ends, high: Ends, most: int | None) -> Bytes:
         if self.form == "curve":
             return signal.curves(self.tiles[:, 0], low, high, most)
         return signal.strips(self._levels(low, high, self._by_one_range, None)[:, 0], most)
 
-    def _values(self, known: Ranges, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> Sequence[str]:
+    def _values(self, known: Ranges, low: Ends, high: Ends) -> Sequence[str]:
         """What stands at the right of each label."""
         if self.form == "curve":
             return words.between(known, low, high, self.scale)
@@ -237,7 +241,7 @@ class Sheet:
         (y, x), (h, w) = page.places[number], page.tile
         return colours.palette(self.colour_map)[page.canvas[y : y + h, x : x + w]]
 
-    def _levels(self, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], shared: bool, size: object) -> Bytes:
+    def _levels(self, low: Ends, high: Ends, shared: bool, size: object) -> Bytes:
         tiles, known = self.tiles, self.ranges
         if size is not None and max(tiles.shape[1:3]) > 128:
             # At a given size only every other pixel can be seen, at most: the others need not be scaled.

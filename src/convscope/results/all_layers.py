@@ -40,18 +40,12 @@ def all_layers(maps: Mapping[str, FeatureMaps], picture: int, first: int | None,
         h, w = each.values.shape[2:]
         groups.append((f"{name}: {len(units)} of {each.values.shape[1]} maps of {h} x {w}; {each.reading}", len(units)))
         orders.append(how)
-    left = [name for name in maps if name not in drawn]
     several = len({each.values.shape[2:] for each in drawn.values()}) > 1
-    parts = [
-        f"the first maps of {len(drawn)} layers{orders[-1]}" + (" where that was measured" if len(set(orders)) > 1 else ""),
-        *(["smaller maps are enlarged, a value a square"] if several else []),
-        *([f"without {', '.join(left)}, which {'has' if len(left) == 1 else 'have'} none"] if left else []),
-    ]
     return Sheet(
         tiles=np.concatenate(tiles),
         labels=tuple(labels),
         title=f"{len(drawn)} layers · {next(iter(drawn.values())).pictures[picture]}",
-        subtitle="; ".join(parts),
+        subtitle=said_of(orders, [name for name in maps if name not in drawn], enlarged=several),
         columns=max(count for _, count in groups) if first is None else min(first, max(count for _, count in groups)),
         scale=scale,
         colour=colour,
@@ -59,3 +53,13 @@ def all_layers(maps: Mapping[str, FeatureMaps], picture: int, first: int | None,
         dead_is_meaningful=marked,
         enlarged=several,
     )
+
+
+def said_of(orders: list[str], left: list[str], *, enlarged: bool) -> str:
+    """Of how many layers the first maps are there, by which order each, and without which layers."""
+    parts = [
+        f"the first maps of {len(orders)} layers{orders[-1]}" + (" where that was measured" if len(set(orders)) > 1 else ""),
+        *(["smaller maps are enlarged, a value a square"] if enlarged else []),
+        *([f"without {', '.join(left)}, which {'has' if len(left) == 1 else 'have'} none"] if left else []),
+    ]
+    return "; ".join(parts)

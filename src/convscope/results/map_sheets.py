@@ -36,7 +36,6 @@ def grid(
 ) -> Sheet:
     """The maps of some units; of a dense layer bars with their values, or all of them as a strip. `how` they are ordered."""
     from ..draw import Sheet, nearly_square
-    from ..draw.words import amount
 
     form = form_of(maps, form)
     if form == "strip" and maps.values.ndim == 2:
@@ -46,6 +45,8 @@ def grid(
     if form == "strip" or channels is not None:
         why = "what it received is not known" if maps.signals is None else maps.signals.why
         raise InputError(f"The maps of '{maps.layer.name}' cannot be drawn over a signal: {why}. Use form='curve' or 'map'.")
+    if form == "bar":
+        return bars(maps, picture, units, how, colour)
     values = maps.values[picture][list(units)]
     if scale == "map" and values[0].size == 1:  # single values have no range of their own: all would have one colour
         scale = "shared"
@@ -54,18 +55,36 @@ def grid(
     names, said = labelled(maps, picture, units, how, note)
     return Sheet(
         tiles=tiles,
-        labels=("",) * len(units) if form == "bar" else names,
+        labels=names,
         title=f"{maps.layer.name} · {maps.pictures[picture]}",
-        subtitle=said.replace(" maps", " units", 1) if form == "bar" else said,
-        columns=1 if form == "bar" else columns or nearly_square(len(units)),
+        subtitle=said,
+        columns=columns or nearly_square(len(units)),
         form=form,
-        scale="shared" if form == "bar" else scale,
+        scale=scale,
         colour=colour,
-        row_labels=tuple(f"{name}   {amount(value)}" for name, value in zip(names, values, strict=True))
-        if form == "bar"
-        else None,
         dead_is_meaningful=maps.reading.activated,
         thick=thick,
+    )
+
+
+def bars(maps: FeatureMaps, picture: int, units: Sequence[int], how: str, colour: str) -> Sheet:
+    """Of a dense layer a bar for each unit, with its value beside it."""
+    from ..draw import Sheet
+    from ..draw.words import amount
+
+    values = maps.values[picture][list(units)]
+    names, said = labelled(maps, picture, units, how, "")
+    return Sheet(
+        tiles=values[:, None, None],
+        labels=("",) * len(units),
+        title=f"{maps.layer.name} · {maps.pictures[picture]}",
+        subtitle=said.replace(" maps", " units", 1),
+        columns=1,
+        form="bar",
+        scale="shared",
+        colour=colour,
+        row_labels=tuple(f"{name}   {amount(value)}" for name, value in zip(names, values, strict=True)),
+        dead_is_meaningful=maps.reading.activated,
     )
 
 
@@ -213,16 +232,8 @@ def beside(before: FeatureMaps, after: FeatureMaps, picture: int, first: int | N
 
     changed = change(before, after)[picture]
     units = [int(unit) for unit in np.argsort(-np.nan_to_num(changed, nan=np.inf), kind="stable")[: how_many(first)]]
-    stacks = [
-        np.stack(
-            [
-                before.values[picture, unit],
-                after.values[picture, unit],
-                after.values[picture, unit] - before.values[picture, unit],
-            ]
-        )
-        for unit in units
-    ]
+    pairs = ((before.values[picture, unit], after.values[picture, unit]) for unit in units)
+    stacks = [np.stack([one, other, other - one]) for one, other in pairs]
     names = [f"unit {unit}   {amount(changed[unit], 3)}" for unit in units]
     layers = " and ".join(dict.fromkeys((before.layer.name, after.layer.name)))
     title = f"{layers} · {before.pictures[picture]} · before and after"
