@@ -155,6 +155,20 @@ def test_the_shape_of_a_convolution_is_the_one_that_it_has(function, given, kern
     assert not made.any()
 
 
+@pytest.mark.parametrize("options", [(1, 0), (2, 1), (1, 1, 2), (2, 1, 1, 4)])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_what_is_not_computed_lies_in_memory_as_it_would(kernel, options):
+    """A network that turns its channels to the last axis and back convolves what lies so; `view` may then fail, or not."""
+    groups = options[3] if len(options) > 3 else 1
+    given = torch.rand(2, 9, 8, 4).permute(0, 3, 1, 2)
+    args = given, torch.rand(8, 4 // groups, kernel, kernel), None, *options
+    with ShapesOnly(lambda _tensor: True):
+        made = torch.conv2d(*args)
+    assert made.stride() == torch.conv2d(*args).stride()
+    assert made.shape == torch.conv2d(*args).shape
+    assert not made.any()
+
+
 def likely(random, *sizes):
     """Ones of these sizes, of which one in six is another, now and then with an axis less or more."""
     sizes = [random.choice([1, 2, 3, 4]) if random.random() < 1 / 6 else size for size in sizes]

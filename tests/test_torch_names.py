@@ -258,8 +258,9 @@ def fine_tuned(name):
 
 
 @pytest.mark.parametrize("name", ["torchvision:squeezenet1_1", "torchvision:mobilenet_v3_small", "timm:mobilenetv3_small_050"])
-def test_weights_for_another_number_of_classes_are_put_into_a_network_of_that_many(name, tmp_path):
-    module = fine_tuned(name)
+def test_weights_for_another_number_of_classes_are_put_into_a_network_of_that_many(name, tmp_path, monkeypatch):
+    module, load, loads = fine_tuned(name), torch.load, []
+    monkeypatch.setattr(torch, "load", lambda *args, **options: loads.append(args) or load(*args, **options))
     path = save({"state_dict": module.state_dict()}, tmp_path / "w.pth.tar")
     pixels = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
@@ -268,6 +269,7 @@ def test_weights_for_another_number_of_classes_are_put_into_a_network_of_that_ma
         assert net.info.source == f"{name} for 4 classes, weights: w.pth.tar"
         np.testing.assert_allclose(net.engine.run(pixels.numpy())["output"], expected, atol=1e-5)
         assert net.labels is None
+    assert len(loads) == 2  # a file was read once to count the classes, and once more for the weights
     state = module.state_dict()
     last = list(state)[-1]
     save({**state, last: torch.zeros(5)}, path)  # weights of four classes, biases of five

@@ -30,6 +30,18 @@ def parts_of(module: nn.Module) -> list[nn.Module]:
     return list(found)
 
 
+def registered_in(parts: Iterable[nn.Module], table: str) -> list[Any]:
+    """All parameters or buffers of these, each once: as `module.parameters()`, and many times as quick."""
+    found = dict[Any, None]()
+    for part in parts:
+        if isinstance(part, torch.jit.ScriptModule):  # which keeps them elsewhere
+            found.update(dict.fromkeys(part.parameters() if table == "_parameters" else part.buffers()))
+        elif own := vars(part).get(table):
+            found.update(dict.fromkeys(own.values()))
+    found.pop(None, None)
+    return list(found)
+
+
 def is_torchs_own(part: nn.Module) -> bool:
     return is_of_torch(type(part))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from ..core import OF_THE_BATCH, Array, Kind
 from .memory import Pool, copied
+from .torch_attributes import parts_of, registered_in
 from .torch_modules import is_script
 
 # The file of torch.nn.modules in which a layer's class, or the class it derives from, is defined.
@@ -32,16 +34,26 @@ KINDS: dict[str, Kind] = {
 # Where those are defined; quantised ones have their own, and `weight()` and `bias()` in place of parameters.
 QUANTISED = ("torch.ao.nn.quantized.modules", "torch.ao.nn.quantized.dynamic.modules")
 PACKAGES = ("torch.nn.modules", *QUANTISED)
+ATOMIC = (nn.Identity, nn.MultiheadAttention)
 
 
 def kind_of(module: nn.Module) -> Kind:
-    if isinstance(module, nn.Identity | nn.MultiheadAttention) or is_script(module):
+    if isinstance(module, ATOMIC) or is_script(module):
         return "other"
-    for base in type(module).__mro__:
+    file = file_of(type(module))  # type: ignore[arg-type]
+    if file is not None:
+        return kind_of_convolution(module) if file == "conv" else KINDS[file]
+    return "network" if any(each is not None for each in module._modules.values()) else "other"
+
+
+@lru_cache(maxsize=1024)
+def file_of(layer: type[nn.Module]) -> str | None:
+    """Where torch has the class, or the first one that it derives from: looked up for hundreds of layers, of few classes."""
+    for base in layer.__mro__:
         package, _, file = base.__module__.rpartition(".")
         if package in PACKAGES and file in KINDS and not base.__name__.endswith("PackedParams"):
-            return kind_of_convolution(module) if file == "conv" else KINDS[file]
-    return "network" if next(module.children(), None) is not None else "other"
+            return file
+    return None
 
 
 def kind_of_convolution(module: Any) -> Kind:
@@ -51,8 +63,12 @@ def kind_of_convolution(module: Any) -> Kind:
 
 
 def is_quantised(module: nn.Module) -> bool:
-    found = any(base.__module__.rpartition(".")[0] in QUANTISED for base in type(module).__mro__)
-    return found and kind_of(module) != "other"
+    return derives_from(type(module), QUANTISED) and kind_of(module) != "other"  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=1024)
+def derives_from(layer: type[nn.Module], packages: tuple[str, ...]) -> bool:
+    return any(base.__module__.rpartition(".")[0] in packages for base in layer.__mro__)
 
 
 def is_quantised_by_values(module: nn.Module) -> bool:
@@ -100,15 +116,16 @@ def sizes_of(module: nn.Module) -> tuple[int, int]:
 
 def size_of(network: nn.Module) -> int:
     """How many parameters there are, shared ones counted once."""
-    quantised = sum(sizes_of(each)[0] for each in network.modules() if is_quantised(each))
-    return sum(each.numel() for each in network.parameters()) + quantised
+    parts = parts_of(network)
+    quantised = sum(sizes_of(each)[0] for each in parts if is_quantised(each))
+    return int(sum(each.numel() for each in registered_in(parts, "_parameters"))) + quantised
 
 
 def own_parameters(module: nn.Module) -> list[nn.Parameter]:
     """Those of the module itself, not of the modules in it; of a parametrised weight, what it is made of."""
     if is_script(module):  # in which nothing else has a row
         return list(module.parameters())
-    own = list(module.parameters(recurse=False))
+    own = list(dict.fromkeys(each for each in module._parameters.values() if each is not None))
     made_of = module._modules.get("parametrizations")
     return own if made_of is None else list(dict.fromkeys((*own, *made_of.parameters())))
 

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..core import Array, Pictures, Tap, each_array, input_names
 from ..errors import ConvscopeError
-from .torch_attributes import Found, is_torchs_own, parts_of
+from .torch_attributes import Found, is_torchs_own, parts_of, registered_in
 from .torch_functions import takes_statistics
 from .torch_modules import Unwatched
 from .torch_state import Known, equal
@@ -55,9 +55,9 @@ class Habits(TorchFunctionMode):
         parts = parts_of(module)
         found = Found(parts)
         self._sharing: dict[int, list[nn.Parameter]] = {}
-        for each in module.parameters():
+        for each in registered_in(parts, "_parameters"):
             self._sharing.setdefault(memory(each), []).append(each)
-        self._others = {memory(each): each for each in (*module.buffers(), *found.tensors)}
+        self._others = {memory(each): each for each in (*registered_in(parts, "_buffers"), *found.tensors)}
         self._copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._plain, self._hidden = [each for each in parts if is_torchs_own(each)], found.hidden
         self._switching = [type(each).__name__ for each in parts if each.training and has_own_switch(each)]

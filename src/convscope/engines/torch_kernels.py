@@ -13,6 +13,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from ..core import Array, input_names
+from .torch_attributes import parts_of, registered_in
 from .torch_graph import acting, has_kernel, is_quantised, to_numpy
 from .torch_modules import Visit, Way
 from .torch_tensors import memory, version
@@ -64,8 +65,9 @@ class Kernels(TorchFunctionMode):
     def __init__(self, module: nn.Module, way: Way):
         super().__init__()
         self.odd: set[str] = set()
-        self._way, self._own = way, {memory(each) for each in module.parameters()}
-        self._versions = {id(each): version(each) for each in module.parameters()}
+        parameters = registered_in(parts_of(module), "_parameters")
+        self._way, self._own = way, set(map(memory, parameters))
+        self._versions = {id(each): version(each) for each in parameters}
         self._caught: dict[nn.Module, list[Caught]] = {}
 
     def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:

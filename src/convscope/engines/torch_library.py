@@ -15,7 +15,7 @@ from torch import nn
 
 from ..downloads import Progress
 from ..errors import MissingExtra, ModelError
-from .torch_weights import classes_of, fill
+from .torch_weights import classes_of, fill, weights_in
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Named:
 class Filling:
     """What goes into a network: nothing, what its library has ("imagenet" or a tag), or the weights in a file.
 
-    partial, trust   as in `torch_weights.fill`
+    partial, trust   as in torch_weights
     progress         of a download
     """
 
@@ -57,16 +57,17 @@ class Filling:
         return None if self.file else self.weights
 
     def into(self, found: Named, remake: Callable[[int], nn.Module] | None = None) -> Named:
-        """`found` with the weights in the file, if there is one. Raises what `fill` raises.
+        """`found` with the weights in the file, if there is one. Raises what `fill` and `weights_in` raise.
 
         remake   the network for so many classes, where its library can make it: weights that were fine-tuned often have
                  another number of them than the name stands for
         """
         if self.file is None:
             return found
-        if remake and (classes := classes_of(found.module, self.file, trust=self.trust)):
+        weights = weights_in(self.file, trust=self.trust)
+        if remake and (classes := classes_of(found.module, weights)):
             found = replace(found, module=remake(classes), source=f"{found.source} for {classes} classes")
-        notes = fill(found.module, self.file, of=found.source, partial=self.partial, trust=self.trust)
+        notes = fill(found.module, weights, self.file, of=found.source, partial=self.partial)
         return replace(found, source=f"{found.source}, weights: {self.file.name}", notes=notes)
 
 

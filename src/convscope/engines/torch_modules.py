@@ -17,6 +17,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..errors import Unsupported
 from .names import array_names, numbered
+from .torch_attributes import parts_of, registered_in
 from .torch_tensors import flattened, is_passed_on, rebuilt
 
 if TYPE_CHECKING:
@@ -205,7 +206,8 @@ def notes_on(module: nn.Module) -> Iterator[str]:
         yield f"It was taken out of its {type(module).__name__}, and runs on one device."
     if any(is_compiled(each) or getattr(each, "_compiled_call_impl", None) for each in module.modules()):
         yield "It went through torch.compile, and is read as it was written: compiled code may differ in the last digits."
-    if scripts := [f"'{name}'" for each, name in names_of(unwrapped(module)).items() if is_script(each)]:
+    scripted = any(map(is_script, parts_of(module)))
+    if scripted and (scripts := [f"'{name}'" for each, name in names_of(unwrapped(module)).items() if is_script(each)]):
         yield f"Of parts in TorchScript ({', '.join(scripts)}) what they give is read, and not the layers in them."
 
 
@@ -220,9 +222,12 @@ def refuse(module: Any) -> None:
         raise Unsupported(f"This is an exported program ({type(module).__name__}), in which there are no layers left. {original}")
     if not isinstance(module, nn.Module):
         raise Unsupported(f"A {type(module).__name__} is no torch.nn.Module. Give the module itself.")
-    if any(nn.parameter.is_lazy(each) for each in (*module.parameters(), *module.buffers())):
+    parts = parts_of(module)
+    weights = [*registered_in(parts, "_parameters"), *registered_in(parts, "_buffers")]
+    if any(map(nn.parameter.is_lazy, weights)):
         raise Unsupported("This network has lazy layers that have no weights yet. Call it once with a picture, then open it.")
-    refuse_weightless(module)
+    if any(each.is_meta for each in weights):
+        refuse_weightless(module)
     if not hasattr(torch.compiler, "set_stance") and any(map(is_compiled, module.modules())):
         raise Unsupported("A part of this network went through torch.compile. Open the network before it is compiled.")
 
@@ -248,8 +253,9 @@ def is_compiled(module: Any) -> bool:
 def names_of(module: nn.Module) -> dict[nn.Module, str]:
     """Every module that may be read, by its dotted name. A network that is one layer is named after its class."""
     names: dict[nn.Module, str] = {}
-    unseen = tuple(f"{path}." for path, each in module.named_modules() if is_script(each))
-    for path, each in module.named_modules():
+    named = list(module.named_modules())
+    unseen = tuple(f"{path}." for path, each in named if is_script(each))
+    for path, each in named:
         parts = [part for part in path.split(".") if part != "_orig_mod"]
         # What runs inside `parametrizations` makes weights, not maps.
         if path and not is_compiled(each) and "parametrizations" not in parts and not path.startswith(unseen):

@@ -18,7 +18,7 @@ from ..errors import ModelError, UnknownName
 from .importing import made, title
 from .torch_hub import from_hub
 from .torch_library import Filling, Named, library
-from .torch_weights import fill
+from .torch_weights import fill, weights_in
 
 RESAMPLE = {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}
 
@@ -71,7 +71,7 @@ def _torchvision(name: str, filling: Filling) -> Named:
     digest = re.search(r"-([0-9a-f]{8,})\.", file.name)
     if not file.exists():
         fetch(tag.url, file, digest=digest and f"sha256:{digest[1]}", progress=filling.progress)
-    fill(found.module, file, of=source, partial=False, trust=False)
+    fill(found.module, weights_in(file), file, of=source, partial=False)
     labels = {"labels": tag.meta["categories"]} if "categories" in tag.meta else {}
     return replace(found, source=f"{source}, weights: {tag.name}", card={**found.card, **labels})
 

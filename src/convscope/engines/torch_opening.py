@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from ..core import Array
 from ..errors import ConvscopeError, EngineError
 from .failures import is_out_of_memory
 from .names import end_names
+from .torch_attributes import is_of_torch
 from .torch_failures import failure, raised_in, said
 from .torch_graph import is_quantised_by_values
 from .torch_inputs import Input, PictureShape, possible_inputs
+from .torch_inside import Inside
 from .torch_kernels import Kernels
 from .torch_modules import Way, both, compiler_is_loaded
 from .torch_outputs import note_on
@@ -131,13 +135,21 @@ def tried(engine: TorchEngine, survey: Survey, pictures: int, *, noise: bool = F
         way = Way(scripts.entering(survey.enter), functions=True, constants=survey.constants, look=survey.look)
         kernels = Kernels(engine.module, way)
         watching = both(engine._habits.watching(), both(kernels, scripts.watching()))
-        way.standing = lambda: both(EqualOnce(pictures) if values else ShapesOnly(survey.is_fed), watching)
+        layers = foreign_layers(engine)
+        inside = Inside(layers, way.running, survey.follow) if layers else nullcontext()
+        saving = EqualOnce(pictures) if values else ShapesOnly(survey.is_fed)
+        way.standing = lambda: both(saving, both(inside, watching))
         result = engine._call(trial, kernels.catching(survey.visit), way)
     engine._odd |= kernels.odd
     # Scripts may look at what all the pictures have in common, and these layers scale by the largest value in all of them.
     scaled = any(map(is_quantised_by_values, survey.modules.values()))
     engine._habits.mixes = engine._habits.mixes or scripts.looked or survey.reorders or scaled
     return result
+
+
+def foreign_layers(engine: TorchEngine) -> frozenset[nn.Module]:
+    """Layers that are none of torch's own, inside which no function has a row."""
+    return frozenset(each for each in engine._names if each not in engine._paths and not is_of_torch(type(each)))
 
 
 def second_of(engine: TorchEngine, trials: Iterable[tuple[int, bool]]) -> Survey | None:

@@ -73,13 +73,42 @@ class ShapesOnly(TorchFunctionMode):
     def __init__(self, is_fed: Callable[[torch.Tensor], bool]):
         super().__init__()
         self._is_fed = is_fed
+        self._turned: dict[str, bool] = {}  # convolutions of channels that lie last, and whether what they give has them last too
 
     def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         shape = shape_made_by(function, args, kwargs)
-        if shape is None or not self._is_fed(args[0]):
-            return function(*args, **kwargs)
-        return torch.zeros(shape, dtype=torch.float32, device="cpu")  # a default of the user's may be another
+        made = None if shape is None or not self._is_fed(args[0]) else self._zeros(function, args, shape)
+        return function(*args, **kwargs) if made is None else made
+
+    def _zeros(self, function: Any, args: Sequence[Any], shape: Sizes) -> torch.Tensor | None:
+        """In the order in memory in which the function would give them; None where that is not known."""
+        given, weight = args[:2]
+        if function not in CONVOLUTIONS or (given.is_contiguous() and weight.is_contiguous()):
+            return torch.zeros(shape, dtype=torch.float32, device="cpu")  # a default of the user's may be another
+        last = torch.channels_last
+        if function is not torch.conv2d or not given.is_contiguous(memory_format=last) or min(shape[1:]) < 2:
+            return None
+        bias = args[2] if len(args) > 2 else None
+        key = str((len(given), weight.shape, weight.stride(), bias is None, args[3:]))
+        if key not in self._turned:
+            self._turned[key] = is_turned(*args)
+        turned = self._turned[key]
+        return torch.empty(shape, dtype=torch.float32, device="cpu", memory_format=last).zero_() if turned else None
+
+
+def is_turned(given: torch.Tensor, weight: torch.Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, *more: Any) -> bool:
+    """Whether the channels lie last in what conv2d makes of channels that do.
+
+    Which of its ways torch takes does not depend on the size of the maps: a corner that gives two by two positions tells it.
+    """
+    last, dilation = torch.channels_last, more[0] if more else 1
+    steps, spread = ((each,) * 2 if isinstance(each, int) else each for each in (stride, dilation))
+    needed = zip(weight.shape[2:], steps, spread, strict=True)
+    height, width = ((kernel - 1) * apart + 1 + step for kernel, step, apart in needed)
+    corner = given[:, :, :height, :width].contiguous(memory_format=last)
+    made = torch.conv2d(corner, weight, bias, stride, padding, *more)
+    return min(made.shape[2:]) > 1 and not made.is_contiguous() and made.is_contiguous(memory_format=last)
 
 
 def shape_made_by(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[int, ...] | None:
@@ -151,8 +180,7 @@ def _of_convolution(
     dilation: Any = 1,
     groups: int = 1,
 ) -> tuple[int, ...] | None:
-    ordered = given.is_contiguous() and weight.is_contiguous()  # else what it makes may lie in memory in another order
-    if not ordered or not given.ndim == weight.ndim == axes + 2 or given.shape[1] != weight.shape[1] * groups:
+    if not given.ndim == weight.ndim == axes + 2 or given.shape[1] != weight.shape[1] * groups:
         return None
     if isinstance(padding, str) or len(weight) % groups:
         return None

@@ -11,7 +11,8 @@ from torch import nn
 from ..core import Graph, Layer
 from ..errors import Unsupported
 from .torch_graph import kind_of, size_of
-from .torch_survey import Parents, Step
+from .torch_sources import Parents
+from .torch_survey import Step
 
 
 class Table:

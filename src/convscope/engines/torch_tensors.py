@@ -63,10 +63,17 @@ def _gather(value: Any, found: list[torch.Tensor]) -> None:
     kind = type(value)
     if kind in ATOMS:
         return
+    if kind is tuple:
+        for each in value:
+            if type(each) is torch.Tensor:
+                found.append(each)
+            elif type(each) not in ATOMS:
+                _gather(each, found)
+        return
     if isinstance(value, torch.Tensor):
         found.append(value)
         return
-    if kind is not tuple and kind is not list and kind is not dict and is_record(value):
+    if kind is not list and kind is not dict and is_record(value):
         value = [getattr(value, each.name) for each in dataclasses.fields(value)]
     if isinstance(value, tuple | list):
         for each in value:

@@ -18,13 +18,13 @@ WRAPPERS = ("module.", "_orig_mod.")  # DataParallel, torch.compile
 COUNTERS = "num_batches_tracked"  # of BatchNorm in training; files from before torch 0.4.1 lack them
 
 
-def fill(module: nn.Module, path: Path, *, of: str, partial: bool, trust: bool) -> tuple[str, ...]:
-    """Put the weights in `path` into `module`, and say what was left. `of`: its name, for messages.
+def fill(module: nn.Module, weights: Mapping[str, torch.Tensor], path: Path, *, of: str, partial: bool) -> tuple[str, ...]:
+    """Put the weights that were in `path` into `module`, and say what was left. `of`: its name, for messages.
 
-    trust    run the pickle, for what training scripts keep beside the weights
-    raises   ModelError for weights that do not fit, by name, unless `partial`; then only if none fits; Untrusted; NotAModel
+    raises   ModelError for weights that do not fit, by name, unless `partial`; then only if none fits
     """
-    state, own = unwrapped(weights_in(path, trust=trust), set(module.state_dict())), module.state_dict()
+    own = module.state_dict()
+    state = unwrapped(weights, set(own))
     missing = [name for name in own if name not in state and not name.endswith(COUNTERS)]
     unexpected = [name for name in state if name not in own]
     other = [f"{name} {tuple(state[name].shape)}, not {tuple(own[name].shape)}" for name in own if differs(name, state, own)]
@@ -44,13 +44,10 @@ def fill(module: nn.Module, path: Path, *, of: str, partial: bool, trust: bool) 
     return (f"Of the weights of '{of}', {'; '.join(said)}. What is missing is random.",) if said else ()
 
 
-def classes_of(module: nn.Module, path: Path, *, trust: bool) -> int | None:
-    """For how many classes the weights in `path` are, where that alone is what does not fit in `module`; else None.
-
-    raises   what `weights_in` raises
-    """
+def classes_of(module: nn.Module, weights: Mapping[str, torch.Tensor]) -> int | None:
+    """For how many classes the weights are, where that alone is what does not fit in `module`; else None."""
     own = module.state_dict()
-    state = unwrapped(weights_in(path, trust=trust), set(own))
+    state = unwrapped(weights, set(own))
     other = [name for name in state if differs(name, state, own)]
     sizes = {(state[name].shape[:1], own[name].shape[:1]) for name in other}
     alike = all(state[name].shape[1:] == own[name].shape[1:] and state[name].ndim for name in other)
@@ -58,7 +55,11 @@ def classes_of(module: nn.Module, path: Path, *, trust: bool) -> int | None:
 
 
 def weights_in(path: Path, *, trust: bool = False) -> dict[str, torch.Tensor]:
-    """The arrays by name, to be copied: they may lie in the file itself. Raises NotAModel, Untrusted, MissingExtra."""
+    """The arrays by name, to be copied: they may lie in the file itself.
+
+    trust    run the pickle, for what training scripts keep beside the weights
+    raises   NotAModel, Untrusted, MissingExtra
+    """
     content = read(path, trust=trust, copied=True)
     if isinstance(content, nn.Module):
         raise NotAModel(path, "it holds a whole network. Open it without naming an architecture.")
