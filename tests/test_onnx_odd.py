@@ -103,10 +103,26 @@ def test_a_picture_is_not_rounded_by_the_range_of_those_beside_it():
     expected = ReferenceEvaluator(by_range()).run(None, {"picture": one})[0]
     np.testing.assert_allclose(engine.run(np.concatenate([one, 9 * one]))["output"][:1], expected, atol=1e-5)
     notes = convscope.open(by_range()).info.notes
+    assert notes[0].startswith("Rounding in 'bytes' is by the range of all that passes at once")
     assert len(set(notes)) == len(notes)  # each was said twice
-    assert "1 convolution of whole numbers (ConvInteger: 'conv1')" in engine.notes[0]
-    assert engine.notes[1].startswith("Rounding in 'bytes' is by the range of all that passes at once")
-    assert any("depends on those beside it: 'bytes'" in note for note in OnnxEngine(by_range(2)).notes)
+    assert not engine.graph.mixed
+    fixed = OnnxEngine(by_range(2))
+    assert fixed.graph.mixed
+    assert any("depends on those beside it, of which 'bytes' (DynamicQuantizeLinear)" in note for note in fixed.notes)
+
+
+def test_sums_of_whole_numbers_are_read_as_what_they_stand_for():
+    """And so are the kernels: with the bytes as they are read, they give the sums. No step that follows says it: no row."""
+    net = convscope.open(by_range())
+    run = net.engine.run(pictures(by_range())[:1], ["bytes", "conv1", "real"])
+    seen = np.lib.stride_tricks.sliding_window_view(run["bytes"], (3, 3), (2, 3))
+    expected = np.einsum("ncyxab,ocab->noyx", seen, net.filters("conv1").values)
+    np.testing.assert_allclose(run["conv1"], expected, atol=1e-4)
+    np.testing.assert_array_equal(run["conv1"], run["real"])
+    assert (net.graph["conv1"].kind, net.graph["conv1"].parameters) == ("convolution", 108)
+    with pytest.raises(Unsupported, match="'conv1' are quantised"):
+        net.with_filters("conv1", np.ones((1, 3, 3)))
+    assert "1 convolution of whole numbers ('conv1') can be read only" in OnnxEngine(of_whole_numbers()).notes[0]
 
 
 def in_training():
@@ -145,15 +161,6 @@ def test_that_pictures_change_each_other_is_said(kind):
     x = w.conv("picture", "conv1", 4, 3, 3, 3)
     engine = OnnxEngine(w.model(["n", 3, 12, 12], w.head(w.node("Sub", [x, w.node(operator, [x], "odd", **options)], "less"), 4)))
     assert engine.graph.mixed == mixed == any("depends on those beside it" in note for note in engine.notes)
-
-
-def test_dynamic_quantisation_rounds_pictures_by_each_other():
-    w = Writer()
-    w.nodes.append(helper.make_node("DynamicQuantizeLinear", ["picture"], ["bytes", "step", "zero"], "odd"))
-    x = w.node("DequantizeLinear", ["bytes", "step", "zero"], "back")
-    engine = OnnxEngine(w.model(["n", 3, 12, 12], w.head(w.conv(x, "conv1", 4, 3, 3, 3), 4)))
-    assert engine.graph.mixed
-    assert "'odd' (DynamicQuantizeLinear)" in " ".join(engine.notes)
 
 
 def test_an_operator_that_a_later_opset_took_back_is_computed_all_the_same():

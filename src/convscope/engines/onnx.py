@@ -31,7 +31,7 @@ from .onnx_layout import Layouts
 from .onnx_learning import learn, open_questions, overhangs, prove
 from .onnx_pictures import FirstAxes, checked, fixed_batch, refuse_unreadable, refuse_without_pictures, without_shapes
 from .onnx_quantised import quantised, real_weights
-from .onnx_rows import table, taking_ranges, unlike_evaluation, unlisted_convolutions
+from .onnx_rows import by_range, inner_convolutions, notes_on, table
 from .onnx_sessions import KEPT, Session, Sessions, failed
 from .onnx_sizes import infer, ranks
 from .onnx_wiring import Wiring, opset, protocol_layout
@@ -59,16 +59,18 @@ class OnnxEngine:
         body = onnx_graph.inlined(model)
         self._constants = Constants(model.graph, folder, body.graph.node)
         names = inputs_of(body, self._constants)
-        self.notes: tuple[str, ...] = (*unlisted_convolutions(body), *unread(body, names, self._constants))
+        self.notes: tuple[str, ...] = (*inner_convolutions(body), *unread(body, names, self._constants))
         self._model = onnx_graph.without_constants(body, names)
         self._count_axes(names)
         self.metadata = {each.key: each.value for each in model.metadata_props}
         self._survey(names)
         self._sessions.check()
-        self.notes += unlike_evaluation(self._model, self._wiring)
+        rounding = by_range(self._model, self._wiring) if self.axes.batch is None else ""
         if self.axes.alone([each.name for each in self._model.graph.output]):
             self._take_one_at_a_time()
-        self._keep_ranges_apart()
+        elif rounding and all(each.type.tensor_type.shape.dim for each in self._model.graph.input):
+            self._take_one_at_a_time(f"Rounding in {rounding} is by the range of all that passes at once")
+        self.notes += notes_on(self._model, self._wiring)
         if open_questions(self):
             if not learn(self):
                 self._take_one_at_a_time()
@@ -96,14 +98,6 @@ class OnnxEngine:
         self._wiring = Wiring(self._model.graph, names, constants, self.types, self.axes.foreign)
         self._sessions = Sessions(self._model, self._wiring)
         self._tabulate(names)
-
-    def _keep_ranges_apart(self) -> None:
-        """Where the network rounds by the range of all pictures at once, no picture may depend on those beside it."""
-        nodes = taking_ranges(self._model, self._wiring)
-        if nodes and self.axes.batch is None and all(each.type.tensor_type.shape.dim for each in self._model.graph.input):
-            self._take_one_at_a_time(f"Rounding in {nodes} is by the range of all that passes at once")
-        elif nodes and self.axes.batch != 1:
-            self.notes += (f"What is shown of one picture depends on those beside it: {nodes} round by the range of a batch.",)
 
     def _take_one_at_a_time(self, why: str = "Sizes in the file are those of one picture") -> None:
         self.notes = (*self.notes, f"{why}, so that pictures pass one at a time.")
@@ -137,7 +131,7 @@ class OnnxEngine:
             return {}
         node = self._table.nodes[layer]
         weights = {role: self._value(name) for role, name in self._wiring.weights(node).items()}
-        return protocol_layout(node, real_weights(node, weights, self._value))
+        return protocol_layout(node, real_weights(node, weights, self._wiring, self._value))
 
     def with_weights(self, weights: Mapping[str, Mapping[str, Array]]) -> OnnxEngine:
         """See Reweighable.with_weights. Raises Unsupported also for what the file computes from others, or uses twice."""

@@ -42,7 +42,9 @@ OVER: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSum",
                      "ReduceLogSumExp", "ReduceSumSquare", "CumSum"), ()),
 }  # fmt: skip
-ROUNDING = frozenset({"DynamicQuantizeLinear", "DynamicQuantizeMatMul"})  # by the largest of all values that they are given
+ROUNDING = frozenset(
+    {"DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM"}
+)  # by the largest of all values that they are given
 Part = TypeVar("Part")
 
 
@@ -88,7 +90,7 @@ def apart(node: NodeProto, wiring: Wiring, proven: Container[str]) -> bool:
 def mixes(node: NodeProto, wiring: Wiring) -> bool:
     """Whether it makes one number of several pictures, of an array that has an entry for each."""
     kind, given = operator(node), node.input[0] if node.input else ""
-    if given not in wiring.flowing or given in wiring.foreign:
+    if given not in wiring.flowing or given in wiring.foreign or (wiring.shape(given) or (None,))[0] == 1:
         return False
     if kind in ROUNDING or (kind == "BatchNormalization" and attribute(node, "training_mode", 0)):
         return True

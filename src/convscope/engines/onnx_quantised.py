@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import AttributeProto, NodeProto, helper
 
-from .onnx_wiring import DENSE, QUANTISED, Wiring, attribute, operator
+from .onnx_wiring import DENSE, QUANTISED, SUMMING, Wiring, attribute, operator
 
 # Where an operator that writes bytes has the step and the zero point of its output: which of its inputs they are.
 STEP_OF_OUTPUT = {
@@ -48,6 +48,8 @@ class Quantised:
 
 def quantised(tensor: str, wiring: Wiring) -> Quantised | None:
     """None for a tensor that holds no bytes, or bytes of which nothing says what they stand for, such as pixels."""
+    if tensor in wiring.sums:
+        return Quantised(wiring.sums[tensor].step, "")
     while tensor in wiring.maker:
         node = wiring.maker[tensor]
         kind = operator(node)
@@ -63,15 +65,23 @@ def quantised(tensor: str, wiring: Wiring) -> Quantised | None:
     return None
 
 
-def real_weights(node: NodeProto, weights: Mapping[str, np.ndarray], value: Callable[[str], np.ndarray]) -> dict[str, np.ndarray]:
+def real_weights(
+    node: NodeProto, weights: Mapping[str, np.ndarray], wiring: Wiring, value: Callable[[str], np.ndarray]
+) -> dict[str, np.ndarray]:
     """A kernel and bias of whole numbers as the numbers that they stand for; those of any other node as they are.
 
     value   gives the constant of a name
     """
-    if operator(node) not in QUANTISED or "kernel" not in weights:
+    if "kernel" not in weights:
         return dict(weights)
-    at = QUANTISED[operator(node)][0]
-    of_input, step, zero = (np.asarray(value(node.input[index])) for index in (1, at + 1, at + 2))
+    if operator(node) in SUMMING:
+        of_input, names = np.ones(()), (wiring.sums[node.output[0]].of_kernel, (*node.input, "", "")[3])
+    elif operator(node) in QUANTISED:
+        at = QUANTISED[operator(node)][0]
+        of_input, names = np.asarray(value(node.input[1])), (node.input[at + 1], node.input[at + 2])
+    else:
+        return dict(weights)
+    step, zero = (np.asarray(value(name)) if name else np.zeros(()) for name in names)
     axis = 1 if operator(node) in DENSE and not attribute(node, "transB", 0) else 0
     kernel = weights["kernel"]
     along = [-1 if each == axis else 1 for each in range(kernel.ndim)]

@@ -11,7 +11,7 @@ from onnx import NodeProto
 from ..core import Array
 from ..errors import InputError, Unsupported
 from .onnx_constants import Constants
-from .onnx_wiring import DENSE, QUANTISED, Wiring, attribute, operator, read_by
+from .onnx_wiring import DENSE, QUANTISED, SUMMING, Wiring, attribute, operator, read_by
 
 Weights = Mapping[str, Mapping[str, Array]]
 
@@ -30,7 +30,7 @@ def replaced(weights: Weights, nodes: Mapping[str, NodeProto], wiring: Wiring, e
             if role not in tensors:
                 raise InputError(f"'{layer}' has no weights '{role}': it has {', '.join(map(repr, tensors))}.", received=role)
             tensor = tensors[role]
-            if operator(node) in QUANTISED:
+            if operator(node) in QUANTISED or operator(node) in SUMMING:
                 raise Unsupported(f"The weights of '{layer}' are quantised, and cannot be replaced.")
             if tensor not in wiring.constants or used[tensor] > 1:
                 why = "is computed from others" if tensor not in wiring.constants else "is used by several layers"

@@ -11,7 +11,7 @@ from onnx import ModelProto, NodeProto
 from ..core import CONVOLUTIONS, Graph, Kind, Layer
 from ..errors import Shape
 from .names import RESERVED, end_names, output_names
-from .onnx_apart import mixes
+from .onnx_apart import ROUNDING, mixes
 from .onnx_layout import Layouts
 from .onnx_windows import window_of
 from .onnx_wiring import Wiring, attribute, draws, operator, read_by
@@ -19,7 +19,7 @@ from .onnx_wiring import Wiring, attribute, draws, operator, read_by
 KINDS: dict[Kind, str] = {
     "convolution": "Conv FusedConv NhwcConv NhwcFusedConv QLinearConv ConvInteger DeformConv",
     "transposed": "ConvTranspose",
-    "dense": "Gemm FusedGemm MatMul QGemm QLinearMatMul",
+    "dense": "Gemm FusedGemm MatMul QGemm QLinearMatMul MatMulInteger",
     "normalisation": "BatchNormalization InstanceNormalization LayerNormalization GroupNormalization RMSNormalization "
     "LpNormalization MeanVarianceNormalization LRN SkipLayerNormalization",
     "activation": "Relu LeakyRelu PRelu Elu Selu Celu ThresholdedRelu Clip Sigmoid HardSigmoid HardSwish Tanh Softplus "
@@ -34,7 +34,6 @@ KINDS: dict[Kind, str] = {
 }
 LINEAR = frozenset(" ".join(KINDS[kind] for kind in ("convolution", "transposed", "dense")).split())
 FUSED = frozenset({"FusedConv", "NhwcFusedConv", "FusedGemm"})  # by ONNX Runtime, when it saves an optimised network
-RANGING = frozenset({"DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM"})
 KIND_OF: dict[str, Kind] = {operator: kind for kind, operators in KINDS.items() for operator in operators.split()}
 
 
@@ -161,16 +160,9 @@ def sources(node: NodeProto, wiring: Wiring, row_of: Mapping[str, str]) -> tuple
     return tuple(found)
 
 
-def unlisted_convolutions(model: ModelProto) -> tuple[str, ...]:
-    """A sentence for each node whose branches or loop hold convolutions, which run once, never or many times and have no row; and
-    one on those that give sums of whole numbers, of which only what follows says what they stand for.
-    """
+def inner_convolutions(model: ModelProto) -> tuple[str, ...]:
+    """A sentence for each node whose branches or loop hold convolutions, which run once, never or many times and have no row."""
     found = []
-    if whole := [f"'{node.name or node.output[0]}'" for node in model.graph.node if operator(node) == "ConvInteger"]:
-        what = "1 convolution" if len(whole) == 1 else f"{len(whole)} convolutions"
-        found.append(
-            f"{what} of whole numbers (ConvInteger: {', '.join(whole[:12])}) can be read only by what comes of the sums."
-        )
     for number, node in enumerate(model.graph.node):
         count = sum(KIND_OF.get(operator(each)) in CONVOLUTIONS for each in nodes_within(node))
         if count:
@@ -179,18 +171,24 @@ def unlisted_convolutions(model: ModelProto) -> tuple[str, ...]:
     return tuple(found)
 
 
-def taking_ranges(model: ModelProto, wiring: Wiring) -> str:
+def by_range(model: ModelProto, wiring: Wiring) -> str:
     """The nodes that round by the range of all pictures that pass at once, in words."""
-    named = {node.name or node.output[0]: node for node in model.graph.node if operator(node) in RANGING}
-    return ", ".join(f"'{name}'" for name, node in named.items() if not wiring.flowing.isdisjoint(node.input))
+    nodes = (node for node in model.graph.node if operator(node) in ROUNDING and mixes(node, wiring))
+    return ", ".join(f"'{node.name or node.output[0]}'" for node in nodes)
 
 
-def unlike_evaluation(model: ModelProto, wiring: Wiring) -> tuple[str, ...]:
-    """A sentence on nodes that give other values in each run, and one on those whose values depend on the other pictures."""
+def notes_on(model: ModelProto, wiring: Wiring) -> tuple[str, ...]:
+    """A sentence on convolutions that have no row, on nodes that give other values in each run, and on those whose values depend
+    on the other pictures.
+    """
     named = {node.name or node.output[0]: node for node in model.graph.node}
     drawing = [f"'{name}' ({node.op_type})" for name, node in named.items() if draws(node, wiring)]
+    whole = [f"'{name}'" for name, node in named.items() if operator(node) == "ConvInteger" and not wiring.carried(node)]
     mixing = [f"'{name}' ({node.op_type})" for name, node in named.items() if mixes(node, wiring)]
     found = []
+    if whole:
+        what = "1 convolution" if len(whole) == 1 else f"{len(whole)} convolutions"
+        found.append(f"{what} of whole numbers ({', '.join(whole[:12])}) can be read only by what comes of the sums.")
     if drawing:
         found.append(f"No two runs of this network need agree: random numbers are drawn in {', '.join(drawing)}.")
     if mixing:

@@ -16,11 +16,12 @@ from ..core import Array
 from ..errors import Shape
 from .onnx_constants import BYTES, FLOATS, Constants
 
-DENSE = frozenset({"Gemm", "FusedGemm", "MatMul", "QGemm", "QLinearMatMul"})
+DENSE = frozenset({"Gemm", "FusedGemm", "MatMul", "QGemm", "QLinearMatMul", "MatMulInteger"})
 CONVOLVING = ("Conv", "FusedConv", "NhwcConv", "NhwcFusedConv", "ConvTranspose")  # the filters of all lie channels first
 ROLES = {operator: {1: "kernel", 2: "bias"} for operator in (*DENSE, *CONVOLVING)}
 # Which inputs are the kernel and the bias; a step and a zero point follow the kernel.
 QUANTISED = {"QLinearConv": (3, 8), "QGemm": (3, 6), "QLinearMatMul": (3,)}
+SUMMING = frozenset({"ConvInteger", "MatMulInteger"})  # the kernel is their second input, its zero point the fourth
 # What these take besides the picture are settings, not weights.
 SETTINGS = frozenset(
     {"Clip", "Resize", "Upsample", "Pad", "Dropout", "QuantizeLinear", "DequantizeLinear", "OneHot", "Where", "Pow", "Range"}
@@ -36,6 +37,14 @@ class Type:
 
     element: int
     shape: Shape | None
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What sums of whole numbers stand for: `step`, the tensor by which they are multiplied; `of_kernel`, the kernel's part."""
+
+    step: str
+    of_kernel: str
 
 
 class Wiring:
@@ -65,6 +74,8 @@ class Wiring:
                 self.flowing |= set(node.output) - {""}
             elif inputs and node.op_type not in RANDOM and self.constant.issuperset(inputs):
                 self.constant |= set(node.output) - {""}
+        found = sums_of(graph, self.maker, self.constant)
+        self.sums = {name: each for name, each in found if math.prod(size or 0 for size in self.shape(each.step) or (1,)) == 1}
 
     def inner(self, name: str) -> str:
         """The tensor that comes out as `name`, if that is an output of the network; else `name`."""
@@ -77,12 +88,13 @@ class Wiring:
         return self.types[name].element if name in self.types else None
 
     def carried(self, node: NodeProto) -> list[str]:
-        """The outputs of `node` that are activations: floats (or a quantised network's bytes) that depend on the picture, with an
-        entry for each.
+        """The outputs of `node` that are activations: floats (or bytes and sums of a quantised network) that depend on the
+        picture, with an entry for each.
         """
         if node.output[0].startswith(END):
             return []
-        outputs = [name for name in node.output if name in self.flowing and self.element(name) in FLOATS | BYTES | {None}]
+        known = FLOATS | BYTES | {None}
+        outputs = [name for name in node.output if name in self.flowing and (self.element(name) in known or name in self.sums)]
         outputs = [name for name in outputs if self.rank(name) != 0]
         read = [name for name in outputs if name in self.used] or outputs[:1]
         return [name for name in read if name not in self.foreign]  # not another one in its place, of which nothing is known
@@ -112,6 +124,9 @@ class Wiring:
             found = {role: name for role, name in zip(("kernel", "bias"), names, strict=False) if name in self.constant}
             stacked = operator(node) == "QLinearMatMul" and "kernel" in found and self.rank(found["kernel"]) != 2
             return {} if stacked else found
+        if operator(node) in SUMMING:
+            dense = operator(node) != "MatMulInteger" or self.rank(node.input[1]) == 2
+            return {"kernel": node.input[1]} if node.output[0] in self.sums and dense else {}
         constant = {
             index: name
             for index, name in enumerate(node.input)
@@ -141,6 +156,28 @@ class Wiring:
     def size(self, names: Iterable[str]) -> int:
         leaves = {leaf for name in names for leaf in ([name] if name in self.constants else self.leaves(name))}
         return sum(math.prod(self.constants.shape(leaf)) for leaf in leaves)
+
+
+def sums_of(graph: GraphProto, maker: Mapping[str, NodeProto], constant: AbstractSet[str]) -> Iterator[tuple[str, Sums]]:
+    """As dynamic quantisation writes them, read by nothing else: Mul(Cast(sums), Mul(step of the input, step of the kernel)).
+
+    constant   the tensors that do not depend on the picture
+    """
+    summing = [node for node in graph.node if operator(node) in SUMMING and node.input[1] in constant]
+    readers: dict[str, list[NodeProto]] = {}
+    for node in graph.node if summing else ():
+        for name in read_by(node):
+            readers.setdefault(name, []).append(node)
+    for node in summing:
+        casts = readers.get(node.output[0], [])
+        products = readers.get(casts[0].output[0], []) if [operator(each) for each in casts] == ["Cast"] else []
+        if [operator(each) for each in products] != ["Mul"]:
+            continue
+        step = next((name for name in products[0].input if name != casts[0].output[0]), "")
+        factors = maker[step].input if step in maker and operator(maker[step]) == "Mul" else ()
+        fixed = [name for name in factors if name in constant]
+        if len(fixed) == 1:
+            yield node.output[0], Sums(step, fixed[0])
 
 
 def ours(tensor: str, what: str) -> str:
