@@ -5,10 +5,21 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 os.environ.setdefault("KERAS_BACKEND", "torch")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """One browser for all tests of a process: to start it takes as long as most of them. Each makes a context of its own."""
+    from browser import running
+
+    with running() as browser:
+        yield browser
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -85,11 +85,11 @@ SANDBOX = """html => {
 }"""
 
 
-def test_results_work_in_a_sandbox_and_in_a_notebook_that_was_made_a_page(shown, tmp_path):
+def test_results_work_in_a_sandbox_and_in_a_notebook_that_was_made_a_page(chromium, shown, tmp_path):
     nbconvert = pytest.importorskip("nbconvert", reason="nbconvert is not installed: pip install nbconvert")
     path = tmp_path / "notebook.html"
     path.write_text(nbconvert.HTMLExporter().from_notebook_node(shown[""])[0], encoding="utf-8")
-    with browser.running() as chromium, chromium.new_context(viewport={"width": 1280, "height": 1000}) as context:
+    with chromium.new_context(viewport={"width": 1280, "height": 1000}) as context:
         # The exported page itself asks for MathJax and require.js, which our results do not need.
         context.route(re.compile("^http"), lambda route: route.abort())
         page = context.new_page()
@@ -157,8 +157,8 @@ MODEL = """async ([script, page]) => {
 }"""
 
 
-def test_the_widget_says_what_is_chosen_and_shows_what_is_set(maps):
-    with browser.running() as chromium, chromium.new_context(viewport={"width": 1200, "height": 900}) as context:
+def test_the_widget_says_what_is_chosen_and_shows_what_is_set(chromium, maps):
+    with chromium.new_context(viewport={"width": 1200, "height": 900}) as context:
         watched = browser.Watched(context)
         page = watched.page
         page.goto("about:blank")

@@ -2,7 +2,6 @@
 
 from importlib import resources
 
-import browser
 import numpy as np
 import pytest
 
@@ -67,7 +66,7 @@ def test_what_no_place_sees_is_not_covered():
     assert over(graph, "0", (16, 12)) is None  # another picture than the graph is of
 
 
-def test_the_page_lays_them_over_as_the_sheets_do():
+def test_the_page_lays_them_over_as_the_sheets_do(chromium):
     script = resources.files("convscope.site").joinpath("static/over.js").read_text("utf-8").replace("export ", "")
     graph = maps_of(picks(strided(), strided(), strided(kernel=1, padding=0)))[1].network.graph
     cases = []
@@ -78,8 +77,8 @@ def test_the_page_lays_them_over_as_the_sheets_do():
     uneven = np.interp(np.arange(16), [0, 5, 6, 12], np.arange(4))
     uneven[[0, 14, 15]] = np.nan
     cases.append(([[0, 5, 6, 12], [1, 3, 3, 8], [4, 7, 9, 14]], uneven))
-    with browser.running() as chromium:
-        page = chromium.new_page()
+    with chromium.new_context() as context:
+        page = context.new_page()
         for (middles, starts, stops), expected in cases:
             found = np.full(16, np.nan)
             runs = page.evaluate(f"(() => {{ {script}; return runs({middles}, {starts}, {stops}, 16); }})()")

@@ -40,13 +40,13 @@ def test_its_pictures_are_there_and_small():
         assert (DOCS / path).stat().st_size < 400_000, path
 
 
-def test_its_searches_are_understood(tmp_path):
+def test_its_searches_are_understood(chromium, tmp_path):
     maps = convscope.open("demo").look(demo.picture(), at="block5_conv3")
     path = maps.save(tmp_path / "page.html", single_file=True)
     (paragraph,) = re.findall(r"A search is .*?\n\n", TEXT, re.DOTALL)
     searches = [each for each in re.findall(r"`([^`]+)`", paragraph) if each not in ("and", "or", "not")]
     assert len(searches) >= 10
-    with browser.running() as chromium, chromium.new_context() as context:
+    with chromium.new_context() as context:
         watched = browser.Watched(context)
         page = watched.open(path.as_uri())
         for search in searches:

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from browser import Watched, running
+from browser import Watched
 from PIL import Image
 from scans import same_tables
 from test_explain_inputs import MAKERS, relu_layer
@@ -179,12 +179,12 @@ def test_crops_are_of_an_input_that_the_layer_follows_from(onnx, folders, tmp_pa
     assert page["field"]["of"] == "input:1"
 
 
-def test_in_a_browser_each_layer_is_shown_in_the_pictures_of_the_input_that_it_follows_from(onnx, folders, tmp_path):
+def test_in_a_browser_each_layer_is_shown_in_the_pictures_of_the_input_that_it_follows_from(chromium, onnx, folders, tmp_path):
     """Those on the left have values below 100, those on the right of 128 and more: photographs of tiles and crops tell them."""
     root, entries = folders
     scan = onnx.scan(WAYS["folders"](root, entries), ["colour", "depth"], out=tmp_path / "scan", activated=False)
-    with running() as browser:
-        watched = Watched(browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce"))
+    with chromium.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce") as context:
+        watched = Watched(context)
         page = watched.page
         for number, layer in enumerate(scan.layers):
             page.goto(f"file://{scan.folder}/index.html#layer={number}&unit=1")

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from browser import Watched, running
+from browser import Watched
 from PIL import Image
 from scans import CLASSES, LAYERS, network, write_pictures
 
@@ -92,9 +92,9 @@ def test_the_page_says_where_its_numbers_are_from(scan):
     assert joined("scan.js") in text
 
 
-def test_in_a_browser(scan):
-    with running() as browser:
-        watched = Watched(browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce"))
+def test_in_a_browser(chromium, scan):
+    with chromium.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce") as context:
+        watched = Watched(context)
         page = watched.page
         page.goto(f"file://{scan.folder}/index.html")
         page.wait_for_selector("#unit h3")
@@ -160,10 +160,10 @@ def on_paper(page):
 
 
 @pytest.mark.parametrize("width", [1280, 700])
-def test_what_comes_later_moves_nothing(scan, width):
+def test_what_comes_later_moves_nothing(chromium, scan, width):
     """A click on what moves between the button's way down and up is lost."""
     there = "[...document.querySelectorAll('h2, h4, a[data-layer]')].map((each) => each.getBoundingClientRect().y + scrollY)"
-    with running() as browser, browser.new_context(viewport={"width": width, "height": 900}) as context:
+    with chromium.new_context(viewport={"width": width, "height": 900}) as context:
         page = Watched(context).page
         context.route(re.compile("embedding|classes/|thumbnails"), lambda _: None)  # which never come
         page.goto(f"file://{scan.folder}/index.html", wait_until="commit")
@@ -186,10 +186,10 @@ def in_order(values, sign):
     return sorted(known, key=lambda unit: (sign * values[unit], unit)) + [u for u in range(len(values)) if values[u] is None]
 
 
-def test_clicked_through_in_a_browser(scan):
+def test_clicked_through_in_a_browser(chromium, scan):
     data = beside(scan, "layer1")
-    with running() as browser:
-        watched = Watched(browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce"))
+    with chromium.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce") as context:
+        watched = Watched(context)
         page = watched.page
         page.goto(f"file://{scan.folder}/index.html#layer=1&unit=99")  # of another scan: then the first one
         page.wait_for_function("document.querySelector('#unit h3')?.textContent.startsWith('relu1')")

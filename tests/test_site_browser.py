@@ -71,12 +71,6 @@ def maps_of(*names: str) -> MapSet:
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    with browser.running() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return maps_of("conv", "raw", "many", "dense").save(tmp_path_factory.mktemp("page") / "study of a cat")
 

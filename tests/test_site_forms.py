@@ -17,8 +17,8 @@ RANDOM = np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module")
-def context():
-    with browser.running() as chromium, chromium.new_context(viewport={"width": 1200, "height": 900}) as context:
+def context(chromium):
+    with chromium.new_context(viewport={"width": 1200, "height": 900}) as context:
         yield context
 
 

@@ -227,7 +227,7 @@ def test_before_an_activation_a_unit_of_zeros_is_not_called_dead_in_an_ablation(
     assert "dead" not in effect.sheet().caption
 
 
-def test_the_page_colours_constant_maps_as_sheets_do():
+def test_the_page_colours_constant_maps_as_sheets_do(chromium):
     """Of a constant 5, a constant -2 and zeros among signed maps, the colours of the page by JavaScript."""
     script = resources.files("convscope.site").joinpath("static/colour.js").read_text("utf-8").replace("export ", "")
     values = {"low": [5, -2, 0, -1], "high": [5, -2, 0, 1]}
@@ -236,14 +236,14 @@ def test_the_page_colours_constant_maps_as_sheets_do():
         const colours = new Colours({json.dumps(page.colours())});
         return [0, 1, 2].map((unit) => colours.lookup(layer, unit, "map", "diverging")[0] >>> 0);
     }})()"""
-    with browser.running() as chromium:
-        found = chromium.new_page().evaluate(ask)
+    with chromium.new_context() as context:
+        found = context.new_page().evaluate(ask)
     tiles = np.stack([np.full((2, 2), value, np.float32) for value in (5, -2, 0)] + [np.float32([[-1, 1], [0, 0]])])
     sheet = Sheet(tiles=tiles, labels=tuple("abcd"), title="", dead_is_meaningful=False)
     assert [[colour & 255, colour >> 8 & 255, colour >> 16 & 255] for colour in found] == colours(sheet)[:3]
 
 
-def test_a_page_brings_the_maps_of_a_layer_whatever_its_name_is(tmp_path):
+def test_a_page_brings_the_maps_of_a_layer_whatever_its_name_is(chromium, tmp_path):
     """`relu#2`, the second call of a layer: as a link, all from # on is no part of a file's name."""
     torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
 
@@ -258,7 +258,7 @@ def test_a_page_brings_the_maps_of_a_layer_whatever_its_name_is(tmp_path):
     net = convscope.open(Twice(), picture_shape=(3, 8, 12))
     maps = net.look(RANDOM.integers(0, 256, (8, 12, 3), np.uint8), at="all")
     assert "relu#2" in maps
-    with browser.running() as chromium, chromium.new_context() as context:
+    with chromium.new_context() as context:
         watched = browser.Watched(context)
         watched.open((maps.save(tmp_path / "study") / "index.html").as_uri())
         watched.page.wait_for_function("[...document.querySelectorAll('[data-ranked]')].every((each) => each.textContent)")

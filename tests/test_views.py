@@ -2,17 +2,11 @@
 
 import numpy as np
 import pytest
-from browser import Watched, running
+from browser import Watched
 from scans import LAYERS, network, write_pictures
 
 import convscope
 from convscope import demo
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with running() as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -156,12 +150,12 @@ def test_a_layer_whose_file_is_missing_is_said_and_the_one_before_stays(watched,
 
 
 def shown(page, layer, picture, unit=None):
-    """Waits for a view of the page of `look`: with a unit large, or none."""
+    """Waits for a view of the page of `look`, with a unit large or none, and for the history, which takes a step Back later."""
     page.wait_for_function(
         """([layer, picture, unit]) => {
           const {viewer} = convscope, {dialog} = viewer.large;
           return viewer.layer?.entry.layer === layer && viewer.picture === picture && dialog.open === (unit !== null)
-            && (unit === null || viewer.large.unit === unit);
+            && (unit === null || viewer.large.unit === unit) && history.state?.open === (unit !== null);
         }""",
         arg=[layer, picture, unit],
     )
@@ -202,6 +196,25 @@ def test_a_unit_of_a_layer_is_not_opened_in_another_that_was_asked_for_meanwhile
     both = "viewer => Promise.all([viewer.goBack({layer: 0, picture: 1, open: true, unit: 3}), viewer.show(1, 1)])"
     watched.page.evaluate(f"({both})(convscope.viewer)")
     shown(watched.page, "block5_conv3", 1)
+
+
+def test_who_closes_what_is_large_and_goes_on_at_once_gets_there(watched, study):
+    """The step Back that closing takes comes later than what is done next."""
+    page = watched.open(f"file://{study}")
+    page.evaluate(
+        """async () => {
+          const {viewer} = convscope, {dialog} = viewer.large;
+          viewer.open(3);
+          const closed = new Promise((done) => dialog.addEventListener("close", done, {once: true}));
+          dialog.close();
+          await closed;
+          viewer.turn(-1);
+        }"""
+    )
+    page.wait_for_function("history.state.layer === 0")
+    shown(page, "block4_conv2", 0)
+    page.go_back()
+    shown(page, "block5_conv3", 0)
 
 
 def test_a_page_in_a_frame_leaves_the_history_of_what_is_around_it_alone(watched, study):
