@@ -10,6 +10,7 @@ from zoo_onnx import NETWORKS, Writer, pictures, rename
 import convscope
 from convscope.core import Edit, Tap
 from convscope.engines.onnx import OnnxEngine
+from convscope.engines.onnx_rows import listed
 from convscope.errors import EngineError, InputError, Unsupported, WrongPictureShape
 from convscope.methods.ablation import ablate_units
 from convscope.methods.receptive import derived, measured, sizes_of
@@ -106,6 +107,7 @@ def test_a_picture_is_not_rounded_by_the_range_of_those_beside_it():
     assert notes[0].startswith("Rounding in 'bytes' is by the range of all that passes at once")
     assert len(set(notes)) == len(notes)  # each was said twice
     assert not engine.graph.mixed
+    assert listed(["a", "b", "c", "d", "e", "f"]) == "a, b, c, d and 2 more"
     fixed = OnnxEngine(by_range(2))
     assert fixed.graph.mixed
     assert any("depends on those beside it, of which 'bytes' (DynamicQuantizeLinear)" in note for note in fixed.notes)

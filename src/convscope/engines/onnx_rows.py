@@ -174,7 +174,11 @@ def inner_convolutions(model: ModelProto) -> tuple[str, ...]:
 def by_range(model: ModelProto, wiring: Wiring) -> str:
     """The nodes that round by the range of all pictures that pass at once, in words."""
     nodes = (node for node in model.graph.node if operator(node) in ROUNDING and mixes(node, wiring))
-    return ", ".join(f"'{node.name or node.output[0]}'" for node in nodes)
+    return listed([f"'{node.name or node.output[0]}'" for node in nodes])
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def notes_on(model: ModelProto, wiring: Wiring) -> tuple[str, ...]:
@@ -188,7 +192,7 @@ def notes_on(model: ModelProto, wiring: Wiring) -> tuple[str, ...]:
     found = []
     if whole:
         what = "1 convolution" if len(whole) == 1 else f"{len(whole)} convolutions"
-        found.append(f"{what} of whole numbers ({', '.join(whole[:12])}) can be read only by what comes of the sums.")
+        found.append(f"{what} of whole numbers ({listed(whole)}) can be read only by what comes of the sums.")
     if drawing:
         found.append(f"No two runs of this network need agree: random numbers are drawn in {', '.join(drawing)}.")
     if mixing:
