@@ -407,6 +407,39 @@ def test_pictures_that_are_mixed_are_said_to_be():
     assert not plain.notes
 
 
+def test_memory_in_which_there_is_nothing_is_no_row_and_mixes_nothing():
+    """What lay in it was another thing for each picture: "it mixes the pictures" was said, and it was shown."""
+
+    def run(net, x):
+        x = net.stem(x)
+        halves = torch.empty_like(x)
+        halves[:, :2] = x[:, 2:]
+        halves[:, 2:] = x[:, :2].relu()
+        return net.head(halves)
+
+    engine = opened(run, stem=lambda: conv(3, 4), head=lambda: head(4))
+    assert "empty_like" not in engine.graph.names
+    assert engine.graph.wired
+    assert not engine.notes
+
+
+def test_what_runs_under_vmap_has_no_row():
+    """A row of it failed wherever all were read, and opening computed its convolutions once, which vmap refuses."""
+
+    def run(net, x):
+        weights = torch.stack([net.stem.weight, 2 * net.stem.weight])
+        return net.head(torch.vmap(lambda weight: F.conv2d(x, weight).relu())(weights).sum(0))
+
+    engine = opened(run, stem=lambda: conv(3, 4), head=lambda: head(4))
+    assert {"sum", "head"} <= set(engine.graph.names)
+    assert {"conv2d", "relu"}.isdisjoint(engine.graph.names)
+    assert not engine.notes
+    found = engine.run(NOISE, ["sum"])["sum"]
+    with torch.no_grad():
+        plain = F.conv2d(torch.from_numpy(NOISE), engine.module.stem.weight)
+        np.testing.assert_allclose(found, (plain.relu() + (2 * plain).relu()).numpy(), atol=1e-5)
+
+
 ORDERS = {
     "flipped": lambda net, x: net.stem(x.flip(0)).flip(0),
     "flipped in all axes": lambda net, x: net.stem(x.flip(-1, 0)),

@@ -156,6 +156,14 @@ class Parent(nn.Module):
         return self.conv(x)
 
 
+class Masked(nn.Conv2d):
+    """PixelCNN's, which sets to zero what a kernel may not see, in its own weights, and by a way that torch does not count."""
+
+    def forward(self, x):
+        self.weight.data *= torch.ones(3, 3).tril()
+        return super().forward(x)
+
+
 def hooked():
     layer = nn.Conv2d(3, 4, 3)
     layer.register_forward_hook(lambda _module, _args, out: out * 2)
@@ -180,6 +188,7 @@ ODD = {  # the role, and what has to be said
     "weight norm": (old_norm, "kernel", "made of their weights"),
     "pruned": (pruned, "kernel", "made of their weights"),
     "parametrised": (lambda: parametrizations.weight_norm(nn.Conv2d(3, 4, 3)), "kernel", None),
+    "masked": (lambda: Masked(3, 4, 3), "kernel", "made of their weights"),
     "renormed": (Parent, "kernel", "made of their weights"),
     "more": (lambda: More(3, 4, 3), "inner_kernel", None),
     "written": (lambda: Written(3, 4, 3), "inner_kernel", None),

@@ -45,7 +45,7 @@ from .torch_graph import is_looked_into, weights_of
 from .torch_habits import Habits
 from .torch_held import TorchHeld
 from .torch_inputs import Input, PictureShape, arguments, check_whole, tensor_of
-from .torch_kernels import acting_in, notes_on_kernels, weights_as
+from .torch_kernels import acting_in, notes_on_kernels, weights_as, written_into
 from .torch_layout import Layout
 from .torch_local import Locals
 from .torch_modules import Visit, Way, frozen, names_of, notes_on, unwrapped, visiting
@@ -92,6 +92,7 @@ class TorchEngine:
         self._odd &= found.kept  # rows whose kernels may not be the weights that they keep
         self.graph: Graph = found.table.graph(self.module, self._names, survey.ran, wired=found.wired)
         self._modules = {name: each for name, each in survey.modules.items() if name in found.kept}
+        self._odd |= written_into(self._modules, self._habits.known.written)
         self._functions = {row.name for row in self.graph if row.function}
         self._whole: dict[Any, Tap] = {name: Tap(name) for name in (*self.graph.names, *survey.ends)}  # of all that can be read
         self._folded, self._outputs, self._unlike = found.table.folded, tuple(survey.ends), found.unlike

@@ -36,8 +36,11 @@ NAMES: dict[Kind, str] = {
         adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d""",
 }
 KINDS: dict[str, Kind] = {name: kind for kind, names in NAMES.items() for name in names.split()}
-# They change how a tensor is kept, not what it holds.
-KEEPING = frozenset("bfloat16 clone contiguous cpu cuda data detach double float half requires_grad to type type_as".split())  # noqa: SIM905
+# They change how a tensor is kept, not what it holds; empty ones hold nothing.
+KEEPING = frozenset(
+    """bfloat16 clone contiguous cpu cuda data detach double empty_like float half requires_grad to type
+    type_as""".split()  # noqa: SIM905
+)
 # Functions by which values become Python's own, on which code can decide what to do next.
 DECIDING = frozenset(
     ("__bool__", "__int__", "__float__", "__index__", "__complex__", "__array__", "__contains__", "__dlpack__", "item", "tolist",
@@ -49,6 +52,7 @@ MEASURING = frozenset({"shape", "size", "len"})
 LEAVING = DECIDING - {"__bool__", "__contains__", "equal", "allclose", "is_nonzero", "cond", "while_loop"}
 # Functions that find as many things as the values say.
 FINDING = frozenset("nonzero argwhere masked_select unique unique_consecutive bincount nms".split())  # noqa: SIM905
+EMPTY = frozenset({"empty", "empty_like", "new_empty"})
 MEASURES = frozenset("size stride numel dim storage_offset".split())  # noqa: SIM905
 OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "matmul", "pow", "mod")
 
@@ -124,6 +128,8 @@ class Functions(TorchFunctionMode):
             given = [(each, version(each)) for each in flattened((args, kwargs))]
             constant = self._constants.are_all(each for each, _ in given)
         out = function(*args, **kwargs)
+        if getattr(function, "__name__", "") in EMPTY:
+            clean(flattened(out))
         if constant:
             self._constants.add(flattened(out))
             return out
@@ -163,6 +169,13 @@ class Functions(TorchFunctionMode):
 def takes_statistics(name: str, args: Any, kwargs: Any) -> bool:
     """Whether it is a BatchNorm that takes those of what runs."""
     return name == "batch_norm" and bool(kwargs.get("training", args[5] if len(args) > 5 else False))
+
+
+def clean(tensors: Sequence[torch.Tensor]) -> None:
+    """Zeros where there is nothing: what lies in such memory is of nobody, and other at every run."""
+    with Unwatched(), torch.no_grad():
+        for each in tensors:
+            each.zero_()
 
 
 def is_extension(function: Any) -> bool:

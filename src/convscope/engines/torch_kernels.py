@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -104,6 +104,11 @@ class Kernels(TorchFunctionMode):
         own = module._parameters.get("weight")
         kept = memory(caught.weight) in self._own and version(caught.weight) == self._versions.get(id(own))
         return caught.weight is own and kept and caught.bias is module._parameters.get("bias")
+
+
+def written_into(modules: Mapping[str, Any], written: Container[int]) -> set[str]:
+    """Rows whose kernels the network was seen to write into, through `.data` too, which no version counts. `written`: ids."""
+    return {name for name, each in modules.items() if has_kernel(each) and id(each._parameters.get("weight")) in written}
 
 
 def acting_in(engine: TorchEngine, names: Collection[str]) -> dict[str, Acting]:

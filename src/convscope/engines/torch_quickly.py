@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from .torch_tensors import is_vmapped
+
 Sizes = tuple[int, ...]
 CONVOLUTIONS = {torch.conv1d: 1, torch.conv2d: 2, torch.conv3d: 3}  # over so many axes
 PRODUCTS = frozenset({torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.bmm})  # of two arrays
@@ -50,6 +52,8 @@ class EqualOnce(TorchFunctionMode):
 def are_repeated(given: Sequence[Any], axes: int, pictures: int) -> bool:
     """Whether all hold the same so many times over, along their first axes; not where a gradient is taken for each."""
     if any(type(each) is not torch.Tensor or each.layout is not torch.strided or each.is_nested for each in given):
+        return False
+    if any(map(is_vmapped, given)):
         return False
     several = given[0].ndim >= axes and len(given[0]) > 0 and len(given[0]) % pictures == 0
     alike = all((each.ndim, len(each)) == (given[0].ndim, len(given[0])) for each in given) if several else False
@@ -134,6 +138,7 @@ def are_plain(given: Sequence[Any]) -> bool:
         and each.layout is torch.strided
         and each.device.type == "cpu"
         and not each.is_nested
+        and not is_vmapped(each)
         for each in given
     )
 

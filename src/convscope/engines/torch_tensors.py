@@ -31,8 +31,13 @@ def is_plain(tensor: torch.Tensor, pictures: int) -> bool:
 
 
 def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
-    """Nothing for a nested tensor, each part of which has its own."""
-    return () if tensor.is_nested else tuple(tensor.shape)
+    """Nothing for a nested tensor, each part of which has its own, nor for one under torch.vmap."""
+    return () if tensor.is_nested or is_vmapped(tensor) else tuple(tensor.shape)
+
+
+def is_vmapped(tensor: torch.Tensor) -> bool:
+    """Whether it runs under torch.vmap, where an axis is hidden and no values can be looked at."""
+    return bool(torch._C._functorch.is_batchedtensor(tensor))
 
 
 def memory(tensor: torch.Tensor) -> int:
