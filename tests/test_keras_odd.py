@@ -414,6 +414,17 @@ def test_what_a_layer_of_keras_own_is_set_to_is_what_runs_or_the_network_is_open
     assert KerasEngine(model).run(PICTURES)["output"].shape == (2, 3, 7, 7)
 
 
+def test_a_network_of_any_size_opens_where_a_layer_needs_one():
+    """UpSampling2D to bilinear does, on TensorFlow; what the size decides is not known."""
+    start = keras.Input((None, None, 3))
+    up, mean = L.UpSampling2D(2, interpolation="bilinear", name="up"), L.GlobalAveragePooling2D(name="mean")
+    model = keras.Model(start, mean(up(start)))
+    engine = KerasEngine(model)
+    assert [row.shape for row in engine.graph] == [(3, None, None), (3, None, None), (3,)]
+    expected = numbers(up(PICTURES.transpose(0, 2, 3, 1))).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(engine.run(PICTURES, ["up"])["up"], expected, atol=1e-5)
+
+
 def test_what_padding_says_is_read_whatever_it_stands_in():
     layer, line = L.ZeroPadding2D(((1, 2), (3, 4))), L.Cropping1D((1, 2))
     layer.padding, line.cropping = [[1, 2], [3, 4]], [1, 2]

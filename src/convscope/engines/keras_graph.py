@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from .keras_rows import facts, kind_of
 from .keras_windows import window_of
 from .names import array_names, output_names
 
+SIZES = (256, 512)  # of pictures that may be of any size: maps of half and twice as many places, however often halved
 BATCH = 11  # of the dry run: not 1, which broadcasts, and no number that axes of networks have
 
 
@@ -159,11 +160,34 @@ def dry_run(model: Any, operations: Operations, inputs: Inputs) -> DryRun:
         return arrays, outputs
 
     try:
-        specs = (keras.KerasTensor((batch, *start.shape[1:]), dtype=start.dtype) for start in inputs.starts)
-        arrays, outputs = compute_output_spec(forward, *specs)
+        arrays, outputs = specs_of(forward, inputs.starts, batch)
     except Exception as error:
         raise not_run(operations, watches[-1] if watches else None, inputs, error) from error
     return DryRun(batch, list(calls), dict(zip(calls, arrays, strict=True)), list(zip(outputs, made_by, strict=True)))
+
+
+def specs_of(forward: Callable[..., Any], starts: Sequence[Start], batch: int) -> Any:
+    """What `forward` gives. Some layers cannot do without sizes (UpSampling2D to bilinear, on TensorFlow): they are given two,
+    and what differs is not known."""
+
+    def given(size: int | None) -> Any:
+        sizes = ((batch, *(size if each is None else each for each in start.shape[1:])) for start in starts)
+        return compute_output_spec(forward, *(keras.KerasTensor(*each) for each in zip(sizes, dtypes, strict=True)))
+
+    dtypes = [start.dtype for start in starts]
+    try:
+        return given(None)
+    except Exception:
+        if all(None not in start.shape[1:] for start in starts):
+            raise
+        return keras.tree.map_structure(either, *map(given, SIZES))
+
+
+def either(small: Any, large: Any) -> Any:
+    """A spec without the sizes that differ."""
+    if small is None:
+        return None
+    return keras.KerasTensor([a if a == b else None for a, b in zip(small.shape, large.shape, strict=True)], small.dtype)
 
 
 def not_run(operations: Operations, watch: Watch | None, inputs: Inputs, error: Exception) -> Exception:
