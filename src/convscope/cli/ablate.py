@@ -70,12 +70,12 @@ def ablate(
     PICTURES may be one folder, or .zip, with a folder per class: then also how often the network is right without each unit.
     """
     refuse_what_does_nothing(context, together=together, fill=fill)
+    if at is None and (together or region is not None):
+        raise InputError("--together and --region speak of the units and the map of one layer. Name it with --at.")
     with Steps() as steps:
         network = open_network(steps, model, Given(weights, architecture, partial, shape, trust), labels, preprocess)
         steps.begin("Switching off units")
         given, chosen = one_or_all(pictures_or_own(pictures)), None if units is None else numbers_of(units)
-        if at is None and (together or region is not None):
-            raise InputError("--together and --region speak of the units and the map of one layer. Name it with --at.")
         layer = layer_of(network, at)
         part = region_of(network, layer, region, activated=not raw)
         how = {"fill": fill, "over": over, "seed": seed, "activated": not raw, "region": part}

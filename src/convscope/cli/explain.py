@@ -52,10 +52,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Draw what in PICTURES speaks for an answer: the picture, the map alone, and over the picture."""
-    if out is not None and out.suffix == ".npz":
-        refuse_unused(context, "to values (.npz), which stay as they are", "upsample")
-    if method != "auto" and method_of(method).place != "layer":
-        refuse_unused(context, f"to what {method} says, which is as large as the picture", "upsample")
+    refuse_unsized(context, method, out)
     with Steps() as steps:
         network = open_network(
             steps, model, Given(weights, architecture, partial, shape, trust, via), labels, preprocess, channels
@@ -73,6 +70,14 @@ def explain(
     print_notes(network, answered=True)
     for path in paths:
         print(path)
+
+
+def refuse_unsized(context: typer.Context, method: str, out: Path | None) -> None:
+    """Raises InputError for --upsample where no map is made as large as the picture."""
+    if out is not None and out.suffix == ".npz":
+        refuse_unused(context, "to values (.npz), which stay as they are", "upsample")
+    if method != "auto" and method_of(method).place != "layer":
+        refuse_unused(context, f"to what {method} says, which is as large as the picture", "upsample")
 
 
 @app.command()

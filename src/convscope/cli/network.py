@@ -64,13 +64,7 @@ def filters(
     as_json: Json = False,
 ) -> None:
     """Draw the learned kernels of LAYER: a row per filter, a column per input channel."""
-    drawn = ("first", "channels", "rgb")
-    if out is not None and out.suffix.lower() in NUMBERS:
-        refuse_unused(context, f"to numbers ({out.suffix}), of which all are written", *drawn)
-    if as_json and out is None:
-        refuse_unused(context, "to --json, which prints all; a sheet is drawn with --out", *drawn)
-    if rgb:
-        refuse_unused(context, "with --rgb, which draws three channels as one colour", "channels")
+    refuse_undrawn(context, out, as_json=as_json, rgb=rgb)
     with Steps() as steps:
         network = open_network(steps, model, Given(weights, architecture, partial, shape, trust, via))
         at = int(layer) if layer.isdigit() and layer not in network.graph.names else layer
@@ -85,6 +79,17 @@ def filters(
         print_json(filters_as_data(found) | ({} if path is None else {"file": str(path)}))
         return
     print(f"{found}\n{path}")
+
+
+def refuse_undrawn(context: typer.Context, out: Path | None, *, as_json: bool, rgb: bool) -> None:
+    """Raises InputError for options of a sheet where none is drawn, or not in this way."""
+    drawn = ("first", "channels", "rgb")
+    if out is not None and out.suffix.lower() in NUMBERS:
+        refuse_unused(context, f"to numbers ({out.suffix}), of which all are written", *drawn)
+    if as_json and out is None:
+        refuse_unused(context, "to --json, which prints all; a sheet is drawn with --out", *drawn)
+    if rgb:
+        refuse_unused(context, "with --rgb, which draws three channels as one colour", "channels")
 
 
 @app.command()
