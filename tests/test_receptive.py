@@ -130,6 +130,55 @@ def test_in_torch_the_graph_and_the_gradients_say_the_same(number):
     law(engine, (3, 19, 22), at_least=12 if number < 6 else 8)
 
 
+def layers_of_a_user():
+    """Each derives from a layer of torch's, and looks elsewhere than that would."""
+    import torch.nn.functional as F
+    from torch import nn
+
+    class Same(nn.Conv2d):  # timm's tf_ networks
+        def forward(self, x):
+            return super().forward(F.pad(x, (0, 1, 1, 1)))
+
+    class Dilated(nn.Conv2d):
+        def forward(self, x):
+            return F.conv2d(x, self.weight, self.bias, padding=1, dilation=2)
+
+    class Rolled(nn.Conv2d):
+        def forward(self, x):
+            return super().forward(x).roll(1, -1)
+
+    class Funnel(nn.LeakyReLU):
+        def forward(self, x):
+            return super().forward(F.avg_pool2d(x, 3, 1, 1))
+
+    class Pooled(nn.AvgPool2d):
+        def forward(self, x):
+            return super().forward(F.pad(x, (1, 0, 0, 1)))
+
+    hooked, patched = nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 3)
+    hooked.register_forward_hook(lambda _module, _args, out: F.avg_pool2d(out, 3, 1, 1))
+    patched.forward = lambda x: F.conv2d(x, patched.weight, stride=2)
+    return {
+        "same": (Same(3, 3, 3, 2), False), "dilated": (Dilated(3, 3, 3), True), "rolled": (Rolled(3, 3, 3), False),
+        "funnel": (Funnel(), False), "pooled": (Pooled(3, 2), False), "hooked": (hooked, False), "patched": (patched, True),
+    }  # fmt: skip
+
+
+def test_a_layer_of_a_user_looks_where_its_code_does():
+    """Its class says what it derives from, and no more: fields that were called derived were too small, or elsewhere."""
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'convscope[torch]'")
+    from torch import nn
+
+    from convscope.engines.torch import TorchEngine
+
+    pictures = np.random.default_rng(0).normal(size=(2, 3, 9, 9)).astype(np.float32)
+    for name, (layer, derived) in layers_of_a_user().items():
+        engine = TorchEngine(nn.Sequential(layer, nn.Tanh()), picture_shape=(3, 9, 9))
+        field = receptive.receptive_field(engine, "1", (2, 2))
+        assert (field.start, field.stop) == acting(engine, "1", (2, 2), pictures), name
+        assert field.how.startswith("derived") == derived, name
+
+
 def test_in_keras_the_graph_and_the_gradients_say_the_same():
     keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'convscope[keras]'")
     from convscope.engines.keras import KerasEngine

@@ -67,6 +67,10 @@ def test_quantised_layers_have_kinds_and_kernels():
     for reduce, by_hand in (("mean", np.mean), ("max", np.max), ("active", lambda maps, axes: (maps > 0).mean(axes))):
         tap = Tap("1", reduce)
         np.testing.assert_allclose(network.engine.run(BATCH, [tap])[tap], by_hand(run["1"], (2, 3)), atol=1e-6)
+    held = network.engine.hold(BATCH, "1").run(["output"], repeat=2)["output"]  # what is kept before it is of bytes
+    np.testing.assert_array_equal(held, np.repeat(module(torch.from_numpy(BATCH)).detach().numpy(), 2, 0))
+    with pytest.raises(Unsupported, match="whole numbers"):
+        network.ablate(BATCH, at="3", activated=False)
     with pytest.raises(Unsupported, match="quantised"):
         network.engine.with_weights({"1": network.engine.weights("1")})
 

@@ -62,6 +62,16 @@ def kind_of_convolution(module: Any) -> Kind:
     return "depthwise" if module.groups == module.in_channels > 1 else "convolution"
 
 
+def acts_as_torchs(module: Any) -> bool:
+    """Whether it does what torch's layer does that its class is or derives from: no code and no hook of the user's is in it.
+
+    While a network is watched there is one hook of ours.
+    """
+    ways = [getattr(type(module), name, None) for name in ("forward", "_conv_forward")]
+    own = "forward" in vars(module) or len(module._forward_hooks) > 1
+    return not own and all(each is None or str(each.__module__).startswith("torch.") for each in ways)
+
+
 def is_quantised(module: nn.Module) -> bool:
     return derives_from(type(module), QUANTISED) and kind_of(module) != "other"  # type: ignore[arg-type]
 

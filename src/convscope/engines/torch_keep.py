@@ -232,6 +232,8 @@ class Replay:
 def repeated(tensor: torch.Tensor, repeat: int, *, copies: bool) -> torch.Tensor:
     if repeat == 1:
         return tensor.clone()
+    if tensor.is_quantized:
+        return tensor.repeat_interleave(repeat, 0)
     if len(tensor) > 1 or copies:
         result = tensor.new_empty((len(tensor) * repeat, *tensor.shape[1:]))
         result.view(len(tensor), repeat, *tensor.shape[1:]).copy_(tensor.unsqueeze(1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,12 +12,13 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from ..core import Array, input_names
+from ..core import Array, Window, input_names
 from .torch_attributes import parts_of, registered_in
-from .torch_graph import acting, has_kernel, is_quantised, to_numpy
+from .torch_graph import acting, acts_as_torchs, has_kernel, is_quantised, to_numpy
 from .torch_modules import Visit, Way
 from .torch_tensors import memory, version
 from .torch_watchers import Enough
+from .torch_windows import window_of, window_of_call
 
 if TYPE_CHECKING:
     from .torch import TorchEngine
@@ -32,12 +33,13 @@ Role = Literal["kernel", "inner_kernel", "raw_kernel"]
 
 @dataclass(frozen=True)
 class Caught:
-    """What a function got and gave. `written`: how often that had been written into."""
+    """What a function got and gave. `written`: how often that had been written into. `called`: its name and all its arguments."""
 
     weight: torch.Tensor
     bias: torch.Tensor | None
     out: Any
     written: int
+    called: tuple[str, Sequence[Any], Mapping[str, Any]]
 
     def is_all(self, given: torch.Tensor) -> bool:
         return self.out is given and version(given) == self.written
@@ -74,9 +76,10 @@ class Kernels(TorchFunctionMode):
         kwargs = kwargs or {}
         out = function(*args, **kwargs)
         running = self._way.running[-1] if self._way.running else None
-        if getattr(function, "__name__", "") in NAMES and running is not None and has_kernel(running):
-            weight, bias = (kwargs.get(name, args[place] if len(args) > place else None) for place, name in PLACES)
-            self._caught.setdefault(running, []).append(Caught(weight, bias, out, version(out)))
+        name = getattr(function, "__name__", "")
+        if name in NAMES and running is not None and has_kernel(running):
+            weight, bias = (kwargs.get(each, args[place] if len(args) > place else None) for place, each in PLACES)
+            self._caught.setdefault(running, []).append(Caught(weight, bias, out, version(out), (name, args, kwargs)))
         return out
 
     def _ended(self, name: str, tensor: torch.Tensor, module: Any) -> list[Caught]:
@@ -104,6 +107,21 @@ class Kernels(TorchFunctionMode):
         own = module._parameters.get("weight")
         kept = memory(caught.weight) in self._own and version(caught.weight) == self._versions.get(id(own))
         return caught.weight is own and kept and caught.bias is module._parameters.get("bias")
+
+
+def window_of_layer(module: nn.Module, caught: Sequence[Caught], received: int | None, given: torch.Tensor) -> Window | None:
+    """Where a layer looks. One whose class or hooks are of the user's looks where its one convolution does, if that takes what
+    the layer receives and makes what it gives; else that is not known.
+
+    received   the id of the first tensor that the layer was given
+    """
+    axes = given.ndim - 2
+    if acts_as_torchs(module):
+        return window_of(module, axes)
+    if len(caught) != 1 or not caught[0].is_all(given):
+        return None
+    name, args, kwargs = caught[0].called
+    return window_of_call(name, args, kwargs, axes) if args and id(args[0]) == received else None
 
 
 def written_into(modules: Mapping[str, Any], written: Container[int]) -> set[str]:

@@ -139,7 +139,7 @@ def tried(engine: TorchEngine, survey: Survey, pictures: int, *, noise: bool = F
         inside = Inside(layers, way.running, survey.follow) if layers else nullcontext()
         saving = EqualOnce(pictures) if values else ShapesOnly(survey.is_fed)
         way.standing = lambda: both(saving, both(inside, watching))
-        result = engine._call(trial, kernels.catching(survey.visit), way)
+        result = engine._call(trial, kernels.catching(survey.visit, survey.catch), way)
     engine._odd |= kernels.odd
     # Scripts may look at what all the pictures have in common, and these layers scale by the largest value in all of them.
     scaled = any(map(is_quantised_by_values, survey.modules.values()))

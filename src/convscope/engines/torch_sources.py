@@ -31,7 +31,10 @@ Sources = list[tuple[torch.Tensor, Source | None]]
 
 @dataclass
 class Call:
-    """A module that runs. `shape`, `axis`: of the first thing that it was given, if it is known where the pictures stand."""
+    """A module that runs. `shape`, `axis`: of the first thing that it was given, if it is known where the pictures stand.
+
+    received   the id of that
+    """
 
     module: nn.Module
     parents: Parents
@@ -39,6 +42,7 @@ class Call:
     axis: int | None
     counted: bool
     number: int
+    received: int | None
 
 
 def parents_of(sources: Sources) -> Parents:

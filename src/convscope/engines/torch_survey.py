@@ -17,12 +17,13 @@ from .torch_arguments import ORDERING, axes_ordered
 from .torch_axis import axis_after, axis_after_layer, is_kept_alone, is_kept_alone_by_layer
 from .torch_constants import Constants
 from .torch_functions import KEEPING, MEASURING, Function
-from .torch_graph import activation_in, has_kernel, is_looked_into, kernel_of, kind_of, native_of, sizes_of
+from .torch_graph import activation_in, acts_as_torchs, has_kernel, is_looked_into, kernel_of, kind_of, native_of, sizes_of
+from .torch_kernels import Caught, window_of_layer
 from .torch_modules import Unwatched
 from .torch_order import is_by_place, may_reorder
 from .torch_sources import Call, Given, Parents, Source, Sources, counted_of, parents_of, placed_of
 from .torch_tensors import flattened, is_alike, shape_of, version
-from .torch_windows import window_of, window_of_call
+from .torch_windows import window_of_call
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Survey:
         self.ends: dict[str, tuple[bool, bool]] = {}
         self.looks = self.measures = self.reorders = False
         self.constants = Constants(module)
+        self._caught: dict[str, Sequence[Caught]] = {}
         self.pictures = 0
         self._compare = compare
         self._calls: list[Call] = []
@@ -121,10 +123,11 @@ class Survey:
         given = [(each, version(each)) for each in flattened((args, kwargs))]
         self.ran.add(module)
         self._number += 1
+        received = id(given[0][0]) if given else None
         sources = self._sources(given)
         first = placed_of(sources[:1]) if sources and sources[0][0] is given[0][0] else []
         shape, axis = next(((shape_of(each), axis) for each, axis in first), (None, None))
-        self._calls.append(Call(module, parents_of(sources), shape, axis, counted_of(sources), self._number))
+        self._calls.append(Call(module, parents_of(sources), shape, axis, counted_of(sources), self._number, received))
 
     def _visit(self, name: str, tensor: torch.Tensor, maker: nn.Module | Function | None) -> None:
         if isinstance(maker, Function):
@@ -148,6 +151,10 @@ class Survey:
             self._lost = self._lost or not (constant or axis is not None or self.pictures == 1)
             self._keep(each, () if constant else None, axis=axis, counted=counted_of(sources))
 
+    def catch(self, name: str, caught: Sequence[Caught], _given: torch.Tensor) -> None:
+        """What the layer that is shown next handed to convolutions."""
+        self._caught = {name: caught}
+
     def hand_on(self, tensor: torch.Tensor, instead: torch.Tensor) -> None:
         """`instead`, or what was written into `tensor`, goes on in its place."""
         if id(tensor) in self._gave:
@@ -167,6 +174,8 @@ class Survey:
             self._keep(tensor, (name,), axis=axis, counted=counted)
         parameters, trainable = sizes_of(module)
         self.modules[name] = module
+        if kind in ("activation", "dropout") and not acts_as_torchs(module):
+            kind = "other"  # it may look further than at one place
         self._step(
             name,
             tensor,
@@ -181,7 +190,7 @@ class Survey:
             parameters=parameters,
             trainable=trainable,
             kernel=tuple(kernel_of(module).shape) if has_kernel(module) else None,
-            window=window_of(module, tensor.ndim - 2),
+            window=window_of_layer(module, self._caught.get(name, ()), call.received, tensor),
         )
 
     def _made_by_function(self, name: str, tensor: torch.Tensor, function: Function) -> None:
