@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TypeProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, TypeProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from ..errors import Shape
@@ -30,12 +30,17 @@ MOST = 64  # numbers: no tensor has more sizes, axes or paddings
 class Kept:
     """What is kept of one walk for another, of another number of pictures: most sizes do not depend on that.
 
-    numbers      those of small constants
+    small        small constants, and `numbers` those in them that were asked for
+    constants    the types of all constants, as ONNX has them and as we do, and their sizes
+    read         what each node reads
     evaluators   by what they compute
     made         by that too: what each was given last, and what it made of it
     """
 
+    small: dict[str, TensorProto] = field(default_factory=dict)
     numbers: dict[str, np.ndarray] = field(default_factory=dict)
+    constants: dict[str, tuple[TypeProto, tuple[int, ...] | None, Type]] = field(default_factory=dict)
+    read: list[list[str]] = field(default_factory=list)
     evaluators: dict[str, ReferenceEvaluator] = field(default_factory=dict)
     made: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = field(default_factory=dict)
 
@@ -53,7 +58,10 @@ def infer(model: ModelProto, kept: Kept | None = None) -> dict[str, Type]:
     types = {each.name: each.type for each in (*graph.output, *graph.value_info, *graph.input) if each.HasField("type")}
     made = (name for node in model.graph.node for name in node.output if name)
     if all(sizes(each.type) is not None for each in model.graph.input) and any(sizes(types.get(name)) is None for name in made):
-        Walk(model, types, kept or Kept()).on()
+        kept = kept or Kept()
+        Walk(model, types, kept).on()
+        same = {name: known for name, (each, _, known) in kept.constants.items() if types[name] is each}
+        return {name: same[name] if name in same else type_of(each) for name, each in types.items()}
     return {name: type_of(each) for name, each in types.items()}
 
 
@@ -80,8 +88,11 @@ def sizes(given: TypeProto | None) -> tuple[int, ...] | None:
     if given is None or not given.tensor_type.HasField("shape"):
         return None
     dims = given.tensor_type.shape.dim
+    found = tuple(dim.dim_value for dim in dims)
+    if all(found):  # most often, and there are thousands: what is not known is 0
+        return found if min(found, default=1) > 0 else None
     known = all(dim.HasField("dim_value") and dim.dim_value >= 0 for dim in dims)
-    return tuple(dim.dim_value for dim in dims) if known else None
+    return found if known else None
 
 
 class Walk:
@@ -90,26 +101,29 @@ class Walk:
     def __init__(self, model: ModelProto, types: dict[str, TypeProto], kept: Kept):
         self._nodes, self._types, self._kept = model.graph.node, types, kept
         self._opset = helper.make_opsetid("", opset(model))
-        small = [each for each in model.graph.initializer if math.prod(each.dims) <= MOST]
-        kept.numbers = kept.numbers or {each.name: numpy_helper.to_array(each) for each in small}
-        self._numbers = dict(kept.numbers)
-        for each in model.graph.initializer:
-            if each.name not in types:
-                types[each.name] = helper.make_tensor_type_proto(each.data_type, each.dims)
+        if not kept.read:
+            constants = model.graph.initializer
+            kept.small = {each.name: each for each in constants if math.prod(each.dims) <= MOST}
+            found = {each.name: helper.make_tensor_type_proto(each.data_type, each.dims) for each in constants}
+            kept.constants = {name: (each, sizes(each), type_of(each)) for name, each in found.items()}
+            kept.read = list(map(read_by, self._nodes))
+        self._made: dict[str, np.ndarray] = {}  # numbers, of nodes
         self._sizes = {name: sizes(each) for name, each in types.items()}
+        for name, (each, shape, _) in kept.constants.items():
+            if name not in types:
+                types[name], self._sizes[name] = each, shape
 
     def on(self) -> None:
-        for node in self._nodes:
-            given = list(read_by(node))
+        for node, given in zip(self._nodes, self._kept.read, strict=True):
             if node.domain not in ("", "ai.onnx") or not given or not all(name in self._types for name in given):
                 continue
             if any(self._sizes.get(name) is None for name in node.output if name):
                 self._infer(node, given)
-            if self._can_be_computed(node):
+            if self._can_be_computed(node, given):
                 self._compute(node)
 
     def _infer(self, node: NodeProto, given: Sequence[str]) -> None:
-        known = {name: numpy_helper.from_array(self._numbers[name], name) for name in given if name in self._numbers}
+        known = {name: self._as_tensor(name) for name in given if name in self._made or name in self._kept.small}
         types = {name: self._types[name] for name in given}
         with contextlib.suppress(*FAILING):
             schema = onnx.defs.get_schema(node.op_type, self._opset.version)
@@ -117,25 +131,38 @@ class Walk:
             self._types |= found
             self._sizes |= {name: sizes(each) for name, each in found.items()}
 
-    def _can_be_computed(self, node: NodeProto) -> bool:
+    def _as_tensor(self, name: str) -> TensorProto:
+        made = self._made.get(name)
+        return self._kept.small[name] if made is None else numpy_helper.from_array(made, name)
+
+    def _numbers(self, name: str) -> np.ndarray | None:
+        """Those that are known of a tensor."""
+        if name in self._made:
+            return self._made[name]
+        if name in self._kept.small and name not in self._kept.numbers:
+            self._kept.numbers[name] = numpy_helper.to_array(self._kept.small[name])
+        return self._kept.numbers.get(name)
+
+    def _can_be_computed(self, node: NodeProto, given: Sequence[str]) -> bool:
         """From sizes alone, to a few numbers: what a file makes of its sizes may be a mask of a million."""
-        known = node.op_type in SIZES and self._sizes[node.input[0]] is not None
-        known |= node.op_type not in RANDOM and all(name in self._numbers for name in read_by(node))
+        known = all(name in self._made or name in self._kept.small for name in given) and node.op_type not in RANDOM
+        if not known and (node.op_type not in SIZES or self._sizes[node.input[0]] is None):
+            return False
         made = [self._sizes.get(name) for name in node.output if name]
-        return known and all(shape is not None and math.prod(shape) <= MOST for shape in made)
+        return all(shape is not None and math.prod(shape) <= MOST for shape in made)
 
     def _compute(self, node: NodeProto) -> None:
         """The commonest operators at once, the others by ONNX' own evaluator, if they were not given the same before."""
         given = dict.fromkeys(name for name in node.input if name)
         with contextlib.suppress(Exception):  # whatever it stumbles over stays unknown
             if node.op_type == "Shape" and not node.attribute:
-                self._numbers[node.output[0]] = np.array(self._sizes[node.input[0]], np.int64)
+                self._made[node.output[0]] = np.array(self._sizes[node.input[0]], np.int64)
                 return
-            feed = {name: self._numbers[name] if name in self._numbers else self._of_its_shape(name) for name in given}
+            feed = {name: self._of_its_shape(name) if (own := self._numbers(name)) is None else own for name in given}
             if node.op_type in PLAINLY and not (node.op_type == "Unsqueeze" and node.attribute):
-                self._numbers[node.output[0]] = PLAINLY[node.op_type](node, [feed[name] for name in node.input])
+                self._made[node.output[0]] = PLAINLY[node.op_type](node, [feed[name] for name in node.input])
                 return
-            self._numbers |= zip(node.output, self._evaluated(node, feed), strict=True)
+            self._made |= zip(node.output, self._evaluated(node, feed), strict=True)
 
     def _evaluated(self, node: NodeProto, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         key = node.output[0]
@@ -173,7 +200,12 @@ PLAINLY: Mapping[str, Callable[[NodeProto, list[np.ndarray]], np.ndarray]] = {
 def agreed(known: Mapping[str, Type], runs: Sequence[Mapping[str, Type]]) -> dict[str, Type]:
     """`known` completed by the sizes that do not depend on how many pictures there are: those that all `runs` agree on."""
     found = {}
-    for name in runs[0]:
+    for name, one in runs[0].items():
+        if one.shape is None or None in one.shape:
+            continue
+        if name not in known and all(each.get(name) is one for each in runs):
+            found[name] = one  # a constant
+            continue
         shapes = [shape for each in runs if name in each and (shape := each[name].shape) is not None and None not in shape]
         if len(shapes) == len(runs) and len(set(map(len, shapes))) == 1:
             found[name] = learnt(known.get(name, Type(runs[0][name].element, None)), shapes)

@@ -27,6 +27,7 @@ SETTINGS = frozenset(
     {"Clip", "Resize", "Upsample", "Pad", "Dropout", "QuantizeLinear", "DequantizeLinear", "OneHot", "Where", "Pow", "Range"}
 )
 SIZES = frozenset({"Shape", "Size"})
+SUBGRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)  # kinds of attributes
 END = "convscope:output "  # what a tensor that comes out is called here, see onnx_graph.set_ends_apart
 RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"})
 
@@ -185,14 +186,16 @@ def ours(tensor: str, what: str) -> str:
     return f"convscope:{what} of {tensor}"
 
 
-def read_by(node: NodeProto) -> Iterator[str]:
+def read_by(node: NodeProto) -> list[str]:
     """The names that a node reads, with those that its subgraphs take from outside (and, harmlessly, names of their own)."""
-    yield from (name for name in node.input if name)
+    found = [name for name in node.input if name]
     for each in node.attribute:
-        for graph in (each.g, *each.graphs) if each.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) else ():
-            yield from (output.name for output in graph.output)
-            for inner in graph.node:
-                yield from read_by(inner)
+        if each.type in SUBGRAPHS:
+            for graph in (each.g, *each.graphs):
+                found += [output.name for output in graph.output]
+                for inner in graph.node:
+                    found += read_by(inner)
+    return found
 
 
 def formal_name(node: NodeProto, index: int) -> str:
