@@ -20,7 +20,10 @@ SOURCES = {  # in the order of the table: the package whose version is told, and
         "timm",
         "the smallest convolutional network of every family and set of kinds of modules, up to 100 million parameters",
     ),
-    "huggingface": ("transformers", "the convolutional and hybrid families, small and from their configuration"),
+    "huggingface": (
+        "transformers",
+        "the families with convolutions, plain and with each head, small and from their configuration",
+    ),
     "keras": ("keras", "keras.applications on torch"),
     "keras-tensorflow": ("keras", "keras.applications on TensorFlow"),
     "keras-jax": ("keras", "keras.applications on JAX"),
