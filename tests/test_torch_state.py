@@ -36,6 +36,8 @@ class Renormed(nn.Module):
         super().__init__()
         self.conv, self.how = nn.Conv2d(3, 4, 3), how
         self.conv.weight.data *= 20
+        self.square = self.tied = nn.Parameter(torch.arange(16.0).view(4, 4))
+        self.register_buffer("mask", torch.arange(16.0).view(4, 4))
 
     def forward(self, x):
         norm = torch.renorm(self.conv.weight.data, 2, 0, 1)
@@ -46,11 +48,14 @@ class Renormed(nn.Module):
         elif self.how == "counted":
             with torch.no_grad():
                 self.conv.weight.copy_(norm)
+        elif self.how == "turned":
+            self.square.data = self.square.data.t()
+            self.mask.data = self.mask.data.t()
         elif self.how == "numpy":
             self.conv.weight.detach().numpy()[...] = norm.numpy()
         elif self.how == "another":
             self.conv.weight = nn.Parameter(norm)
-        return ending(self.conv(x))
+        return ending(self.conv(x)) @ self.square @ self.mask
 
 
 class Keeping(nn.Module):
@@ -125,7 +130,10 @@ def hooking(net, x):
 
 AWKWARD = {
     "hooks": lambda: Written(hooking, body=nn.Conv2d(3, 4, 3), head=head(4)),
-    **{f"weights {how}": lambda how=how: Renormed(how) for how in ("replaced", "written", "counted", "numpy", "another")},
+    **{
+        f"weights {how}": lambda how=how: Renormed(how)
+        for how in ("replaced", "written", "counted", "numpy", "another", "turned")
+    },
     "things kept": Keeping,
     "random numbers": lambda: Written(drawing, head=head(3)),
     "uncounted statistics": lambda: Written(statistics, norm=nn.BatchNorm2d(3), head=head(3)),
@@ -145,7 +153,7 @@ def everything(module):
         found[f"{path} parts"] = list(map(id, (*part._parameters.values(), *part._buffers.values(), *part._modules.values())))
         found[f"{path} hooks"] = list(map(len, (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks)))
     found |= {name: [each, each.data_ptr(), each.requires_grad, each.grad] for name, each in module.named_parameters()}
-    found |= dict(module.named_buffers())
+    found |= {name: [each, each.stride()] for name, each in module.named_buffers()}
     return {name: plain(each) for name, each in found.items()}
 
 

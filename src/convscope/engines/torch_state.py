@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain, compress, filterfalse
+from itertools import accumulate, chain, compress
 from operator import attrgetter, is_, itemgetter, not_
 from typing import Any
 
@@ -40,6 +40,8 @@ class Known:
 class State:
     """A module and what hangs on it, as they are now. Gradients that it has are hidden until they are put back.
 
+    Looked up anew before each run: the user may have changed anything since the last.
+
     parts    its modules
     devices  of its tensors, once one of them can be other than a CPU
     """
@@ -51,8 +53,8 @@ class State:
         every = [*self.parts, *found.hidden]
         self._tables = tables = Tables(every, every if known.everywhere else keeping(every))
         loose = [isinstance(each, nn.Parameter) for each in found.tensors]
-        parameters = unique((*tables.parameters, *compress(found.tensors, loose)))
-        others = unique((*tables.buffers, *compress(found.tensors, map(not_, loose))))
+        parameters = [*tables.parameters, *compress(found.tensors, loose)]
+        others = [*tables.buffers, *compress(found.tensors, map(not_, loose))]
         devices = {each.device for each in (*parameters, *others)} if torch.cuda.is_initialized() else set()  # type: ignore[no-untyped-call]
         self.devices: set[torch.device] = devices
         self._contents, self._parameters = Contents(others, known.uncounted), Parameters(parameters, known.written)
@@ -69,60 +71,56 @@ class State:
 class Tables:
     """What modules have as attributes, and what they have registered. Scripted ones keep that elsewhere.
 
-    A network has a thousand tables, of which most are empty: what is done to each is done by functions of Python in C, and the
-    others are kept as names and values in a row, a third of the time of a copy of each.
+    A network has a thousand tables, of which most are empty: what is done to each is done by functions of Python in C, and what
+    is in them is kept as names and values in a row, a third of the time of a copy of each.
     """
 
     def __init__(self, parts: Sequence[nn.Module], keeping: Sequence[nn.Module]):
-        parameters, buffers, *others = map(tables_in, zip(*registered(parts), strict=True))
-        tables = [*parameters, *buffers, *chain.from_iterable(others)]
-        self._empty, self._filled = list(filterfalse(None, tables)), list(filter(None, tables))
-        self._lengths, self._names, self._values = map(list, self._contents())
+        tables = registered(parts)
+        self.parameters, self.buffers = (values_of(tables[place :: len(REGISTERED)]) for place in (0, 1))
+        if not TABLES.issuperset(map(type, tables)):
+            tables = [each for each in tables if type(each) in TABLES]
+            for each in [each for each in parts if isinstance(each, torch.jit.ScriptModule)]:
+                self.parameters += each.parameters()
+                self.buffers += each.buffers()
+        self._tables = tables
+        self._lengths = list(map(len, self._tables))
+        self._names, self._values = map(list, self._contents())
         self._attributes = list(map(vars, keeping))
         self._before: list[dict[str, Any]] = list(map(dict.copy, self._attributes))
-        scripted = [each for each in parts if isinstance(each, torch.jit.ScriptModule)]
-        self.parameters = [*values_of(parameters), *chain.from_iterable(each.parameters() for each in scripted)]
-        self.buffers = [*values_of(buffers), *chain.from_iterable(each.buffers() for each in scripted)]
 
-    def _contents(self) -> tuple[Iterable[int], Iterable[Any], Iterable[Any]]:
-        """Of the tables with something in them: how much, under which names, and what."""
-        filled = self._filled
-        return map(len, filled), chain.from_iterable(filled), chain.from_iterable(map(dict.values, filled))
+    def _contents(self) -> tuple[Iterable[Any], Iterable[Any]]:
+        """Under which names, and what: of the tables that had something in them."""
+        filled = list(compress(self._tables, self._lengths))
+        return chain.from_iterable(filled), chain.from_iterable(map(dict.values, filled))
 
     def put_back(self) -> None:
-        for table in filter(None, self._empty):
-            table.clear()
         if not equal(self._attributes, self._before):
             for table, before in zip(self._attributes, self._before, strict=True):
                 refill(table, before)
-        lengths, names, values = self._contents()
-        same = list(lengths) == self._lengths and list(names) == self._names and all(map(is_, values, self._values))
+        same = list(map(len, self._tables)) == self._lengths
+        if same:
+            names, values = self._contents()
+            same = list(names) == self._names and all(map(is_, values, self._values))
         if not same:
             ends = accumulate(self._lengths)
-            for table, end, length in zip(self._filled, ends, self._lengths, strict=True):
+            for table, end, length in zip(self._tables, ends, self._lengths, strict=True):
                 own = slice(end - length, end)
                 refill(table, dict(zip(self._names[own], self._values[own], strict=True)))
 
 
-def registered(parts: Sequence[nn.Module]) -> list[tuple[Any, ...]]:
+def registered(parts: Sequence[nn.Module]) -> list[Any]:
+    """The tables of all, those of each module after each other."""
     tables = list(map(vars, parts))
     try:
-        return list(map(IN_TURN, tables))
-    except KeyError:  # of scripted ones
-        return [tuple(map(table.get, REGISTERED)) for table in tables]
+        return list(chain.from_iterable(map(IN_TURN, tables)))
+    except KeyError:
+        return [table.get(name) for table in tables for name in REGISTERED]
 
 
-def tables_in(values: Sequence[Any]) -> Sequence[Any]:
-    return values if TABLES.issuperset(map(type, values)) else [each for each in values if type(each) in TABLES]
-
-
-def values_of(tables: Iterable[dict[str, Any]]) -> list[Any]:
-    return [each for table in filter(None, tables) for each in table.values() if each is not None]
-
-
-def unique(tensors: Iterable[torch.Tensor]) -> list[Any]:
-    found = list(tensors)
-    return list(dict(zip(map(id, found), found, strict=True)).values())
+def values_of(tables: Iterable[Any]) -> list[Any]:
+    filled = chain.from_iterable([each.values() for each in filter(None, tables) if type(each) in TABLES])
+    return [each for each in filled if each is not None]
 
 
 def equal(now: list[dict[str, Any]], before: list[dict[str, Any]]) -> bool:
@@ -163,7 +161,7 @@ class Parameters:
         self._leaves = [each for each in parameters if each.is_leaf]  # of a copied script they are none, and have no gradient
         self._gradients = [each.grad for each in self._leaves]
         pairs = zip(parameters, self._places.data, strict=True)
-        self._copies = [(data, data.clone()) for each, data in pairs if id(each) in written]
+        self._copies = [(data, data.clone()) for each, data in pairs if id(each) in written] if written else []
         for each, gradient in zip(self._leaves, self._gradients, strict=True):
             if gradient is not None:
                 each.grad = None  # a backward pass inside the network would add to it
@@ -173,7 +171,7 @@ class Parameters:
         if [each.requires_grad for each in self._all] != self._trained:
             for each, trained in zip(self._all, self._trained, strict=True):
                 each.requires_grad = trained
-        if not all(map(is_, (each.grad for each in self._leaves), self._gradients)):
+        if not all(map(is_, [each.grad for each in self._leaves], self._gradients)):
             for each, gradient in zip(self._leaves, self._gradients, strict=True):
                 each.grad = gradient
         with torch.no_grad():
@@ -190,25 +188,27 @@ class Places:
     def __init__(self, tensors: Sequence[torch.Tensor]):
         self._tensors = tensors
         self.data = [each.data for each in tensors]
-        self._addresses = addresses(tensors)
-        # Equal ones once. Hundreds of live objects more in every run would set off Python's garbage collector in each.
-        known: dict[torch.Size, torch.Size] = {}
-        self._shapes = [known.setdefault(shape, shape) for shape in (each.shape for each in tensors)]
 
     def put_back(self) -> None:
-        """What got other memory or another size (`weight.data = ...`, `resize_`) has its own again."""
-        if [each.shape for each in self._tensors] == self._shapes and addresses(self._tensors) == self._addresses:
-            return
-        for each, data in zip(self._tensors, self.data, strict=True):
-            if each.shape != data.shape or addresses([each]) != addresses([data]):
-                each.data = data
+        """What got other memory or lies in it otherwise (`weight.data = ...`, `resize_`, `weight.t_()`) has its own again."""
+        try:
+            there = PLAIN.issuperset(map(type, self._tensors)) and all(map(torch.Tensor.is_set_to, self._tensors, self.data))
+        except (NotImplementedError, RuntimeError):  # sparse ones, and others that cannot say it
+            there = False
+        if not there:
+            for each, data in zip(self._tensors, self.data, strict=True):
+                if not is_at(each, data):
+                    each.data = data
 
 
-def addresses(tensors: Iterable[torch.Tensor]) -> list[int]:
+def is_at(tensor: torch.Tensor, data: torch.Tensor) -> bool:
+    """Whether both are the same numbers of the same memory; of sparse ones, and of other classes, only whether as many."""
+    if type(tensor) not in PLAIN or tensor.layout is not torch.strided:
+        return tensor.shape == data.shape
     try:
-        return [each.data_ptr() for each in tensors]
-    except (NotImplementedError, RuntimeError):  # sparse ones, and some classes
-        return [each.data_ptr() if type(each) in PLAIN and each.layout is torch.strided else 0 for each in tensors]
+        return tensor.is_set_to(data)
+    except (NotImplementedError, RuntimeError):  # quantised ones, and those that went to another device
+        return tensor.shape == data.shape and tensor.data_ptr() == data.data_ptr()
 
 
 def versions(tensors: Iterable[torch.Tensor]) -> list[int]:
