@@ -29,10 +29,15 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f"{len(skipped)} tests were skipped, {len(absent)} of them because ../shared is absent.")
 
 
+# Few tests that take long, most of them in processes of their own.
+LONG = ("test_keras_backends", "test_tf_keras_vis", "test_torch_device", "test_memory", "test_scan_killed", "test_tutorial_vgg16")
+
+
 def pytest_collection_modifyitems(items):
     """What takes longest by itself begins first, or one process waits for it at the end; then files of many tests."""
     tests = Counter(item.path for item in items)
-    items.sort(key=lambda item: (item.path.name != "test_keras_backends.py", -tests[item.path]))
+    rank = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: (rank.get(item.path.stem, len(LONG)), -tests[item.path]))
 
 
 def pytest_collection_finish():

@@ -9,11 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from typer.main import get_command
+
 from ..errors import ConvscopeError, ConvscopeWarning, InputError
 from . import ablate, diff, explain, look, network, overlay, scan  # noqa: F401 - each adds its commands, as the help lists them
 from .app import USAGE, app
 from .quiet import quiet_tensorflow
 from .streams import write_every_name, written
+
+COMMAND = get_command(app)  # once: an app builds it anew in each call
 
 
 def run() -> None:
@@ -23,7 +27,7 @@ def run() -> None:
     try:
         refuse_empty(sys.argv[1:])
         with warnings_as_notes(), written():
-            sys.exit(app(standalone_mode=False, prog_name="convscope") or 0)
+            sys.exit(COMMAND(standalone_mode=False, prog_name="convscope") or 0)
     except USAGE as error:
         print(misused(error, sys.argv[1:]), file=sys.stderr)
         sys.exit(2)
