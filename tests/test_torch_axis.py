@@ -795,6 +795,50 @@ def test_what_a_network_makes_once_and_keeps_shifts_no_names():
         np.testing.assert_array_equal(before[name], after[name])
 
 
+class OneByOne(nn.Module):
+    """As detectors do: it puts pictures into a batch one by one, so that it is not known what that is made of."""
+
+    def __init__(self, forward):
+        super().__init__()
+        self.stem, self.run = conv(3, 4), forward
+
+    def forward(self, x):
+        batch = torch.zeros_like(x)
+        for place, each in enumerate(x):
+            batch[place].copy_(each)
+        return self.run(self, self.stem(batch))
+
+
+def test_a_function_that_later_runs_for_each_picture_has_a_row_before_that():
+    """All calls of its name were left out; a detector's scores and boxes are turned by `reshape` before and in that loop."""
+
+    def run(_net, x):
+        x = x.permute(0, 2, 3, 1).reshape(len(x), -1, 2)
+        return torch.stack([(each + 1).reshape(-1) for each in x.reshape(len(x), -1, 4)])
+
+    engine = TorchEngine(OneByOne(run).eval(), picture_shape=(3, 8, 8))
+    shapes = {row.name: row.shape for row in engine.graph if row.native == "reshape"}
+    assert shapes == {"reshape": (128, 2), "reshape#2": (64, 4)}
+    pictures = np.concatenate([NOISE, NOISE[::-1], NOISE * 2])
+    with torch.no_grad():
+        maps = engine.module.stem(torch.from_numpy(pictures)).permute(0, 2, 3, 1)
+    found = engine.run(pictures, [*shapes])
+    for name, shape in shapes.items():
+        np.testing.assert_array_equal(found[name], maps.reshape(-1, *shape).numpy())
+
+
+def test_a_function_that_ran_for_each_picture_before_has_no_row_after():
+    """Of three pictures `reshape#4` is the third, and no less right after `reshape#3`, of the same shape as what it is of two."""
+
+    def run(_net, x):
+        ones, mean = list(x.narrow(1, 0, 3).reshape(len(x), 3, -1)), x.mean(1)
+        parts = [each.reshape(3, 64) for each in ones]
+        return mean.reshape(len(mean), 64) + torch.stack(parts).sum((1, 2))[:, None]
+
+    engine = TorchEngine(OneByOne(run).eval(), picture_shape=(3, 8, 8))
+    assert [row.name for row in engine.graph if row.native == "reshape"] == ["reshape"]
+
+
 def test_what_comes_back_from_numpy_is_of_unknown_origin():
     def run(net, x):
         maps = net.stem(x)

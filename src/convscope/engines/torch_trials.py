@@ -133,19 +133,23 @@ def same_in(first: Survey, second: Survey) -> set[str]:
     """The names that stand for the same thing in both.
 
     A name such as `relu#3` may stand for another call where another one ran before. It stands for the same if all that is
-    behind it is the same, or if it was called as often.
+    behind it is the same; if it was called as often; or if it comes right after, and is made of, what stands for the same: it is
+    called for each picture, but only later on.
     """
-    twins = {step.name: step for step in second.steps}
+    places = {step.name: place for place, step in enumerate(second.steps)}
     calls = [Counter(base(step.name) for step in survey.steps) for survey in (first, second)]
     same, found = set[str](), set[str]()
-    for step in first.steps:
-        twin = twins.get(step.name)
-        if twin is None:
+    for place, step in enumerate(first.steps):
+        other = places.get(step.name)
+        if other is None:
             continue
-        behind = step.parents is not None and step.parents == twin.parents and same.issuperset(step.parents)
-        if behind and step.row.native == twin.row.native:
+        twin, last = second.steps[other], first.steps[place - 1].name
+        behind = step.parents if (step.parents, step.row.native) == (twin.parents, twin.row.native) else None
+        after = place > 0 and last == second.steps[other - 1].name and last in found
+        if behind is not None and same.issuperset(behind):
             same.add(step.name)
-        if step.name in same or calls[0][base(step.name)] == calls[1][base(step.name)]:
+        often = calls[0][base(step.name)] == calls[1][base(step.name)]
+        if step.name in same or often or (after and behind is not None and found.issuperset(behind)):
             found.add(step.name)
     return found
 
