@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from convscope.conformance import check_engine, laws
+from convscope.conformance.compare import asked_once, editable
 from convscope.core import Differentiable, Edit, Graph, Run, Tap, as_tap, reduced
 from convscope.engines.fake import GATE, PICTURE, FakeEngine
-from convscope.errors import InputError, UnknownLayer
+from convscope.errors import InputError, UnknownLayer, Unsupported
 
 
 @pytest.fixture
@@ -57,19 +58,32 @@ def test_a_run_of_the_fake_engine_stops_at_the_last_tap(pictures):
     assert engine.ran == ("conv1", "relu1")
 
 
-def test_whether_a_layer_can_be_edited_is_tried_once_for_all_laws(pictures):
+@pytest.mark.parametrize("refused", [None, "pool1"])
+def test_whether_layers_can_be_edited_is_tried_once_for_all_laws(refused, pictures):
     tried = []
 
     class Counting(FakeEngine):
         def run(self, pictures, taps=(), edits=()):
-            if len(taps) == 2 and taps[1] == "output" and [str(each) for each in edits] == [str(Edit(taps[0]))]:
-                tried.append(taps[0])
+            names = [edit.layer for edit in edits]
+            if names and [*taps] == [*names, "output"] and list(map(str, edits)) == [str(Edit(name)) for name in names]:
+                tried.append(names)
+            if refused in names:
+                raise Unsupported(f"'{refused}' holds whole numbers.")
             return super().run(pictures, taps, edits)
 
-    for times in (1, 2):
+    for _ in range(2):  # another engine is asked anew
         engine = Counting()
-        check_engine(engine, pictures)
-        assert sorted(tried) == sorted([*engine.graph.names] * times)  # another engine is asked anew
+        if refused is None:
+            check_engine(engine, pictures)
+            (whole,) = (names for names in tried if len(names) > 1)
+            assert whole == [*engine.graph.names]
+        else:
+            with asked_once():  # one by one only then
+                assert [editable(engine, pictures, engine.graph.names) for _ in range(2)] == [
+                    [name for name in engine.graph.names if name != refused]
+                ] * 2
+            assert tried == [[*engine.graph.names], *([name] for name in engine.graph.names)]
+        tried.clear()
 
 
 class Faulty(FakeEngine):

@@ -31,9 +31,12 @@ def editable(engine: Engine, pictures: Pictures, names: Sequence[str] | None = N
     """Those of `names`, by default `some`, that can be edited: all but the few that an engine refuses, of whole numbers say."""
     names, known = names or some(engine), EDITABLE.get()
     known = {} if known is None else known
+    every = list(dict.fromkeys([*engine.graph.names, *names]))
+    if not known and can_be_edited(engine, pictures, every):  # as a rule: one run, which some engines compile, instead of many
+        known |= dict.fromkeys(every, True)
     for name in names:
         if name not in known:
-            known[name] = can_be_edited(engine, pictures, name)
+            known[name] = can_be_edited(engine, pictures, [name])
     refused = [name for name in names if not known[name]]
     always = {
         *engine.graph.names[:1],
@@ -44,11 +47,12 @@ def editable(engine: Engine, pictures: Pictures, names: Sequence[str] | None = N
     return [name for name in names if name not in refused]
 
 
-def can_be_edited(engine: Engine, pictures: Pictures, name: str) -> bool:
+def can_be_edited(engine: Engine, pictures: Pictures, names: Sequence[str]) -> bool:
+    """All of `names`, in one run."""
     try:
-        engine.run(pictures, [name, "output"], [Edit(name)])
+        engine.run(pictures, [*names, "output"], list(map(Edit, names)))
     except Unsupported as error:
-        require(name in str(error), f"the message does not name '{name}': {error}")
+        require(any(name in str(error) for name in names), f"the message does not name '{', '.join(names)}': {error}")
         return False
     return True
 

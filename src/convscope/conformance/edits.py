@@ -1,4 +1,4 @@
-"""Laws on edits."""
+"""Laws on edits. They ask what other laws ask too where they can, with other numbers: some engines compile each question."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from .compare import editable, require, same, spread
 
 
 def law_an_identity_edit_changes_nothing(engine: Engine, pictures: Pictures) -> None:
-    names = [*editable(engine, pictures), "output"]
-    plain = engine.run(pictures, names)
-    for name in names:
-        edits = [Edit(name), Edit(name, 0.0, plain[name])]  # times 1 plus 0, and replaced by what it is anyway
-        for edit in edits if np.isfinite(plain[name]).all() else edits[:1]:
-            same(engine.run(pictures, edits=[edit])["output"], plain["output"], f"the output after an edit of '{name}'")
+    plain = engine.run(pictures, [*engine.graph.names, "output"])
+    for name in (*editable(engine, pictures), "output"):
+        # Times 1 plus 0, and replaced by what it is anyway.
+        found = [engine.run(pictures, [name, "output"], [Edit(name)])]
+        if np.isfinite(plain[name]).all():
+            found.append(engine.run(pictures, edits=[Edit(name, 0.0, plain[name])]))
+        for run in found:
+            same(run["output"], plain["output"], f"the output after an edit of '{name}'")
 
 
 def law_an_edit_is_what_is_read(engine: Engine, pictures: Pictures) -> None:
     for name in (*editable(engine, pictures), "output"):
         before = engine.run(pictures, [name])[name]
-        same(engine.run(pictures, [name], [Edit(name, -0.5, 0.25)])[name], before * -0.5 + 0.25, name)
         # To the end: an in-place layer that follows would now overwrite what was read.
+        same(engine.run(pictures, [name, "output"], [Edit(name, -0.5, 0.25)])[name], before * -0.5 + 0.25, name)
         same(engine.run(pictures, [name, "output"], [Edit(name, 0.0, -0.5)])[name], np.full_like(before, -0.5), name)
 
 
@@ -37,14 +39,14 @@ def law_an_edit_reaches_what_follows(engine: Engine, pictures: Pictures) -> None
     plain = engine.run(pictures)["output"]
     # A layer between others may feed a second output only, or nothing; of a network's convolutions one always matters.
     matter = spread([row.name for row in engine.graph if row.kind in (*CONVOLUTIONS, "dense")]) or editable(engine, pictures)
-    moved = (engine.run(pictures, edits=[Edit(name, -2.0, 1.0)])["output"] for name in matter)
+    moved = (engine.run(pictures, [name, "output"], [Edit(name, -2.0, 1.0)])["output"] for name in matter)
     require(any(not np.allclose(each, plain) for each in moved), f"no edit of {', '.join(matter)} changes the output")
 
 
 def law_several_edits_of_one_layer_act_in_order(engine: Engine, pictures: Pictures) -> None:
     for name in editable(engine, pictures):
         before = engine.run(pictures, [name])[name]
-        after = engine.run(pictures, [name], [Edit(name, 2.0, 1.0), Edit(name, -3.0, 0.5)])[name]
+        after = engine.run(pictures, [name, "output"], [Edit(name, 2.0, 1.0), Edit(name, -3.0, 0.5)])[name]
         same(after, (before * 2 + 1) * -3 + 0.5, name)
 
 

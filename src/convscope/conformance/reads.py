@@ -12,7 +12,7 @@ from .compare import MOST, REORDERED, editable, raises, require, same, some
 
 
 def law_every_layer_can_be_read(engine: Engine, pictures: Pictures) -> None:
-    for tap, values in engine.run(pictures, engine.graph.names).items():
+    for tap, values in engine.run(pictures, [*engine.graph.names, "output"]).items():
         require(values.ndim >= 1 and len(values) == count(pictures), f"'{tap.layer}' gives {values.shape}")
 
 
@@ -26,7 +26,7 @@ def law_the_rows_are_numbered_and_named_apart(engine: Engine, _pictures: Picture
 
 
 def law_shapes_in_the_layer_table_are_those_read(engine: Engine, pictures: Pictures) -> None:
-    run = engine.run(pictures, engine.graph.names)
+    run = engine.run(pictures, [*engine.graph.names, "output"])
     for row in engine.graph:
         table, read = row.shape, run[row.name].shape[1:]
         fits = table is None or (len(table) == len(read) and all(map(lambda a, b: a in (None, b), table, read)))
@@ -47,7 +47,7 @@ def law_reading_changes_nothing(engine: Engine, pictures: Pictures) -> None:
 
 
 def law_the_same_call_twice_gives_the_same(engine: Engine, pictures: Pictures) -> None:
-    first, second = (engine.run(pictures, engine.graph.names) for _ in range(2))
+    first, second = (engine.run(pictures, [*engine.graph.names, "output"]) for _ in range(2))
     for tap in first:
         same(second[tap], first[tap], tap.layer)
 
