@@ -5,6 +5,7 @@ opinion, what is left of a model after, and files. `test_keras_backends.py` runs
 import json
 import warnings
 import zipfile
+from functools import cache
 
 import numpy as np
 import pytest
@@ -52,10 +53,14 @@ def numbers(tensor):
     return np.asarray(keras.ops.convert_to_numpy(tensor))
 
 
+on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="does not depend on the backend; tested on torch")
+
 # Ways to build a network, which do not depend on the backend: there, only that they are run and pulled back by it.
-BUILT = ("functional_with_a_call_of_its_own", "made_of_its_users_layers", "subclassed_in_functional_in_subclassed", "wrapped",
-         "parts_of_maps", "run_twice_for_a_gradient", "quantised_to_four_bits", "several_inputs", "dict_of_inputs",
-         "whole_number_input")  # fmt: skip
+BUILT = (
+    "sequential_without_input", "nested", "dict_output", "reserved_names", "functional_with_a_call_of_its_own",
+    "made_of_its_users_layers", "subclassed_in_functional_in_subclassed", "wrapped", "parts_of_maps", "run_twice_for_a_gradient",
+    "quantised_to_four_bits", "several_inputs", "dict_of_inputs", "whole_number_input"
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -519,6 +524,7 @@ def test_a_name_that_is_not_there_offers_those_near():
         convscope.open("keras:zzzzzz")
 
 
+@on_torch
 def test_weights_from_a_file(tmp_path):
     keras.utils.set_random_seed(3)
     model = keras.applications.MobileNet(weights=None, alpha=1.0)
@@ -543,6 +549,7 @@ def test_weights_that_cannot_be_fetched_say_where_to_put_them(monkeypatch, tmp_p
     assert caught.value.path == str(tmp_path / "models" / "mobilenet_1_0_224_tf.h5")
 
 
+@on_torch
 def test_weights_are_fetched_to_where_keras_looks_for_them(monkeypatch, tmp_path):
     import h5py
     from keras.src.applications import mobilenet
@@ -567,6 +574,7 @@ def test_weights_are_fetched_to_where_keras_looks_for_them(monkeypatch, tmp_path
     assert file_utils.get_file is own
 
 
+@on_torch
 def test_random_weights_and_the_order_of_colours_are_said():
     net = convscope.open("keras:MobileNetV3Small")
     assert "random" in net.info.notes[0]
@@ -610,9 +618,6 @@ def received(net):
 
 
 # What a network expects is read off its layers, the same on every backend.
-on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="does not depend on the backend; tested on torch")
-
-
 @on_torch
 @pytest.mark.parametrize("name", FAMILIES)
 def test_families_of_keras_get_what_their_preprocess_input_gives(name):
@@ -630,6 +635,7 @@ def test_without_their_own_rescaling_they_get_small_numbers(name):
     np.testing.assert_allclose(received(net), expected_by(by), atol=1e-5)
 
 
+@cache  # nothing changes it, or runs it
 def base():
     return application("MobileNetV2", alpha=0.35)
 

@@ -12,12 +12,15 @@ HERE = Path(__file__).parent
 FILES = [
     "test_engine_keras.py", "test_keras_precision.py", "test_keras_behaviour.py", "test_keras_odd.py", "test_keras_axes.py",
     "test_keras_compiled.py", "test_keras_explain.py", "test_tutorial_vgg16.py", "test_same_weights.py",
-    "test_onnx_from_keras.py"
+    "test_onnx_from_keras.py", "test_tf_keras_vis.py"
 ]  # fmt: skip
 BACKENDS = {"torch": "torch", "tensorflow": "tensorflow", "jax": "jax"}
-# Compiling takes most of the time of small networks: XLA's optimisation most of that, and its newer way to make kernels of
-# what is left the half of the rest.
-QUICKLY = {"torch": "", "tensorflow": "", "jax": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"}
+# Compiling takes most of the time of small networks: XLA's optimisation most of that, its newer way to make kernels of what is
+# left the half of the rest, and parts of one kernel each, for as many cores, a fifth of what then remains.
+QUICKLY = {
+    "torch": "", "tensorflow": "",
+    "jax": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

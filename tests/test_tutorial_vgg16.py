@@ -1,4 +1,7 @@
-"""The tutorial that everybody copies, on the network that it is written for: VGG16 in Keras."""
+"""The tutorial that everybody copies, on the network that it is written for: VGG16 in Keras.
+
+On backends other than torch its maps only, of small pictures (see test_keras_backends.py).
+"""
 
 import math
 import re
@@ -13,13 +16,17 @@ from convscope.pictures import prepare  # noqa: E402
 
 INDICES = [1, 2, 4, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17]
 CHANNELS = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
-SIDES = [224, 224, 112, 112, 56, 56, 56, 28, 28, 28, 14, 14, 14]
+on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="does not depend on the backend; tested on torch")
+SIDE = 224 if keras.backend.backend() == "torch" else 32
+SIDES = [SIDE // shrunk for shrunk in (1, 1, 2, 2, 4, 4, 4, 8, 8, 8, 16, 16, 16)]
 
 
 @pytest.fixture(scope="module")
 def net():
     """With zeros in the first dense layer: its hundred million random numbers would take longer than all that is asked here."""
     keras.utils.set_random_seed(0)
+    if SIDE < 224:
+        return convscope.open(keras.applications.VGG16(weights=None, include_top=False, input_shape=(SIDE, SIDE, 3)))
     drawn = keras.initializers.GlorotUniform.__call__
 
     def draw(self, shape, dtype=None):
@@ -32,7 +39,7 @@ def net():
 
 @pytest.fixture(scope="module")
 def pixels():
-    return np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
 
 
 def printed_by_keras(model):
@@ -43,6 +50,7 @@ def printed_by_keras(model):
     return [(name, native, shape, int(count.replace(",", ""))) for name, native, shape, count in rows]
 
 
+@on_torch
 def test_the_table_is_the_one_that_keras_prints(net, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     rows = printed_by_keras(net.engine.model)
@@ -55,6 +63,7 @@ def test_the_table_is_the_one_that_keras_prints(net, monkeypatch):
     assert "138,357,544" in text
 
 
+@on_torch
 def test_the_kernels_are_listed_as_keras_has_them(net):
     convolutions = net.layers.convolutions
     assert [row.kernel for row in convolutions] == [(3, 3, a, b) for a, b in zip(CHANNELS, CHANNELS[1:], strict=False)]
@@ -81,6 +90,7 @@ def test_all_thirteen_maps_are_those_of_a_sub_model(net, pixels):
         np.testing.assert_allclose(maps[name].values, expected, rtol=0, atol=1e-6 * np.abs(expected).max(), err_msg=name)
 
 
+@on_torch
 def test_blocks_are_layers_2_5_9_13_and_17_and_give_five_sheets_in_one_pass(net, pixels, monkeypatch, tmp_path):
     passes = []
     run = net.engine.run
@@ -96,6 +106,7 @@ def test_blocks_are_layers_2_5_9_13_and_17_and_give_five_sheets_in_one_pass(net,
     assert len(list((tmp_path / "study").rglob("*.png"))) >= 5
 
 
+@on_torch
 def test_the_first_six_filters_are_eighteen_panels(net):
     sheet = net.filters("block1_conv1").sheet(first=6)
     assert (len(sheet.tiles), sheet.columns) == (18, 3)
@@ -104,9 +115,8 @@ def test_the_first_six_filters_are_eighteen_panels(net):
     np.testing.assert_array_equal(np.reshape(sheet.tiles, (6, 3, 3, 3)), values[:6])
 
 
+@on_torch
 def test_only_block_one_is_computed_when_only_that_is_asked_for(net, pixels, monkeypatch):
-    if keras.backend.backend() != "torch":
-        pytest.skip("a compiled forward does not call layers again")
     layer = net.engine.model.get_layer("block2_conv1")
     call = layer.call
 
