@@ -16,6 +16,7 @@ from zoo_keras import ZOO, conv  # noqa: E402
 
 import convscope  # noqa: E402
 from convscope.engines import keras_setup  # noqa: E402
+from convscope.engines.keras_two import in_words_of_keras_three  # noqa: E402
 from convscope.errors import InputError, MissingExtra, ModelError, NotAModel, Unsupported, Untrusted  # noqa: E402
 
 PICTURES = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
@@ -111,6 +112,12 @@ def test_what_keras_three_does_not_know_in_it_is_named_with_a_way_out(tmp_path):
         convscope.open(tmp_path / "old.h5")
 
 
+def test_tuples_of_keras_two_are_lists():
+    assert in_words_of_keras_three({"function": {"class_name": "__tuple__", "items": ["code", None]}}) == {
+        "function": ["code", None]
+    }
+
+
 def test_live_models_of_keras_two_are_refused_with_a_way_out(monkeypatch):
     model = type("Functional", (), {"__module__": "tf_keras.src.engine.functional", "name": "old"})()
     with pytest.raises(Unsupported, match=r"Keras 2 model.*Save it as \.h5"):
@@ -146,6 +153,18 @@ def test_weights_go_into_the_architecture_that_they_are_of(architecture, ending,
     np.testing.assert_array_equal(output(net), output(convscope.open(model)))
     assert f"weights: some{ending}" in net.info.source
     assert not net.info.notes
+
+
+def spectral():
+    """Writes the kernel of the layer in it twice."""
+    return keras.Sequential([keras.Input((8, 8, 3)), L.SpectralNormalization(conv(4, "conv"), name="spectral")])
+
+
+def test_what_a_file_holds_twice_is_not_left_over(tmp_path):
+    model = spectral()
+    model.save_weights(tmp_path / "some.weights.h5")
+    net = convscope.open(tmp_path / "some.weights.h5", architecture=spectral)
+    np.testing.assert_array_equal(output(net), output(convscope.open(model)))
 
 
 def larger():

@@ -176,7 +176,7 @@ def _why(error: Exception, version: str | None) -> str:
     name = found and (found[1] or found[2])
     first = first_line(error)
     if is_of_keras_two(version):
-        what = f"it is made of '{name}'." if name else first
+        what = f"it is made of '{name}'." if name else f"{first.rstrip('.')}."
         return (
             f"Keras {version or '1'} wrote it, and Keras {keras.__version__} does not know all that is in it: {what} Build the "
             "same network with Keras 3 and open the file with architecture='my.module:build', or convert it to ONNX where it "

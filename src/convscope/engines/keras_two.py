@@ -47,6 +47,8 @@ def in_words_of_keras_three(config: Any) -> Any:
         return [in_words_of_keras_three(each) for each in config]
     if not isinstance(config, dict):
         return config
+    if config.get("class_name") == "__tuple__":
+        return in_words_of_keras_three(config["items"])
     if config.get("class_name") == "Policy":
         return config["config"]["name"]
     known = {key: in_words_of_keras_three(each) for key, each in config.items() if key not in PLACES}

@@ -66,12 +66,15 @@ def check_name(path: Path) -> None:
 
 
 def left_over(model: keras.Model, path: Path) -> list[str]:
-    """The arrays of a .weights.h5 that no variable can have taken: Keras reads what it looks for, and passes by the rest."""
+    """The arrays of a .weights.h5 that no variable can have taken: Keras reads what it looks for, and passes by the rest.
+
+    SpectralNormalization writes the kernel of the layer in it once more.
+    """
     if not path.name.endswith(".weights.h5"):
         return []
     with h5py.File(path, "r") as file:
         arrays = [(name, shape) for name, shape in datasets(file) if not name.startswith(("optimizer", "metrics", "_"))]
-    taken = Counter(tuple(variable.shape) for variable in model.variables)
+    taken = Counter(tuple(each.shape) for each in (*model.variables, *written_twice(model)))
     extra = []
     for name, shape in arrays:
         if taken[shape]:
@@ -79,6 +82,11 @@ def left_over(model: keras.Model, path: Path) -> list[str]:
         else:
             extra.append(name)
     return extra
+
+
+def written_twice(model: keras.Model) -> list[Any]:
+    layers = [each for each in model._flatten_layers() if isinstance(each, keras.layers.SpectralNormalization)]
+    return [each.kernel for each in layers]
 
 
 def datasets(group: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
