@@ -30,7 +30,7 @@ def pytest_terminal_summary(terminalreporter):
 
 
 # Few tests that take long, most of them in processes of their own.
-LONG = ("test_keras_backends", "test_tf_keras_vis", "test_torch_device", "test_memory", "test_scan_killed", "test_tutorial_vgg16")
+LONG = ("test_keras_backends", "test_torch_device", "test_memory", "test_scan_killed", "test_tutorial_vgg16")
 
 
 def pytest_collection_modifyitems(items):
