@@ -46,7 +46,7 @@ def test_there_have_to_be_some(tmp_path):
     ("labels", "says"),
     [
         ({"cat": 1, "dog": 0}, "in the order of the network's outputs"),  # its order is not that of its numbers
-        ({"cat", "dog"}, "in the order of the network's outputs"),
+        ({"cat"}, "in the order of the network's outputs"),  # tests are called by it: two have no order
         (b"cd", "a list of names"),
         (7, "a list of names"),
         (["cat", None], "label of class 1 is None"),
