@@ -52,7 +52,7 @@ def maps(net):
             r"a pair of them, .*, but received the list",
         ),
         (lambda net, _maps: net.contrast("conv1", PICTURE), "contrasted with another Network, but received 'conv1'"),
-        (lambda _net, _maps: convscope.open("demo", labels=3), "Labels are a list of names, but received 3"),
+        (lambda _net, _maps: convscope.open("demo", labels=3), "Labels are a list of names .*, but received 3"),
         (lambda _net, _maps: convscope.open("demo", preprocess=3), "a Preprocess, its dict or a name, but received 3"),
     ],
 )
