@@ -215,6 +215,31 @@ def test_who_closes_what_is_large_and_goes_on_at_once_gets_there(watched, study)
     shown(page, "block5_conv3", 0)
 
 
+def test_what_back_closed_and_forward_opened_stays_open(watched, study):
+    """A browser tells that it was closed later; that was taken for somebody who closes it, and went back once more."""
+    page = watched.open(f"file://{study}")
+    page.evaluate(
+        """() => {
+          globalThis.late = (event) => event.stopImmediatePropagation();
+          addEventListener("close", late, {capture: true});
+          convscope.viewer.open(3);
+        }"""
+    )
+    shown(page, "block5_conv3", 0, 3)
+    page.go_back()
+    shown(page, "block5_conv3", 0)
+    page.go_forward()
+    shown(page, "block5_conv3", 0, 3)
+    page.evaluate("""() => {
+      removeEventListener("close", late, {capture: true});
+      convscope.viewer.large.dialog.dispatchEvent(new Event("close"));
+      return new Promise((done) => setTimeout(done, 300));
+    }""")
+    shown(page, "block5_conv3", 0, 3)
+    page.keyboard.press("Escape")
+    shown(page, "block5_conv3", 0)
+
+
 def test_a_page_in_a_frame_leaves_the_history_of_what_is_around_it_alone(watched, study):
     """As in a notebook."""
     page = watched.page

@@ -28,7 +28,8 @@ class Viewer {
     this.panel = new Panel(this.find(".panel"));
     this.large = new Large(document.getElementById("large"), { step: (by) => this.stepLarge(by), go: (unit) => this.open(unit), slice: (slice) => this.toSlice(slice) });
     this.views = new Views((view) => view && this.goBack(view));
-    this.large.dialog.addEventListener("close", () => this.views.close());
+    this.leaving = 0; // how often the browser's Back closed what is large: that is told later, when it may be open again
+    this.large.dialog.addEventListener("close", () => this.closed());
     this.picture = 0;
     this.share = 0.5; // of the depth of volumes: the slice that is shown
     this.controls();
@@ -153,7 +154,15 @@ class Viewer {
       if (!(await this.show(layer, picture))) return;
     }
     if (open) this.open(unit);
-    else this.large.dialog.close();
+    else if (this.large.dialog.open) {
+      this.leaving += 1;
+      this.large.dialog.close();
+    }
+  }
+
+  closed() {
+    if (this.leaving) this.leaving -= 1;
+    else if (!this.large.dialog.open) this.views.close();
   }
 
   // What is shown now, for the same.
