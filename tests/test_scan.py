@@ -1,6 +1,7 @@
 """A scan against the long way, over whole maps in memory; going on after a stop; and all that can be wrong with its pictures."""
 
 import json
+import re
 import resource
 
 import numpy as np
@@ -297,6 +298,14 @@ def test_another_scan_into_the_same_folder_is_refused(tmp_path, change, words):
     with pytest.raises(OutputError, match=words):
         change.get("net", network)().scan(tmp_path / "p", out=tmp_path / "s", **change.get("options", {}))
     assert (tmp_path / "s" / "units.parquet").read_bytes() == before
+
+
+def test_a_list_of_one_word_is_that_word(tmp_path):
+    """The command line asks for lists and Python for words: each refused the folder of the other."""
+    write_pictures(tmp_path / "p", 4)
+    network().scan(tmp_path / "p", "convs", out=tmp_path / "s")
+    assert network().scan(tmp_path / "p", ["convs"], out=tmp_path / "s").record["complete"]
+    assert re.search(r"From \S+p\. \w", (tmp_path / "s" / "index.html").read_text())
 
 
 def test_a_folder_with_other_files_is_refused(pictures, tmp_path):

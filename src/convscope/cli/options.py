@@ -25,7 +25,10 @@ Labels = Annotated[
 ]
 Preprocessing = Annotated[
     str | None,
-    typer.Option("--preprocess", help="What is done to a picture: caffe, tf, torch, 0..1, -1..1, 0..255, or a JSON file."),
+    typer.Option(
+        "--preprocess",
+        help="What is done to a picture: caffe, tf, torch, 0..1, -1..1, 0..255, also with a size ('torch 224'), or a JSON file.",
+    ),
 ]
 Shape = Annotated[str | None, typer.Option("--shape", help="What a torch network takes, channels first: 3,224,224.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Open files that run code of their author: pickles, Lambda layers.")]

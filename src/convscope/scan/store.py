@@ -70,7 +70,7 @@ class Store:
                 shutil.rmtree(self.shards, ignore_errors=True)  # nothing says what these are of
             return None
         for name, value in identity.items():
-            if record["identity"].get(name) != value:
+            if alike(record["identity"].get(name)) != alike(value):
                 raise OutputError(
                     self.folder,
                     f"it holds a scan with {PHRASES[name]}, and two are not mixed. Choose another folder, or delete this one.",
@@ -199,6 +199,13 @@ class Store:
         except OSError as error:
             why = f"{error.strerror or error}. What was finished is kept: make room, and the same command goes on from there."
             raise OutputError(self.folder, why) from error
+
+
+def alike(value: Any) -> Any:
+    """Of settings, a list of one layer as that layer: the command line asks for lists, Python for words, and means the same."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: each[0] if isinstance(each, list) and len(each) == 1 else each for name, each in value.items()}
 
 
 def lock(file: IO[Any]) -> bool:
