@@ -30,6 +30,13 @@ def study(tmp_path_factory):
     return maps.save(tmp_path_factory.mktemp("study") / "s") / "index.html"
 
 
+def at_a_unit(watched, scan):
+    """The page of a scan, entered at unit 2 of relu1."""
+    watched.page.goto(f"file://{scan}#layer=1&unit=2")
+    says(watched.page, "relu1 · unit 2")
+    return watched.page
+
+
 def says(page, text):
     page.wait_for_function("text => document.querySelector('#unit h3')?.textContent === text", arg=text)
 
@@ -61,9 +68,7 @@ def test_back_on_the_page_of_a_scan_goes_to_the_unit_and_the_layer_before(watche
 
 
 def test_steps_of_the_arrow_keys_are_one_view(watched, scan):
-    page = watched.page
-    page.goto(f"file://{scan}#layer=1&unit=2")
-    says(page, "relu1 · unit 2")
+    page = at_a_unit(watched, scan)
     page.select_option("#sort", "unit")
     page.select_option("#order", "-1")
     page.click(".tile[data-unit='0']")
@@ -77,9 +82,7 @@ def test_steps_of_the_arrow_keys_are_one_view(watched, scan):
 
 
 def test_a_link_to_a_part_of_the_page_of_a_scan_leaves_the_view_as_it_is(watched, scan):
-    page = watched.page
-    page.goto(f"file://{scan}#layer=1&unit=2")
-    says(page, "relu1 · unit 2")
+    page = at_a_unit(watched, scan)
     page.evaluate("location.hash = '#words'")
     page.evaluate("location.hash = '#layer=0&unit=1'")  # as somebody types it
     says(page, "conv1 · unit 1")
@@ -122,9 +125,7 @@ def test_until_a_layer_of_a_scan_is_there_the_one_before_is_gone_through_under_i
 
 
 def test_who_goes_elsewhere_before_the_view_before_is_there_gets_there(watched, scan):
-    page = watched.page
-    page.goto(f"file://{scan}#layer=1&unit=2")
-    says(page, "relu1 · unit 2")
+    page = at_a_unit(watched, scan)
     page.select_option("#layer", "0")
     page.wait_for_function("location.hash.startsWith('#layer=0')")
     come = held(watched, "layer1.js")

@@ -62,9 +62,8 @@ DETR = {
     "decoder_ffn_dim": 16,
     "backbone_config": RESNET,
 }
-SAM = {
+SAM_ENCODER = {
     "hidden_size": 16,
-    "num_pos_feats": 8,
     "output_channels": 16,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
@@ -73,6 +72,7 @@ SAM = {
     "global_attn_indexes": [1],
     "mlp_dim": 32,
 }
+SAM = SAM_ENCODER | {"num_pos_feats": 8}
 HIERA = {
     "hidden_size": 8,
     "image_size": [64, 64],

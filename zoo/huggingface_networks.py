@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from huggingface_dense import FAMILIES as DENSE
+from huggingface_dense import SAM_ENCODER
 from huggingface_detectors import FAMILIES as DETECTORS
 from huggingface_prompted import made, prompted
 from torch import nn
@@ -95,16 +96,7 @@ FAMILIES: tuple[tuple[str, Mapping[str, Any], str], ...] = (
         {
             "max_text_length": 6,
             "hidden_size": 16,
-            "vision_config": {
-                "hidden_size": 16,
-                "output_channels": 16,
-                "num_hidden_layers": 2,
-                "num_attention_heads": 2,
-                "image_size": 64,
-                "window_size": 2,
-                "global_attn_indexes": [1],
-                "mlp_dim": 32,
-            },
+            "vision_config": SAM_ENCODER,
             "post_conv_in_channels": 16,
             "post_conv_out_channels": 16,
         },
