@@ -151,6 +151,13 @@ def test_what_is_out_of_the_ordinary_is_said(change, words):
     assert words in Reader(render(changed(**change))).text
 
 
+def test_the_head_is_no_block_for_a_resolution():
+    study = copy.deepcopy(STUDY)
+    assert "<p>1 block, from the picture" in render(study)
+    study["blocks"] += [{**study["blocks"][0], "name": name} for name in ("Block 2", "Head")]
+    assert "<p>2 blocks, one for each resolution, and the head that answers, from the picture" in render(study)
+
+
 def test_two_pictures_have_two_columns_and_two_sheets():
     study = changed()
     study["pictures"].append({**study["pictures"][0], "name": "dog"})
